@@ -1,0 +1,191 @@
+"""Bilinear and trilinear attention, and the network whose features they turn into attention maps.
+
+Shapes: b images, c channels, h×w feature map. X is the features as (b, c, h·w). Section 3.1 of the paper.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def _flat(features: Tensor, scale: float) -> Tensor:
+    """X, (b, c, h·w), after checking that it can be."""
+    if features.ndim != 4:
+        raise ValueError(f"features must be (batch, channels, height, width), got the shape {tuple(features.shape)}")
+    if 0 in features.shape:
+        raise ValueError(f"features must not be empty, got the shape {tuple(features.shape)}")
+    if not features.is_floating_point():
+        raise ValueError(f"features must be floating point, got {features.dtype}; convert with .float()")
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"scale is {scale}; it must be a number above 0 (1 in the paper, 7 in the authors' code)")
+    return features.flatten(2)
+
+
+def bilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -> Float[Tensor, "b c c"]:
+    """How much channel j fires where channel i fires: R = N(N(s·X) Xᵀ).
+
+    N is the softmax over the last axis. The inner one is over space and asks "where does channel i fire?"; the outer
+    one is over channels and asks "which channels fire there too?". Every row of R sums to 1.
+
+    Args:
+        features: X, any finite values.
+        scale: s, how sharply the inner softmax picks a place. The paper writes 1, the authors' code uses 7.
+
+    Raises:
+        ValueError: if features are not a non-empty 4-dimensional floating point tensor, or scale is not above 0.
+
+    Source: the relation N(N(X) Xᵀ) in equation 4 of the paper.
+
+    >>> relation = bilinear_attention(torch.rand(2, 8, 5, 5))
+    >>> relation.shape, torch.allclose(relation.sum(-1), torch.ones(2, 8))
+    (torch.Size([2, 8, 8]), True)
+    """
+    x = _flat(features, scale)  # (b, c, hw)
+    where = (scale * x).softmax(dim=-1)  # (b, c, hw), sums to 1 over space
+    together = where @ x.mT  # (b, c, c)
+    return together.softmax(dim=-1)  # sums to 1 over channels
+
+
+def trilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -> Float[Tensor, "b c h w"]:
+    """One attention map a channel: M = R X, each map a mean of the channels that fire where its channel fires.
+
+    It is scaled dot-product attention with the channels as the sequence: query softmax(s·X), key X, value X, scale 1.
+
+    Args:
+        features: X, any finite values.
+        scale: s of the inner softmax, see `bilinear_attention`.
+
+    Raises:
+        ValueError: as `bilinear_attention`.
+
+    Source: M(X) = N(N(X) Xᵀ) X, equation 4 of the paper.
+
+    >>> features = torch.rand(2, 8, 5, 5)
+    >>> x = features.flatten(2)
+    >>> same = F.scaled_dot_product_attention((7 * x).softmax(-1), x, x, scale=1.0).view_as(features)
+    >>> torch.allclose(trilinear_attention(features, scale=7), same, atol=1e-5)
+    True
+    """
+    return (bilinear_attention(features, scale) @ features.flatten(2)).view_as(features)
+
+
+class PooledAttention(NamedTuple):
+    """What training needs of M."""
+
+    structure: Float[Tensor, "b h w"]  #: the mean over all channels: A(M) in the paper
+    detail: Float[Tensor, "b h w"]  #: one channel's map an image: R(M) in the paper
+    channel: Int[Tensor, " b"]  #: which one
+
+
+@torch.no_grad()
+def pooled_attention(
+    features: Float[Tensor, "b c h w"],
+    scale: float = 1.0,
+    channel: Int[Tensor, " b"] | None = None,
+    generator: torch.Generator | None = None,
+) -> PooledAttention:
+    """The mean of all attention maps and one map drawn at random, without building the others.
+
+    Both are means of the rows of M = R X, so two rows of weights times X give them. No gradient flows back: the
+    sampler's choice of places is not trained through, in the paper as in the authors' code.
+
+    Args:
+        features: X, any finite values.
+        scale: s of the inner softmax, see `bilinear_attention`.
+        channel: the detail map's channel for each image, 0 to c - 1. Drawn uniformly where it is None.
+        generator: where the channels are drawn from. It lives on the CPU, so that a seed draws the same channels
+            whatever the device.
+
+    Raises:
+        ValueError: as `bilinear_attention`, and if channel has another shape than (b,) or holds no channel's number.
+
+    Source: section 3.2 of the paper, "average pooling" and "random selection".
+
+    >>> features = torch.rand(2, 8, 5, 5)
+    >>> pooled = pooled_attention(features, channel=torch.tensor([3, 0]))
+    >>> maps = trilinear_attention(features)
+    >>> torch.allclose(pooled.structure, maps.mean(1)), torch.allclose(pooled.detail[0], maps[0, 3])
+    (True, True)
+    """
+    relation = bilinear_attention(features, scale)  # (b, c, c)
+    b, c, h, w = features.shape
+    if channel is None:
+        channel = torch.randint(c, (b,), generator=generator)
+    elif channel.shape != (b,) or channel.is_floating_point():
+        raise ValueError(f"channel must be {b} whole numbers, one an image, got {channel.dtype} {tuple(channel.shape)}")
+    elif channel.device.type == "cpu" and not bool(((channel >= 0) & (channel < c)).all()):
+        raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
+    channel = channel.to(features.device, torch.int64, non_blocking=True)
+    mean_row = relation.mean(dim=1, keepdim=True)  # (b, 1, c)
+    chosen_row = relation.gather(1, channel.view(b, 1, 1).expand(b, 1, c))  # (b, 1, c)
+    weights = torch.cat([mean_row, chosen_row], dim=1)  # (b, 2, c)
+    structure, detail = (weights @ features.flatten(2)).view(b, 2, h, w).unbind(1)
+    return PooledAttention(structure, detail, channel)
+
+
+class MultiDilation(nn.Module):
+    """One 3×3 kernel applied at several dilations, each followed by ReLU, summed. Size and channels stay.
+
+    The same pattern is looked for at several sizes without more weights. Source: section 3.1 of the paper, "several
+    dilated convolutional layers", with the dilations of the authors' code.
+
+    >>> MultiDilation(8, dilations=(1, 2))(torch.rand(2, 8, 5, 5)).shape
+    torch.Size([2, 8, 5, 5])
+    """
+
+    def __init__(self, channels: int, dilations: Sequence[int]):
+        super().__init__()
+        self.dilations = tuple(dilations)
+        self.kernel = nn.Conv2d(channels, channels, 3, bias=False)
+        # Each dilation adds its share of the variance, so that the sum keeps the scale of the input.
+        nn.init.kaiming_normal_(self.kernel.weight, mode="fan_out", nonlinearity="relu")
+        self.kernel.weight.data /= len(self.dilations) ** 0.5
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return sum(F.relu(F.conv2d(features, self.kernel.weight, padding=d, dilation=d)) for d in self.dilations)
+
+
+class AttentionNet(nn.Module):
+    """A classifier that is trained only for where it looks: its features become the attention maps.
+
+    trunk -> multi-dilation blocks -> norm, ReLU -> features -> mean over space -> classifier
+
+    The ReLU makes the features non-negative, so that the attention maps are; being trained as a classifier makes the
+    channels fire on the parts that tell the classes apart. See `backbones` for trunks: at paper size ResNet-18 with the
+    strides of its second and fourth stages set to 1, 224×224 -> 28×28×512.
+
+    Args:
+        trunk: images (b, 3, h, w) to features (b, channels, h', w').
+        channels: of the trunk's output.
+        classes: how many.
+        dilations: one tuple a multi-dilation block; none of them leaves the trunk's small receptive field as it is.
+        norm_bias: start of the last normalisation's bias. Below 0 makes features sparse: most cells stay silent.
+
+    >>> net = AttentionNet(nn.Conv2d(3, 8, 3, stride=4), channels=8, classes=5)
+    >>> logits, features = net(torch.rand(2, 3, 32, 32))
+    >>> logits.shape, features.shape, bool((features >= 0).all())
+    (torch.Size([2, 5]), torch.Size([2, 8, 8, 8]), True)
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        channels: int,
+        classes: int,
+        dilations: Sequence[Sequence[int]] = ((1, 2), (1, 2, 3)),
+        norm_bias: float = 0.0,
+    ):
+        super().__init__()
+        self.trunk = trunk
+        self.multi_dilation = nn.Sequential(*(MultiDilation(channels, rates) for rates in dilations))
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.constant_(self.norm.bias, norm_bias)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
+        features = F.relu(self.norm(self.multi_dilation(self.trunk(images))))  # (b, c, h, w)
+        return self.classifier(features.mean(dim=(2, 3))), features

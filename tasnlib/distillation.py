@@ -1,0 +1,111 @@
+"""The feature distiller: the part net's soft answers teach the master net. Section 3.3 of the paper."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def soft_target_cross_entropy(
+    student_logits: Float[Tensor, "b classes"], teacher_logits: Float[Tensor, "b classes"], temperature: float = 10.0
+) -> Float[Tensor, ""]:
+    """Cross entropy of the student's soft answers against the teacher's: -Σ q_teacher log q_student, mean over b.
+
+    q = softmax(logits / T). A temperature T above 1 softens both, so that the teacher also says which wrong classes
+    are nearly right. No gradient flows into the teacher. The loss is smallest where the student's q equals the
+    teacher's, and is then the teacher's entropy, not 0.
+
+    Computed in float32 or better: at T = 10 the answers are close to uniform, and bfloat16 cannot tell them apart.
+
+    Args:
+        student_logits, teacher_logits: before any softmax, of one shape.
+        temperature: T, above 0; 10 in the paper.
+
+    Raises:
+        ValueError: for logits that are not (b, classes), differ in shape, or are empty; for a temperature not above 0.
+
+    Source: equations 9 and 10 of the paper, after Hinton, Vinyals, Dean 2015.
+
+    >>> logits = torch.tensor([[2.0, 0.0, -1.0]])
+    >>> entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum()
+    >>> bool(torch.isclose(soft_target_cross_entropy(logits, logits, temperature=1), entropy))
+    True
+    """
+    for name, logits in (("student_logits", student_logits), ("teacher_logits", teacher_logits)):
+        if logits.ndim != 2 or 0 in logits.shape or not logits.is_floating_point():
+            raise ValueError(
+                f"{name} must be floating point and (batch, classes), neither of them 0; "
+                f"got {logits.dtype} {tuple(logits.shape)}"
+            )
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            "student_logits and teacher_logits must have one shape, "
+            f"got {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
+        )
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature is {temperature}; it must be a number above 0 (10 in the paper)")
+    dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
+    targets = (teacher_logits.detach().to(dtype) / temperature).softmax(dim=-1)
+    log_answers = (student_logits.to(dtype) / temperature).log_softmax(dim=-1)
+    return -(targets * log_answers).sum(dim=-1).mean()
+
+
+def tasn_loss(
+    logits: Mapping[str, Float[Tensor, "b classes"]],
+    labels: Int[Tensor, " b"],
+    weights: Mapping[str, float] | None = None,
+    distillation_weight: float = 2.0,
+    temperature: float = 10.0,
+) -> Float[Tensor, ""]:
+    """CE(attention net) + CE(master) + CE(part) + λ · soft(master ← part).
+
+    Args:
+        logits: by the name of the answer: "attention", "master", "part". A model that gives fewer of them is trained
+            on those; the distillation term needs both master and part.
+        labels: 0 to classes - 1.
+        weights: of the cross entropies, by name; 1 where none is given.
+        distillation_weight: λ, 2 in the paper; 0 switches the term off.
+        temperature: T, 10 in the paper.
+
+    Raises:
+        ValueError: for labels of another number than the logits or outside the classes, for a weight that names no
+            answer, for a negative weight.
+
+    Source: section 3.3 of the paper, L(I_s) = L_cls + λ L_soft.
+
+    >>> logits = {name: torch.randn(4, 5, requires_grad=True) for name in ("attention", "master", "part")}
+    >>> loss = tasn_loss(logits, torch.tensor([0, 1, 2, 4]))
+    >>> loss.backward()
+    """
+    weights = dict(weights or {})
+    for name in weights.keys() - logits.keys():
+        raise ValueError(f"weights names {name!r}, but the answers are {', '.join(logits)}")
+    for name, weight in {**weights, "distillation_weight": distillation_weight}.items():
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"the weight of {name} is {weight}; it must be a number from 0 up")
+    for name, answer in logits.items():
+        _check_labels(labels, answer, name)
+    loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
+    if distillation_weight and "master" in logits and "part" in logits:
+        soft = soft_target_cross_entropy(logits["master"], logits["part"], temperature)
+        loss = loss + distillation_weight * soft
+    return loss
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """In float32 or better, whatever precision the networks ran in."""
+    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels)
+
+
+def _check_labels(labels: Tensor, logits: Tensor, name: str) -> None:
+    if labels.ndim != 1 or len(labels) != len(logits) or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be {len(logits)} whole numbers, one for each row of the {name} logits; "
+            f"got {labels.dtype} {tuple(labels.shape)}"
+        )
+    # On an accelerator the look at the values would wait for the device; torch's own check speaks up there.
+    classes = logits.shape[1]
+    if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")

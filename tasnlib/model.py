@@ -1,0 +1,136 @@
+"""TASN: attention network, sampler and backbone joined, and the plain classifier it is compared with."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tasnlib.attention import AttentionNet, pooled_attention
+from tasnlib.sampler import attention_sample
+
+
+def downsample(images: Float[Tensor, "b c h w"], size: int, antialias: bool = True) -> Float[Tensor, "b c size size"]:
+    """Plain resizing, bilinear. Without antialias, fine stripes come back as coarse false ones.
+
+    >>> downsample(torch.rand(2, 3, 144, 144), 48).shape
+    torch.Size([2, 3, 48, 48])
+    """
+    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
+
+
+class TASNOutput(NamedTuple):
+    """Everything `TASN.forward` made on its way, in its order."""
+
+    structure: Float[Tensor, "b h w"]  #: attention map, mean over channels, raised to structure_power
+    detail: Float[Tensor, "b h w"]  #: attention map of one channel
+    channel: Int[Tensor, " b"]  #: which channel
+    structure_images: Float[Tensor, "b 3 n n"]
+    detail_images: Float[Tensor, "b 3 n n"]
+    logits: dict[str, Float[Tensor, "b k"]]  #: of "attention", "master" and "part"
+
+
+class TASN(nn.Module):
+    """The Trilinear Attention Sampling Network, figure 1 of the paper.
+
+    Args:
+        attention_net: see `attention.AttentionNet`.
+        backbone: images (b, 3, out_size, out_size) to features (b, d). One for both images: master and part net share
+            their weights.
+        classifier: features (b, d) to logits (b, k), shared as well.
+        attention_size: side of the plainly downsampled image that the attention network sees.
+        out_size: side of the structure and detail images.
+        scale: s of the inner softmax; 7 in the authors' code, 1 in the paper.
+        structure_power: the structure map is raised to it; 2 in the authors' code, 1 in the paper.
+        max_zoom, antialias: of the sampler, see `sampler.attention_sample`.
+
+    >>> from tasnlib.backbones import small_backbone, small_trunk
+    >>> backbone, features = small_backbone()
+    >>> model = TASN(AttentionNet(*small_trunk(), 16, dilations=()), backbone, nn.Linear(features, 16), 48, 48)
+    >>> output = model(torch.rand(2, 3, 144, 144))
+    >>> output.structure_images.shape, output.logits["master"].shape
+    (torch.Size([2, 3, 48, 48]), torch.Size([2, 16]))
+    >>> model.eval().predict(torch.rand(2, 3, 144, 144)).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(
+        self,
+        attention_net: AttentionNet,
+        backbone: nn.Module,
+        classifier: nn.Module,
+        attention_size: int = 224,
+        out_size: int = 224,
+        scale: float = 7.0,
+        structure_power: float = 2.0,
+        max_zoom: float = 4.0,
+        antialias: bool = False,
+    ):
+        super().__init__()
+        self.attention_net, self.backbone, self.classifier = attention_net, backbone, classifier
+        self.attention_size, self.out_size = attention_size, out_size
+        self.scale, self.structure_power = scale, structure_power
+        self.max_zoom, self.antialias = max_zoom, antialias
+
+    def forward(
+        self,
+        images: Float[Tensor, "b 3 height width"],
+        channel: Int[Tensor, " b"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> TASNOutput:
+        """Images in [0, 1] to the three answers. `channel` and `generator`: see `attention.pooled_attention`."""
+        # Where do the details lie? The attention network looks at a plainly downsampled image.
+        attention_logits, features = self.attention_net(downsample(images, self.attention_size))  # (b, c, h, w)
+        structure, detail, channel = pooled_attention(features, self.scale, channel, generator)  # (b, h, w) each
+        structure = structure**self.structure_power
+
+        # Zoom into them: all of the details at once, and one of them.
+        structure_images = self.sample(images, structure)  # (b, 3, n, n)
+        detail_images = self.sample(images, detail)  # (b, 3, n, n)
+
+        # Recognise both in one batch of 2b: the same backbone and classifier are the master and the part net.
+        both = self.classifier(self.backbone(torch.cat([structure_images, detail_images])))  # (2b, k)
+        master_logits, part_logits = both.chunk(2)
+
+        logits = {"master": master_logits, "part": part_logits, "attention": attention_logits}
+        return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
+
+    @torch.no_grad()
+    def predict(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b k"]:
+        """The master's logits on the structure image: TASN's answer, without the cost of the part net."""
+        _, features = self.attention_net(downsample(images, self.attention_size))
+        structure = pooled_attention(features, self.scale).structure ** self.structure_power
+        return self.classifier(self.backbone(self.sample(images, structure)))
+
+    def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
+        return attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
+
+
+class PlainOutput(NamedTuple):
+    """What the plain classifier saw and answered."""
+
+    images: Float[Tensor, "b 3 n n"]
+    logits: dict[str, Float[Tensor, "b k"]]  #: of "downsampled" or "downsampled_aliased"
+
+
+class PlainClassifier(nn.Module):
+    """The control: the same backbone on the plainly downsampled image.
+
+    Without antialias the stripes that downsampling should erase come back as coarse false patterns, which can be
+    learnt. The sampler reads without antialias too, so this control must stand beside every claim about it.
+
+    >>> from tasnlib.backbones import small_backbone
+    >>> backbone, features = small_backbone()
+    >>> list(PlainClassifier(backbone, nn.Linear(features, 16), 48)(torch.rand(2, 3, 144, 144)).logits)
+    ['downsampled']
+    """
+
+    def __init__(self, backbone: nn.Module, classifier: nn.Module, size: int, antialias: bool = True):
+        super().__init__()
+        self.backbone, self.classifier, self.size, self.antialias = backbone, classifier, size, antialias
+
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
+        seen = downsample(images, self.size, self.antialias)
+        name = "downsampled" if self.antialias else "downsampled_aliased"
+        return PlainOutput(seen, {name: self.classifier(self.backbone(seen))})
