@@ -1,142 +1,186 @@
-"""Soft-edged shapes on a pixel grid, for whole batches at once, on any device.
-
-Everything random comes from a counter-based hash: the k-th number of image i is a pure function of (seed, split, i, k).
-So an image does not depend on its batch, on its worker, on the order of drawing or on the machine. The numbers that
-describe a scene are computed by numpy in float64; only pixels are computed by torch, in float32.
-
-Units: pixels. x runs right, y runs down, pixel j covers [j, j + 1], so that its centre lies at j + 0.5.
-"""
+"""Drawing birds: first decide where everything stands (numpy), then paint it from back to front (torch)."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
-SPLITS = {"train": 0, "val": 1, "test": 2}
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit."""
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def image_keys(seed: int, split: str, indices: np.ndarray) -> np.ndarray:
-    """One 64-bit key an image: a hash of (seed, split, index)."""
-    with np.errstate(over="ignore"):
-        key = _mix(np.array([seed], np.uint64) + GOLDEN) + np.uint64(SPLITS[split])
-        return _mix(_mix(key) + (indices.astype(np.uint64) + np.uint64(1)) * GOLDEN)
-
-
-class Randomness:
-    """Uniform numbers for a batch of images, handed out column by column.
-
-    The order of the calls is part of what an image is: a new call goes to the end.
-
-    >>> keys = image_keys(0, "train", np.arange(4))
-    >>> Randomness(keys).uniform(0, 10).shape
-    (4,)
-    >>> bool((Randomness(keys[2:]).uniform(0, 1, 5) == Randomness(keys).uniform(0, 1, 5)[2:]).all())
-    True
-    """
-
-    def __init__(self, keys: np.ndarray):
-        self.keys = keys
-        self.drawn = 0
-
-    def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
-        """Float64 numbers in [low, high), of shape (images, *shape)."""
-        count = int(np.prod(shape, dtype=int))
-        with np.errstate(over="ignore"):
-            steps = np.arange(self.drawn + 1, self.drawn + count + 1, dtype=np.uint64) * GOLDEN
-            bits = _mix(self.keys[:, None] + steps)
-        self.drawn += count
-        unit = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return (low + (high - low) * unit).reshape(len(self.keys), *shape)
-
-    def choice(self, options: int, *shape: int) -> np.ndarray:
-        """Whole numbers in 0 ... options - 1."""
-        return self.uniform(0, options, *shape).astype(np.int64)
+from tasnlib.data.bird_config import (
+    ANATOMY,
+    BEAK,
+    BODY_COLOUR,
+    CLUTTER_COLOURS,
+    EYE,
+    HEAD_COLOURS,
+    STRIPABLE,
+    STRIPE_AMPLITUDE,
+    WING_COLOURS,
+    BirdsConfig,
+)
+from tasnlib.data.randomness import Randomness, image_keys
+from tasnlib.data.shapes import (
+    Ellipse,
+    column,
+    ellipse_coverage,
+    local_coordinates,
+    paint,
+    pixel_centres,
+    pixel_noise,
+    segment_coverage,
+)
 
 
-class Ellipse(NamedTuple):
-    """A batch of ellipses in pixels: centre, unit vector along the long axis, unit vector across, semi-axes."""
+class Scene(NamedTuple):
+    """Everything about a batch of images but their pixels: numbers in float64, the same on every machine."""
 
-    centre: np.ndarray  # (images, 2)
-    along: np.ndarray  # (images, 2)
-    across: np.ndarray  # (images, 2)
-    semi: np.ndarray  # (images, 2)
-
-    def boxes(self) -> np.ndarray:
-        """The tight boxes (images, 4) as x0, y0, x1, y1: an ellipse reaches sqrt((a·e1)² + (b·e2)²) from its centre."""
-        reach = np.sqrt((self.semi[:, :1] * self.along) ** 2 + (self.semi[:, 1:] * self.across) ** 2)
-        return np.concatenate([self.centre - reach, self.centre + reach], axis=1)
-
-
-def pixel_centres(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """x (1, size) and y (size, 1) of the pixel centres."""
-    centres = torch.arange(size, device=device, dtype=torch.float32) + 0.5
-    return centres[None, :], centres[:, None]
+    keys: np.ndarray  # (images,)
+    labels: np.ndarray  # (images,)
+    parts: dict[str, Ellipse]
+    boxes: np.ndarray  # (images, parts, 4): x0, y0, x1, y1
+    phases: dict[str, np.ndarray]  # of the stripes on each part, radians
+    across: dict[str, np.ndarray]  # does the part's stripe pattern vary along (False: stripes run along) ...
+    unit: np.ndarray  # (images,) pixels in one unit of ANATOMY
+    legs: list[tuple[np.ndarray, np.ndarray]]
+    randomness: Randomness
 
 
-def column(values: np.ndarray, device: torch.device) -> Float[Tensor, "images 1 1"]:
-    """One number an image, shaped to meet (images, h, w)."""
-    return torch.from_numpy(np.asarray(values, np.float32)).to(device)[:, None, None]
+def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> Scene:
+    """Decide where everything stands. Labels go round the classes, so every split is balanced."""
+    keys = image_keys(seed, split, indices)
+    randomness = Randomness(keys)
+    uniform = randomness.uniform
+    size = config.image_size
+
+    unit = size * uniform(*config.bird_size)
+    facing = np.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    tilt = np.radians(uniform(-20, 20))
+    # Bird frame to image: mirror where it faces left, then rotate.
+    cos, sin = np.cos(tilt), np.sin(tilt)
+    frame = np.stack([np.stack([cos * facing, -sin], -1), np.stack([sin * facing, cos], -1)], 1)  # (images, 2, 2)
+
+    def place(point) -> np.ndarray:
+        return unit[:, None] * (frame @ np.broadcast_to(np.asarray(point, float), (len(keys), 2))[..., None])[..., 0]
+
+    def ellipse(centre, semi, degrees, sway) -> Ellipse:
+        angle = np.radians(degrees + uniform(-sway, sway))
+        axes = np.stack(
+            [np.stack([np.cos(angle), -np.sin(angle)], -1), np.stack([np.sin(angle), np.cos(angle)], -1)], 1
+        )
+        axes = frame @ axes  # columns: along, across, in the image
+        return Ellipse(place(centre), axes[..., 0], axes[..., 1], unit[:, None] * np.asarray(semi))
+
+    parts = {name: ellipse(*shape) for name, shape in ANATOMY.items()}
+    parts["beak"], parts["eye"] = ellipse(*BEAK), ellipse(*EYE)
+    outline = np.stack([part.boxes() for part in parts.values()])
+    bird = np.concatenate([outline[..., :2].min(0), outline[..., 2:].max(0)], axis=1)
+    # The whole bird stays inside: its centre is drawn from where its box fits, one pixel off the border.
+    low, high = 1 - bird[:, :2], size - 1 - bird[:, 2:]
+    shift = low + (high - low) * uniform(0, 1, 2)
+    parts = {name: part._replace(centre=part.centre + shift) for name, part in parts.items()}
+    legs = [(shift + place((hip, 0.15)), shift + place((hip + 0.04, 0.38))) for hip in (-0.02, 0.08)]
+
+    labels = indices % config.classes
+    code = labels % config.species
+    return Scene(
+        keys=keys,
+        labels=labels,
+        parts=parts,
+        boxes=np.stack([*(parts[name].boxes() for name in config.striped_parts), bird + np.tile(shift, 2)], axis=1),
+        phases={name: uniform(0, 2 * np.pi) for name in config.striped_parts},
+        across={name: (code >> bit & 1).astype(bool) for bit, name in enumerate(config.striped_parts)},
+        unit=unit,
+        legs=legs,
+        randomness=randomness,
+    )
 
 
-def local_coordinates(ellipse: Ellipse, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Every pixel's distance from the centre, in pixels, along the ellipse's axis and across it."""
-    device = x.device
-    dx = x - column(ellipse.centre[:, 0], device)
-    dy = y - column(ellipse.centre[:, 1], device)
-    along = dx * column(ellipse.along[:, 0], device) + dy * column(ellipse.along[:, 1], device)
-    across = dx * column(ellipse.across[:, 0], device) + dy * column(ellipse.across[:, 1], device)
-    return along, across
+def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Tensor, y: Tensor) -> None:
+    """One striped patch in each cell of a turned grid. Every pixel looks up its own cell, so the cost does not grow
+    with the number of patches."""
+    device, size = canvas.device, config.image_size
+    cell = size / 7.0
+    cells = 2 * int(np.ceil(0.75 * size / cell)) + 1  # across, so that the turned grid covers the corners
+    turn = column(np.radians(randomness.uniform(-45, 45)), device)
+    dx, dy = x - size / 2, y - size / 2
+    u = (dx * turn.cos() + dy * turn.sin()) / cell + cells / 2
+    v = (dy * turn.cos() - dx * turn.sin()) / cell + cells / 2
+    home_u, home_v = u.floor().clamp(0, cells - 1), v.floor().clamp(0, cells - 1)
+    home = (home_v * cells + home_u).long().flatten(1)  # (images, pixels)
+
+    def look_up(values: np.ndarray) -> Tensor:
+        table = torch.from_numpy(values.astype(np.float32)).to(device)
+        return table.gather(1, home).view_as(u)
+
+    count = cells * cells
+    uniform = randomness.uniform
+    angle = look_up(uniform(0, np.pi, count))
+    along_x, along_y = angle.cos(), angle.sin()
+    px = (u - home_u - look_up(uniform(0.4, 0.6, count))) * cell
+    py = (v - home_v - look_up(uniform(0.4, 0.6, count))) * cell
+    along, across = px * along_x + py * along_y, py * along_x - px * along_y
+    semi_along = look_up(uniform(0.28, 0.42, count) * cell)
+    semi_across = look_up(uniform(0.16, 0.32, count) * cell)
+    present = uniform(0, 1, count) < config.clutter
+    coverage = ellipse_coverage(along, across, semi_along, semi_across) * look_up(present)
+
+    palette = np.concatenate(
+        [CLUTTER_COLOURS, HEAD_COLOURS[: config.head_colours], WING_COLOURS[: config.wing_colours]]
+    )
+    plain = randomness.choice(len(CLUTTER_COLOURS), count)
+    decoy = len(CLUTTER_COLOURS) + randomness.choice(len(palette) - len(CLUTTER_COLOURS), count)
+    chosen = palette[np.where(uniform(0, 1, count) < config.decoys, decoy, plain)]  # (images, cells², 3)
+    period = look_up(uniform(0.9, 1.1, count) * config.stripe_period)
+    wave = STRIPE_AMPLITUDE * torch.sin(2 * np.pi * along / period + look_up(uniform(0, 2 * np.pi, count)))
+    colour = torch.stack([look_up(chosen[..., c]) for c in range(3)], dim=1) + wave[:, None]
+    paint(canvas, colour, coverage)
 
 
-def ellipse_coverage(along: Tensor, across: Tensor, semi_along: Tensor, semi_across: Tensor) -> Tensor:
-    """How much of each pixel an ellipse covers, from 0 to 1, with an edge one pixel soft.
-
-    The distance to the edge is approximated to first order: f / |grad f| with f = |p / (a, b)| - 1.
-    """
-    p, q = along / semi_along, across / semi_across
-    radius = torch.sqrt(p * p + q * q)
-    slope = torch.sqrt((p / semi_along) ** 2 + (q / semi_across) ** 2)
-    distance = radius * (radius - 1) / slope.clamp_min(1e-6)
-    # At the very centre the approximation reads 0 / 0: inside is inside.
-    return torch.where(radius < 0.5, 1.0, (0.5 - distance).clamp(0, 1))
+def _colour(values, device: torch.device) -> Float[Tensor, "images 3 1 1"]:
+    return torch.from_numpy(np.atleast_2d(np.asarray(values, np.float32))).to(device)[..., None, None]
 
 
-def segment_coverage(start: np.ndarray, end: np.ndarray, width: np.ndarray, x: Tensor, y: Tensor) -> Tensor:
-    """How much of each pixel a line from start to end (images, 2), `width` pixels thick, covers."""
-    device = x.device
-    dx, dy = x - column(start[:, 0], device), y - column(start[:, 1], device)
-    vx, vy = column(end[:, 0] - start[:, 0], device), column(end[:, 1] - start[:, 1], device)
-    t = ((dx * vx + dy * vy) / (vx * vx + vy * vy)).clamp(0, 1)
-    distance = torch.sqrt((dx - t * vx) ** 2 + (dy - t * vy) ** 2)
-    return (0.5 + column(width, device) / 2 - distance).clamp(0, 1)
+def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Tensor, "images 3 size size"]:
+    """The pixels of a scene, painted from back to front."""
+    size, randomness, images = config.image_size, scene.randomness, len(scene.keys)
+    uniform = randomness.uniform
+    x, y = pixel_centres(size, device)
 
+    ground = CLUTTER_COLOURS[randomness.choice(len(CLUTTER_COLOURS))][:, :, None, None] + uniform(-0.1, 0.1, 3, 5, 5)
+    ground = torch.from_numpy(ground.astype(np.float32)).to(device)
+    canvas = F.interpolate(ground, size=(size, size), mode="bilinear", align_corners=True)
+    _clutter(canvas, config, randomness, x, y)
 
-def paint(canvas: Float[Tensor, "images 3 h w"], colour: Tensor, coverage: Float[Tensor, "images h w"]) -> None:
-    """Lay a colour, (images, 3, 1, 1) or one a pixel, over the canvas in place."""
-    canvas.lerp_(colour.expand_as(canvas), coverage[:, None].expand_as(canvas))
+    for start, end in scene.legs:
+        paint(canvas, _colour((0.30, 0.24, 0.20), device), segment_coverage(start, end, 0.03 * scene.unit, x, y))
 
+    genus = scene.labels // config.species
+    head, wing = HEAD_COLOURS[genus // config.wing_colours], WING_COLOURS[genus % config.wing_colours]
+    colours = {"head": head, "breast": head, "wing": wing, "tail": wing, "body": BODY_COLOUR}
+    colours |= {"beak": (0.80, 0.60, 0.20), "eye": (0.08, 0.08, 0.10)}
+    for name, part in scene.parts.items():
+        along, across = local_coordinates(part, x, y)
+        coverage = ellipse_coverage(along, across, column(part.semi[:, 0], device), column(part.semi[:, 1], device))
+        # A part that carries no stripes must not give the genus away twice: it wears the body's colour.
+        colour = _colour(
+            colours[name] if name not in STRIPABLE or name in config.striped_parts else BODY_COLOUR, device
+        )
+        if name in config.striped_parts:
+            # Stripes that run along the part vary across it.
+            position = torch.where(column(scene.across[name], device) > 0, along, across)
+            wave = torch.sin(2 * np.pi / config.stripe_period * position + column(scene.phases[name], device))
+            colour = colour + STRIPE_AMPLITUDE * wave[:, None]
+        paint(canvas, colour, coverage)
 
-def pixel_noise(keys: np.ndarray, size: int, device: torch.device) -> Float[Tensor, "images 3 h w"]:
-    """Uniform noise in [-1, 1] by an integer hash of (image, pixel): equal to the last bit on every device.
+    for _ in range(config.grass):
+        root = np.stack([uniform(0, size), np.full(images, float(size))], -1)
+        tip = root + np.stack([uniform(-0.12, 0.12), uniform(-0.75, -0.25)], -1) * size
+        paint(
+            canvas, _colour((0.30, 0.46, 0.22), device), segment_coverage(root, tip, uniform(0.006, 0.012) * size, x, y)
+        )
 
-    32-bit arithmetic kept in int64, because torch has no unsigned shift: one hash serves the three colours.
-    """
-    seeds = torch.from_numpy((keys >> np.uint64(32)).astype(np.int64)).to(device)[:, None, None]
-    pixels = torch.arange(size * size, device=device).view(size, size)
-    h = (pixels * 0x9E3779B1 + seeds) & 0xFFFFFFFF
-    h = ((h ^ (h >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
-    h = ((h ^ (h >> 15)) * 0x046CA68B) & 0xFFFFFFFF
-    h = h ^ (h >> 16)
-    channels = [((h >> shift) & 0xFF).float() for shift in (0, 8, 16)]
-    return torch.stack(channels, dim=1) / 127.5 - 1
+    light = uniform(0.8, 1.15)[:, None] * (1 + uniform(-0.05, 0.05, 3))
+    canvas = canvas * _colour(light, device) + config.noise * pixel_noise(scene.keys, size, device)
+    return (canvas.clamp(0, 1) * 255).round().to(torch.uint8)

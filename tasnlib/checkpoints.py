@@ -1,0 +1,122 @@
+"""Checkpoints: safetensors with their description in the header, so that nothing is ever unpickled.
+
+Every file is written under another name, forced to disk and then renamed. Renaming is atomic: whoever is killed while
+writing, or runs out of disk, leaves the earlier checkpoint as it was.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from tasnlib.recipes import Recipe, build_plain, build_tasn
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content as a whole or not at all.
+
+    Raises:
+        OSError: where it cannot be written; what stood there before is untouched, and no half-written file is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"tasn": json.dumps(description)}  # safetensors headers hold strings only
+    write_atomically(path, safetensors.torch.save(on_cpu, header))
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["tasn"])
+    except (safetensors.SafetensorError, KeyError, TypeError) as reason:
+        raise ValueError(f"{path} is not a checkpoint of this library, or is damaged: {reason}") from reason
+
+
+def save_weights(path: Path, model: nn.Module, kind: str, recipe: Recipe, class_names: list[str]) -> None:
+    """Everything that is needed to use a trained model: its weights, its recipe, the names of its classes.
+
+    Args:
+        kind: "tasn", "downsampled" or "downsampled_aliased".
+    """
+    _save(path, model.state_dict(), {"kind": kind, "recipe": asdict(recipe), "class_names": class_names})
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
+    """A trained model, ready to predict, and the names of its classes.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: where the file is no checkpoint, or is damaged.
+    """
+    weights, description = _load(Path(path))
+    # The weights come from this file: nothing is fetched.
+    recipe = Recipe(
+        **{**description["recipe"], "weights": None, "milestones": tuple(description["recipe"]["milestones"])}
+    )
+    model = build_model(description["kind"], recipe, len(description["class_names"]))
+    model.load_state_dict(weights)
+    return model.eval(), description["class_names"]
+
+
+def build_model(kind: str, recipe: Recipe, classes: int) -> nn.Module:
+    """TASN or one of its controls by name.
+
+    >>> from tasnlib.recipes import RECIPES
+    >>> build_model("downsampled_aliased", RECIPES["laptop"], classes=16).antialias
+    False
+    """
+    if kind == "tasn":
+        return build_tasn(recipe, classes)
+    return build_plain(recipe, classes, antialias={"downsampled": True, "downsampled_aliased": False}[kind])
+
+
+def save_training_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]
+) -> None:
+    """Everything that is needed to go on: weights, the optimiser's memory, and `progress` (epochs done, history).
+
+    No state of a random generator is among it: order and channels are functions of (seed, epoch, image).
+    """
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for number, memory in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in memory.items() if isinstance(value, Tensor)}
+    _save(path, tensors, progress)
+
+
+def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The reverse of `save_training_state`: fills model and optimiser, returns `progress`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
+    """
+    tensors, progress = _load(path)
+    model.load_state_dict({name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")})
+    memory: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, number, quantity = name.split("/")
+            memory.setdefault(int(number), {})[quantity] = tensor
+    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+    return progress

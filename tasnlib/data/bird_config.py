@@ -1,0 +1,118 @@
+"""What a drawn bird is: its parts, its colours, and the numbers that make a set of birds easy or hard."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# A bird in its own frame: the beak points to +x, the feet to +y. Centre, semi-axes, angle in degrees, and by how many
+# degrees the angle varies from bird to bird. Order of painting: later parts cover earlier ones.
+ANATOMY = {
+    "tail": ((-0.47, 0.02), (0.22, 0.085), -4, 12),
+    "body": ((0.00, 0.00), (0.36, 0.21), 0, 0),
+    "breast": ((0.20, 0.09), (0.15, 0.105), 35, 8),
+    "wing": ((-0.07, -0.04), (0.25, 0.12), -6, 10),
+    "head": ((0.36, -0.21), (0.165, 0.145), 10, 15),
+}
+BEAK = ((0.555, -0.19), (0.10, 0.035), 12, 0)
+EYE = ((0.43, -0.25), (0.028, 0.028), 0, 0)
+STRIPABLE = tuple(part for part in ANATOMY if part != "body")
+
+# Mid-tones, so that stripes of either sign fit into [0, 1]. Head and breast share a colour, wing and tail share one.
+HEAD_COLOURS = np.array([[0.74, 0.30, 0.28], [0.28, 0.40, 0.74], [0.72, 0.34, 0.66], [0.26, 0.68, 0.70]])
+WING_COLOURS = np.array([[0.74, 0.64, 0.26], [0.52, 0.30, 0.72], [0.74, 0.48, 0.26], [0.30, 0.50, 0.52]])
+HEAD_COLOUR_NAMES = ("red", "blue", "pink", "cyan")
+WING_COLOUR_NAMES = ("yellow", "violet", "orange", "teal")
+CLUTTER_COLOURS = np.array(
+    [[0.36, 0.50, 0.28], [0.46, 0.42, 0.30], [0.30, 0.40, 0.30], [0.55, 0.53, 0.46], [0.44, 0.56, 0.36]]
+)
+BODY_COLOUR = (0.62, 0.58, 0.54)
+STRIPE_AMPLITUDE = 0.22
+
+
+@dataclass(frozen=True)
+class BirdsConfig:
+    """What the birds look like. Lengths in pixels unless said otherwise.
+
+    >>> BirdsConfig().classes, BirdsConfig().class_names[5]
+    (16, 'red-violet, head across, wing along')
+    >>> BirdsConfig(striped_parts=("beak",))
+    Traceback (most recent call last):
+        ...
+    ValueError: striped_parts: 'beak' is not a part; choose among tail, breast, wing, head
+    """
+
+    image_size: int = 144
+    stripe_period: float = 3.5
+    head_colours: int = 2
+    wing_colours: int = 2
+    striped_parts: tuple[str, ...] = ("head", "wing")
+    bird_size: tuple[float, float] = (0.30, 0.42)  # the unit of ANATOMY, as a share of the image
+    clutter: float = 0.75  # share of the background's patches that are there
+    decoys: float = 0.0  # share of those patches that wear a bird's colours
+    grass: int = 5  # blades in front of the bird
+    noise: float = 0.06  # half the width of the uniform noise
+
+    def __post_init__(self):
+        for part in self.striped_parts:
+            if part not in STRIPABLE:
+                raise ValueError(f"striped_parts: {part!r} is not a part; choose among {', '.join(STRIPABLE)}")
+        allowed = {
+            "image_size": (isinstance(self.image_size, int) and self.image_size >= 32, "a whole number from 32 up"),
+            "stripe_period": (2 < self.stripe_period < np.inf, "above 2, the shortest period pixels can show"),
+            "head_colours": (self.head_colours in range(1, 5), "1 to 4"),
+            "wing_colours": (self.wing_colours in range(1, 5), "1 to 4"),
+            "striped_parts": (
+                len(set(self.striped_parts)) == len(self.striped_parts) > 0,
+                "one part or more, each once",
+            ),
+            "bird_size": (
+                0.05 <= self.bird_size[0] <= self.bird_size[1] <= 0.6,
+                "two shares, 0.05 <= low <= high <= 0.6",
+            ),
+            "clutter": (0 <= self.clutter <= 1, "from 0 to 1"),
+            "decoys": (0 <= self.decoys <= 1, "from 0 to 1"),
+            "grass": (isinstance(self.grass, int) and 0 <= self.grass <= 100, "a whole number from 0 to 100"),
+            "noise": (0 <= self.noise <= 0.5, "from 0 to 0.5"),
+        }
+        for name, (fine, what) in allowed.items():
+            if not fine:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {what}")
+
+    @property
+    def genera(self) -> int:
+        """Head colours times wing colours."""
+        return self.head_colours * self.wing_colours
+
+    @property
+    def species(self) -> int:
+        """Species in a genus: every striped part runs along or across."""
+        return 2 ** len(self.striped_parts)
+
+    @property
+    def classes(self) -> int:
+        """Class = genus · species + species within the genus."""
+        return self.genera * self.species
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the boxes, in their order."""
+        return (*self.striped_parts, "bird")
+
+    @property
+    def genus_names(self) -> list[str]:
+        heads, wings = HEAD_COLOUR_NAMES[: self.head_colours], WING_COLOUR_NAMES[: self.wing_colours]
+        return [f"{head}-{wing}" for head in heads for wing in wings]
+
+    @property
+    def class_names(self) -> list[str]:
+        directions = [
+            ", ".join(
+                f"{part} {'across' if code >> bit & 1 else 'along'}" for bit, part in enumerate(self.striped_parts)
+            )
+            for code in range(self.species)
+        ]
+        return [f"{genus}, {direction}" for genus in self.genus_names for direction in directions]
+
+
+EASY = BirdsConfig()
+HARD = BirdsConfig(striped_parts=("head", "wing", "tail", "breast"), clutter=0.9, decoys=0.15, grass=8)

@@ -1,0 +1,85 @@
+"""Soft-edged shapes on a pixel grid, for whole batches at once, on any device.
+
+The numbers that describe a scene are computed by numpy in float64, the same on every machine; only pixels are computed
+by torch, in float32. Units: pixels. x runs right, y runs down, pixel j covers [j, j + 1], so its centre is at j + 0.5.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tasnlib.data.randomness import hash32
+
+
+class Ellipse(NamedTuple):
+    """A batch of ellipses in pixels: centre, unit vector along the long axis, unit vector across, semi-axes."""
+
+    centre: np.ndarray  # (images, 2)
+    along: np.ndarray  # (images, 2)
+    across: np.ndarray  # (images, 2)
+    semi: np.ndarray  # (images, 2)
+
+    def boxes(self) -> np.ndarray:
+        """The tight boxes (images, 4) as x0, y0, x1, y1: an ellipse reaches sqrt((a·e1)² + (b·e2)²) from its centre."""
+        reach = np.sqrt((self.semi[:, :1] * self.along) ** 2 + (self.semi[:, 1:] * self.across) ** 2)
+        return np.concatenate([self.centre - reach, self.centre + reach], axis=1)
+
+
+def pixel_centres(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """x (1, size) and y (size, 1) of the pixel centres."""
+    centres = torch.arange(size, device=device, dtype=torch.float32) + 0.5
+    return centres[None, :], centres[:, None]
+
+
+def column(values: np.ndarray, device: torch.device) -> Float[Tensor, "images 1 1"]:
+    """One number an image, shaped to meet (images, h, w)."""
+    return torch.from_numpy(np.asarray(values, np.float32)).to(device)[:, None, None]
+
+
+def local_coordinates(ellipse: Ellipse, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Every pixel's distance from the centre, in pixels, along the ellipse's axis and across it."""
+    device = x.device
+    dx = x - column(ellipse.centre[:, 0], device)
+    dy = y - column(ellipse.centre[:, 1], device)
+    along = dx * column(ellipse.along[:, 0], device) + dy * column(ellipse.along[:, 1], device)
+    across = dx * column(ellipse.across[:, 0], device) + dy * column(ellipse.across[:, 1], device)
+    return along, across
+
+
+def ellipse_coverage(along: Tensor, across: Tensor, semi_along: Tensor, semi_across: Tensor) -> Tensor:
+    """How much of each pixel an ellipse covers, from 0 to 1, with an edge one pixel soft.
+
+    The distance to the edge is approximated to first order: f / |grad f| with f = |p / (a, b)| - 1.
+    """
+    p, q = along / semi_along, across / semi_across
+    radius = torch.sqrt(p * p + q * q)
+    slope = torch.sqrt((p / semi_along) ** 2 + (q / semi_across) ** 2)
+    distance = radius * (radius - 1) / slope.clamp_min(1e-6)
+    # At the very centre the approximation reads 0 / 0: inside is inside.
+    return torch.where(radius < 0.5, 1.0, (0.5 - distance).clamp(0, 1))
+
+
+def segment_coverage(start: np.ndarray, end: np.ndarray, width: np.ndarray, x: Tensor, y: Tensor) -> Tensor:
+    """How much of each pixel a line from start to end (images, 2), `width` pixels thick, covers."""
+    device = x.device
+    dx, dy = x - column(start[:, 0], device), y - column(start[:, 1], device)
+    vx, vy = column(end[:, 0] - start[:, 0], device), column(end[:, 1] - start[:, 1], device)
+    t = ((dx * vx + dy * vy) / (vx * vx + vy * vy)).clamp(0, 1)
+    distance = torch.sqrt((dx - t * vx) ** 2 + (dy - t * vy) ** 2)
+    return (0.5 + column(width, device) / 2 - distance).clamp(0, 1)
+
+
+def paint(canvas: Float[Tensor, "images 3 h w"], colour: Tensor, coverage: Float[Tensor, "images h w"]) -> None:
+    """Lay a colour, (images, 3, 1, 1) or one a pixel, over the canvas in place."""
+    canvas.lerp_(colour.expand_as(canvas), coverage[:, None].expand_as(canvas))
+
+
+def pixel_noise(keys: np.ndarray, size: int, device: torch.device) -> Float[Tensor, "images 3 h w"]:
+    """Uniform noise in [-1, 1], the same to the last bit on every device. One hash a pixel serves the three colours."""
+    seeds = torch.from_numpy((keys >> np.uint64(32)).astype(np.int64)).to(device)[:, None, None]
+    pixels = torch.arange(size * size, device=device).view(size, size)
+    bits = hash32(pixels * 0x9E3779B1 + seeds)
+    return torch.stack([(bits >> shift) & 0xFF for shift in (0, 8, 16)], dim=1).float() / 127.5 - 1

@@ -1,0 +1,194 @@
+"""One run from settings to result: data, TASN and its controls trained, everything kept in one folder.
+
+The folder holds settings.json, for each model NAME.safetensors (its weights) and NAME.training.safetensors (what
+`resume` needs), and at the end result.json.
+
+Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnlib.experiment FOLDER tasn`, or
+`accelerate launch -m tasnlib.experiment FOLDER tasn` on several machines, does what `train` does, in a folder that
+`prepare_folder` made. `train` itself starts the former where the settings ask for several processes.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import set_seed
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from tasnlib.checkpoints import build_model, load_model, save_weights, write_atomically
+from tasnlib.data.birds import EASY, HARD, Birds
+from tasnlib.settings import Settings
+from tasnlib.training import accuracies, evaluate, fit, make_accelerator
+
+NAMES = ("tasn", "downsampled", "downsampled_aliased")
+
+
+@dataclass
+class Trained:
+    """A trained model and what it did."""
+
+    model: nn.Module
+    history: list[dict[str, Any]]  # see `training.fit`
+    answers: dict[str, Int[Tensor, " images"]]  # to the test images, see `training.evaluate`
+    accuracy: dict[str, float]
+    weights_path: Path
+
+
+def project_folder() -> Path:
+    """The folder above the current one that holds this project; the current one where there is none."""
+    here = Path.cwd()
+    return next(
+        (folder for folder in (here, *here.parents) if (folder / "notebooks/05_train_full.ipynb").is_file()), here
+    )
+
+
+def readable(path: Path) -> str:
+    """A path as one would type it: relative to the project where it lies inside."""
+    path, project = path.resolve(), project_folder().resolve()
+    return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+
+
+def prepare_folder(settings: Settings) -> Path:
+    """Make the output folder and note the settings in it.
+
+    Raises:
+        ValueError: where the folder already holds a run and `resume` is off: nothing is ever overwritten.
+    """
+    if settings.output_folder is None:
+        name = f"{settings.dataset}-{settings.recipe}-seed{settings.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = project_folder() / "runs" / name
+    else:
+        folder = Path(settings.output_folder).expanduser()
+    if any(folder.glob("*.safetensors")) and not settings.resume:
+        raise ValueError(
+            f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
+            "or name another folder"
+        )
+    write_atomically(folder / "settings.json", json.dumps(settings.as_dict(), indent=1).encode())
+    return folder
+
+
+def load_data(settings: Settings) -> tuple[Birds, Birds]:
+    """Training and test images: read from the data folder, or drawn and kept there."""
+    recipe = settings.resolved_recipe
+    folder = Path(settings.data_folder).expanduser() if settings.data_folder else project_folder() / "datasets"
+    style = {"birds": EASY, "birds_hard": HARD}[settings.dataset]
+    style = type(style)(**{**vars(style), "image_size": recipe.image_size, "stripe_period": recipe.stripe_period})
+    # Drawn images live where they are used: on a GPU no batch has to travel.
+    device = "cuda" if torch.cuda.is_available() and settings.num_processes == 1 else "cpu"
+    train, test = (
+        Birds.load(style, split, count, folder=folder, device=device)
+        for split, count in (("train", recipe.train_images), ("test", recipe.test_images))
+    )
+    return train, test
+
+
+def epoch_line(entry: dict[str, Any], epochs: int) -> str:
+    """One line of progress.
+
+    >>> entry = {"epoch": 1, "loss": 8.5, "accuracy": {"master": 0.9}, "seconds": 6.0, "images_per_second": 500.0}
+    >>> epoch_line(entry, epochs=8)
+    'epoch  1/8   loss  8.500   master  90.0 %     6 s    500 images/s'
+    """
+    nets = "   ".join(f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items())
+    return (
+        f"epoch {entry['epoch']:2d}/{epochs}   loss {entry['loss']:6.3f}   {nets}   "
+        f"{entry['seconds']:3.0f} s   {entry['images_per_second']:4.0f} images/s"
+    )
+
+
+def train(name: str, settings: Settings, folder: Path, data: tuple[Birds, Birds]) -> Trained:
+    """Train one model of NAMES, printing a line an epoch, and answer the test images.
+
+    A control is trained by the same recipe, from the same seed, for as many epochs as TASN.
+
+    Raises:
+        RuntimeError: where one of several processes failed.
+    """
+    weights_path = folder / f"{name}.safetensors"
+    if settings.num_processes == 1:
+        model, history = _fit(name, settings, folder, data)
+    else:
+        _fit_in_processes(name, settings, folder)
+        model, _ = load_model(weights_path)
+        history = json.loads((folder / f"{name}.history.json").read_text())
+    train_set, test = data
+    answers = evaluate(model, test, settings.resolved_recipe.batch_size, make_accelerator(settings.precision))
+    return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
+
+
+def _fit(
+    name: str, settings: Settings, folder: Path, data: tuple[Birds, Birds]
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    recipe = settings.resolved_recipe
+    accelerator = make_accelerator(settings.precision)
+    set_seed(settings.seed)
+    train_set, test = data
+    model = build_model(name, recipe, train_set.classes)
+    history = fit(
+        *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
+        resume=settings.resume,
+        report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
+    )
+    if accelerator.is_main_process:
+        save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
+        write_atomically(folder / f"{name}.history.json", json.dumps(history, indent=1).encode())
+    accelerator.wait_for_everyone()
+    return model, history
+
+
+def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(settings.num_processes),
+    ]
+    command = [*launcher, "-m", "tasnlib.experiment", str(folder), name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        lines = []
+        for line in process.stdout or ():
+            lines.append(line)
+            if line.startswith("epoch"):
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise RuntimeError(f"one of {settings.num_processes} processes failed:\n{''.join(lines[-40:])}")
+
+
+def summarise(settings: Settings, trained: dict[str, Trained], classes: int, test_images: int) -> dict[str, Any]:
+    """The result of a run, as printed last by notebook 05 and kept as result.json. Accuracies from 0 to 1, None where
+    not run."""
+    tasn = trained["tasn"]
+    names = ("master", "part", "attention", "downsampled", "downsampled_aliased")
+    found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
+    seconds = sum(entry["seconds"] for entry in tasn.history)
+    speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
+    return {
+        "dataset": settings.dataset,
+        "recipe": settings.recipe,
+        "seed": settings.seed,
+        "epochs": len(tasn.history),
+        "seconds": round(seconds, 1),
+        "images_per_second": round(speed, 1),
+        "checkpoint": readable(tasn.weights_path),
+        "test_images": test_images,
+        "accuracy": {**{name: found.get(name) for name in names}, "chance": 1 / classes},
+    }
+
+
+def main(folder: Path, name: str) -> None:
+    """What each of several processes runs."""
+    settings = Settings(**json.loads((folder / "settings.json").read_text()))
+    _fit(name, settings, folder, load_data(settings))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

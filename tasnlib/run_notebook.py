@@ -1,0 +1,68 @@
+"""Run a notebook headlessly: `python -m tasnlib.run_notebook NOTEBOOK [OUTPUT] [-p NAME VALUE]...`
+
+papermill does the running. Around it stands what papermill leaves to its caller: a parameter that the notebook does not
+have is refused before anything starts, the output folder is made, what the cells print is seen at once, and the last
+line that the notebook printed is the last line of this command.
+"""
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import papermill
+from papermill.cli import _resolve_type
+
+from tasnlib.experiment import project_folder, readable
+from tasnlib.settings import check_names
+
+
+def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
+    """Execute a notebook into another file and return the last line it printed.
+
+    Raises:
+        ValueError: where there is no such notebook, or it has no such parameter.
+        papermill.PapermillExecutionError: where a cell failed; the output holds the error.
+    """
+    if not notebook.is_file():
+        raise ValueError(f"there is no notebook at {notebook}")
+    check_names(parameters, list(papermill.inspect_notebook(str(notebook))))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    executed = papermill.execute_notebook(
+        str(notebook), str(output), parameters, progress_bar=False, stdout_file=sys.stdout, autosave_cell_every=30
+    )
+    printed = [
+        output.text
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream" and output.name == "stdout"
+    ]
+    return "".join(printed).rstrip().rpartition("\n")[2]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tasnlib.run_notebook", description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("output", type=Path, nargs="?", help="default: runs/NOTEBOOK-TIME.ipynb")
+    parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    given = parser.parse_args(arguments)
+    output = given.output or project_folder() / "runs" / f"{given.notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
+    try:
+        # papermill's own reading of a value: numbers, True, False and None are what they look like.
+        last = run_notebook(given.notebook, output, {name: _resolve_type(value) for name, value in given.parameters})
+    except ValueError as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 2
+    except papermill.PapermillExecutionError as reason:
+        # The notebook's own message, not papermill's page of traceback; that one is in the output notebook.
+        print(
+            f"error in cell {reason.cell_index} of {readable(output)}: {reason.ename}: {reason.evalue}", file=sys.stderr
+        )
+        return 1
+    print(f"\nexecuted notebook: {readable(output)}")
+    print(last)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

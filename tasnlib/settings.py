@@ -1,0 +1,173 @@
+"""The parameters of notebook 05: named, typed and checked before anything slow begins."""
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tasnlib.recipes import RECIPES, Recipe
+from tasnlib.training import PRECISIONS
+
+DATASETS = ("birds", "birds_hard")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run. None means: as the recipe says.
+
+    >>> Settings(epochs=3).resolved_recipe.epochs
+    3
+    >>> Settings(epochs="three")
+    Traceback (most recent call last):
+        ...
+    ValueError: epochs is 'three'; it must be a whole number from 1 up, or None
+    """
+
+    dataset: str = "birds"
+    data_folder: str | None = None  # None: datasets/ in the project
+    recipe: str = "laptop"
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    output_folder: str | None = None  # None: a new folder in runs/, named after the time
+    resume: bool = False
+    precision: str = "float32"
+    num_processes: int = 1
+    train_images: int | None = None
+    test_images: int | None = None
+    baselines: bool = True
+    weights: str | None = None
+
+    def __post_init__(self):
+        for name, allowed in _ALLOWED.items():
+            value = getattr(self, name)
+            if not allowed.admits(value):
+                raise ValueError(f"{name} is {value!r}; it must be {allowed.text}{_suggestion(value, allowed.choices)}")
+        batch_size = self.resolved_recipe.batch_size
+        if batch_size % self.num_processes:
+            raise ValueError(
+                f"batch_size is {batch_size} and num_processes {self.num_processes}; "
+                "batch_size must be a multiple of num_processes, because it is shared out among them"
+            )
+        if batch_size > self.resolved_recipe.train_images:
+            raise ValueError(
+                f"batch_size is {batch_size}, but train_images only {self.resolved_recipe.train_images}; "
+                "batch_size must not be larger"
+            )
+        if self.resume and self.output_folder is None:
+            raise ValueError(
+                "resume is True, but output_folder is None; it must name the folder of the run to continue"
+            )
+
+    @property
+    def resolved_recipe(self) -> Recipe:
+        """The recipe with this run's changes."""
+        names = ("epochs", "batch_size", "learning_rate", "train_images", "test_images", "weights")
+        changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if changes.get("weights") == "none":
+            changes["weights"] = None
+        return replace(RECIPES[self.recipe], **changes)
+
+    @classmethod
+    def from_names(cls, names: Mapping[str, Any]) -> "Settings":
+        """Settings from a notebook's own names, `globals()`: everything that is no parameter and not the notebook's
+        machinery is refused, so that a misspelt `papermill -p` stops the run instead of being ignored.
+
+        Raises:
+            ValueError: for an unknown name, with the nearest right one; a wrong type; a value out of range.
+
+        >>> Settings.from_names({"seeed": 1})
+        Traceback (most recent call last):
+            ...
+        ValueError: there is no parameter 'seeed'. Did you mean 'seed'? ...
+        """
+        given = {name: value for name, value in names.items() if not _is_machinery(name, value)}
+        check_names(given, [field.name for field in fields(cls)])
+        return cls(**given)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def check_names(given: Mapping[str, Any], known: list[str]) -> None:
+    """Refuse names that are no parameters.
+
+    Raises:
+        ValueError: naming the unknown one, the nearest right one and all that are allowed.
+    """
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"there is no parameter {name!r}.{_suggestion(name, known)} The parameters are: {', '.join(known)}"
+            )
+
+
+def _suggestion(value: Any, choices: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _is_machinery(name: str, value: Any) -> bool:
+    """What a notebook's namespace holds before anybody writes into it, and imports."""
+    ipython = name in ("In", "Out", "get_ipython", "exit", "quit", "open")
+    return name.startswith("_") or ipython or isinstance(value, (types.ModuleType, type, types.FunctionType))
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """What a parameter may be: in words, as types, and as a test or a list of choices."""
+
+    text: str
+    types: tuple[type, ...]
+    fits: typing.Callable[[Any], bool] = lambda value: True
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+
+    def admits(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        # bool is an int to Python, but True is no number of epochs.
+        if type(value) not in self.types:
+            return False
+        return value in self.choices if self.choices else self.fits(value)
+
+
+def _choice(*choices: str) -> _Allowed:
+    return _Allowed("one of " + ", ".join(choices), (str,), choices=choices)
+
+
+def _whole(low: int, optional: bool = True, high: float = 2**31) -> _Allowed:
+    text = f"a whole number from {low} up" + (", or None" if optional else "")
+    return _Allowed(text, (int,), lambda value: low <= value < high, optional=optional)
+
+
+_FLAG = _Allowed("True or False", (bool,))
+_FOLDER = _Allowed(
+    "the path of a folder, or None", (str,), lambda value: bool(value) and not Path(value).is_file(), (), True
+)
+_ALLOWED = {
+    "dataset": _choice(*DATASETS),
+    "data_folder": _FOLDER,
+    "recipe": _choice(*RECIPES),
+    "epochs": _whole(1),
+    "batch_size": _whole(2),
+    "learning_rate": _Allowed("a number above 0, at most 10, or None", (float, int), lambda v: 0 < v <= 10, (), True),
+    "seed": _whole(0, optional=False),
+    "output_folder": _FOLDER,
+    "resume": _FLAG,
+    "precision": _choice(*PRECISIONS),
+    "num_processes": _whole(1, optional=False),
+    "train_images": _whole(2),
+    "test_images": _whole(1),
+    "baselines": _FLAG,
+    "weights": _Allowed(
+        "the name of ImageNet weights such as DEFAULT, the path of a file, none for random ones, or None",
+        (str,),
+        bool,
+        optional=True,
+    ),
+}

@@ -1,0 +1,16 @@
+"""Every test runs with jaxtyping's shape checks on; the tests of bad input switch them off, to meet the library's own."""
+
+import jaxtyping
+import pytest
+from jaxtyping import install_import_hook
+
+# Must come before the first import of tasnlib.
+install_import_hook("tasnlib", "beartype.beartype")
+
+
+@pytest.fixture
+def as_a_user():
+    """Without the shape checks of the tests: what a user who passes nonsense meets."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
