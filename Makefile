@@ -1,9 +1,10 @@
 # Every target makes what it needs first. Only Python (3.10 or newer) and make are assumed.
 PYTHON ?= python3
 BIN := .venv/bin
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all lint format lab notebooks
+.PHONY: help setup train test test-all lint format lab notebooks pins
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -17,3 +18,30 @@ help:           ## list the targets
 	@touch $@
 
 setup: .venv/.ready  ## make .venv with the pinned packages
+
+train: .venv/.ready  ## train TASN on the drawn birds: notebook 05, headless. Options: make train ARGS="-p seed 1"
+	$(BIN)/python -m tasnlib.run_notebook notebooks/05_train_full.ipynb $(ARGS)
+
+test: lint  ## everything CI runs: lint, tests, doctests, every notebook by strict nbval
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env tests tasnlib $(NOTEBOOKS)
+
+test-all: lint  ## the same and the slow tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env tests tasnlib $(NOTEBOOKS)
+
+lint: .venv/.ready  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.ready  ## put formatting right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lab: .venv/.ready  ## open the course in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+notebooks: .venv/.ready  ## execute every notebook in place, as it is to be committed
+	$(BIN)/python -m tasnlib.run_notebook --refresh $(NOTEBOOKS)
+
+pins:           ## for maintainers: renew requirements.txt from pyproject.toml (needs uv)
+	uv lock --upgrade
+	uv export --frozen --all-groups --no-emit-project --no-header --output-file requirements.txt

@@ -28,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(unfinished, "wb") as file:
+        with unfinished.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -49,7 +49,8 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["tasn"])
+            names = file.keys()  # not a dict: it cannot be iterated over
+            return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["tasn"])
     except (safetensors.SafetensorError, KeyError, TypeError) as reason:
         raise ValueError(f"{path} is not a checkpoint of this library, or is damaged: {reason}") from reason
 

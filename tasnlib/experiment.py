@@ -118,7 +118,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Birds, Birds]
         _fit_in_processes(name, settings, folder)
         model, _ = load_model(weights_path)
         history = json.loads((folder / f"{name}.history.json").read_text())
-    train_set, test = data
+    test = data[1]
     answers = evaluate(model, test, settings.resolved_recipe.batch_size, make_accelerator(settings.precision))
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
 

@@ -7,6 +7,7 @@ told apart with any kind of colour vision (Okabe and Ito 2008). Attention maps a
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,12 +43,31 @@ ATTENTION_MAP = "magma"
 BOX_COLOUR = "#FFFFFF"
 
 
+def save_png(figure: Figure, file: Path | io.BytesIO, largest: int = 100_000) -> None:
+    """Write a figure as a PNG; one of more than `largest` bytes gets a palette of 256 colours, a third of the size.
+
+    "Maximum coverage" chooses the palette by how far colours lie apart, not by how often they occur, so that a small
+    coloured part in a large picture keeps its colour.
+    """
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
+    if len(png.getvalue()) > largest:
+        full = Image.open(png).convert("RGB")
+        png = io.BytesIO()
+        method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+        full.quantize(256, method=method, kmeans=1, dither=dither).save(png, format="png", optimize=True)
+    if isinstance(file, Path):
+        file.write_bytes(png.getvalue())
+    else:
+        file.write(png.getvalue())
+
+
 def show(figure: Figure, alt: str) -> None:
     """Display a figure as a PNG with its alternative text, and close it. The text is also what a log shows."""
     from IPython.display import display
 
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
+    save_png(figure, png)
     plt.close(figure)
     data = {"image/png": png.getvalue(), "text/plain": f"[picture: {alt}]"}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
@@ -120,7 +141,7 @@ def sampling_overview(
     plain_images: Float[Tensor, "n 3 s s"],
     boxes: Float[Tensor, "n parts 4"] | None = None,
 ) -> Figure:
-    """One row an image: the image with its parts, attention over it, structure, detail and plainly downsampled image."""
+    """One row an image: the image with its parts, attention over it, structure, detail and plain image."""
     count = len(images)
     figure, grid = plt.subplots(count, 5, figsize=(12, 2.5 * count), squeeze=False, layout="constrained")
     for row, axes in enumerate(grid):
@@ -199,4 +220,16 @@ def accuracy_bars(accuracy: Mapping[str, float | None]) -> Figure:
     axes.set_yticklabels([LABELS[name] for name in shown])
     axes.invert_yaxis()
     seaborn.despine(ax=axes)
+    return figure
+
+
+def image_row(images: Sequence[Tensor], titles: Sequence[str]) -> Figure:
+    """Images of any sizes side by side, each drawn equally large.
+
+    >>> len(image_row([torch.rand(3, 8, 8), torch.rand(3, 4, 4)], ["large", "small"]).axes)
+    2
+    """
+    figure, row = plt.subplots(1, len(images), figsize=(3.2 * len(images), 2.4), squeeze=False, layout="constrained")
+    for axes, image, title in zip(row[0], images, titles, strict=True):
+        draw_image(axes, image, title)
     return figure

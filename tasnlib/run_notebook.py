@@ -3,14 +3,19 @@
 papermill does the running. Around it stands what papermill leaves to its caller: a parameter that the notebook does not
 have is refused before anything starts, the output folder is made, what the cells print is seen at once, and the last
 line that the notebook printed is the last line of this command.
+
+`python -m tasnlib.run_notebook --refresh NOTEBOOK...` executes notebooks in place, as they are to be committed.
 """
 
 import argparse
+import json
 import sys
 from datetime import datetime
 from pathlib import Path
 
+import nbformat
 import papermill
+from nbclient import NotebookClient
 from papermill.cli import _resolve_type
 
 from tasnlib.experiment import project_folder, readable
@@ -40,12 +45,30 @@ def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
     return "".join(printed).rstrip().rpartition("\n")[2]
 
 
+def refresh(notebook: Path) -> None:
+    """Execute a notebook in its own folder and write it back with its outputs, without times and versions, so that a
+    second run changes only what the notebook itself computes anew."""
+    cells = nbformat.read(notebook, as_version=4)
+    place = {"metadata": {"path": str(notebook.parent)}}
+    NotebookClient(cells, timeout=None, resources=place, record_timing=False, coalesce_streams=True).execute()
+    cells.metadata["language_info"] = {"name": "python"}
+    nbformat.write(cells, notebook)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tasnlib.run_notebook", description=__doc__.splitlines()[0])
-    parser.add_argument("notebook", type=Path)
+    parser.add_argument("--refresh", type=Path, nargs="+", metavar="NOTEBOOK", help="execute these in place instead")
+    parser.add_argument("notebook", type=Path, nargs="?")
     parser.add_argument("output", type=Path, nargs="?", help="default: runs/NOTEBOOK-TIME.ipynb")
     parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     given = parser.parse_args(arguments)
+    if given.refresh:
+        for notebook in given.refresh:
+            print(f"executing {notebook}", flush=True)
+            refresh(notebook)
+        return 0
+    if given.notebook is None:
+        parser.error("name a notebook")
     output = given.output or project_folder() / "runs" / f"{given.notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
     try:
         # papermill's own reading of a value: numbers, True, False and None are what they look like.
@@ -60,8 +83,22 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     print(f"\nexecuted notebook: {readable(output)}")
-    print(last)
+    _print_result(last)
     return 0
+
+
+def _print_result(line: str) -> None:
+    """What a notebook printed last; the result of a training run also in words, for people."""
+    try:
+        result = json.loads(line)
+        accuracy = result["accuracy"]
+        print(f"checkpoint:        {result['checkpoint']}")
+        plain = accuracy["downsampled"]
+        beside = "not run" if plain is None else f"{100 * plain:.1f} %"
+        print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, plain downsampling {beside}")
+    except (ValueError, KeyError, TypeError):
+        pass  # another notebook: it has no such line
+    print(line)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 attention map -> zoom along x and y -> positions -> resampled image. Section 3.2 of the paper.
 
-Pixel-edge units throughout: the image covers [0, W] and pixel j covers [j, j + 1], so its centre is at j + 0.5. A *zoom*
-u has mean 1; where u is 3, three times as many samples are taken as plain resizing would take.
+Pixel-edge units throughout: the image covers [0, W] and pixel j covers [j, j + 1], so its centre is at j + 0.5. A
+*zoom* u has mean 1; where u is 3, three times as many samples are taken as plain resizing would take.
 
 Positions are computed in float64 (float32 where a device has no float64): there are only W of them, and in float64
 every property of the sampler holds to far below a thousandth of a pixel.

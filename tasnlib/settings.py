@@ -1,9 +1,8 @@
 """The parameters of notebook 05: named, typed and checked before anything slow begins."""
 
+import ast
 import difflib
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ class Settings:
     >>> Settings(epochs="three")
     Traceback (most recent call last):
         ...
-    ValueError: epochs is 'three'; it must be a whole number from 1 up, or None
+    ValueError: epochs is 'three'; it must be a whole number from 1 up, or None.
     """
 
     dataset: str = "birds"
@@ -46,7 +45,9 @@ class Settings:
         for name, allowed in _ALLOWED.items():
             value = getattr(self, name)
             if not allowed.admits(value):
-                raise ValueError(f"{name} is {value!r}; it must be {allowed.text}{_suggestion(value, allowed.choices)}")
+                raise ValueError(
+                    f"{name} is {value!r}; it must be {allowed.text}.{_suggestion(value, allowed.choices)}"
+                )
         batch_size = self.resolved_recipe.batch_size
         if batch_size % self.num_processes:
             raise ValueError(
@@ -73,24 +74,56 @@ class Settings:
         return replace(RECIPES[self.recipe], **changes)
 
     @classmethod
-    def from_names(cls, names: Mapping[str, Any]) -> "Settings":
-        """Settings from a notebook's own names, `globals()`: everything that is no parameter and not the notebook's
-        machinery is refused, so that a misspelt `papermill -p` stops the run instead of being ignored.
+    def from_cells(cls, cells: Sequence[str]) -> "Settings":
+        """Settings from a notebook's own cells, `In`: see `assigned_parameters`.
 
         Raises:
             ValueError: for an unknown name, with the nearest right one; a wrong type; a value out of range.
 
-        >>> Settings.from_names({"seeed": 1})
+        >>> Settings.from_cells(["seed = 3", "import torch"]).seed
+        3
+        >>> Settings.from_cells(["seeed = 1"])
         Traceback (most recent call last):
             ...
-        ValueError: there is no parameter 'seeed'. Did you mean 'seed'? ...
+        ValueError: there is no parameter 'seeed'. Did you mean 'seed'? The parameters are: dataset, ...
         """
-        given = {name: value for name, value in names.items() if not _is_machinery(name, value)}
+        given = assigned_parameters(cells)
         check_names(given, [field.name for field in fields(cls)])
         return cls(**given)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def assigned_parameters(cells: Sequence[str]) -> dict[str, Any]:
+    """The values that a notebook's parameter cells assign, later cells winning.
+
+    A cell that does nothing but give names to plain values is a parameter cell: the notebook's own and the one that
+    `papermill -p` adds. So a misspelt parameter is seen, although papermill itself only warns of it.
+
+    >>> assigned_parameters(["# Parameters\\nepochs = 3\\nrecipe = 'laptop'", "epochs = 4", "total = sum([1, 2])"])
+    {'epochs': 4, 'recipe': 'laptop'}
+    """
+    assigned: dict[str, Any] = {}
+    for cell in cells:
+        try:
+            assigned |= {_name(statement): _value(statement.value) for statement in ast.parse(cell).body}
+        except (SyntaxError, ValueError, AttributeError):
+            continue  # an ordinary cell
+    return assigned
+
+
+def _name(statement: ast.stmt) -> str:
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        return statement.targets[0].id  # type: ignore[attr-defined]
+    raise ValueError("not a plain assignment")
+
+
+def _value(expression: ast.expr) -> Any:
+    # papermill writes the two numbers that have no literal as float('nan') and float('inf').
+    if isinstance(expression, ast.Call) and getattr(expression.func, "id", "") == "float":
+        return float(ast.literal_eval(expression.args[0]))
+    return ast.literal_eval(expression)
 
 
 def check_names(given: Mapping[str, Any], known: list[str]) -> None:
@@ -106,15 +139,9 @@ def check_names(given: Mapping[str, Any], known: list[str]) -> None:
             )
 
 
-def _suggestion(value: Any, choices: typing.Iterable[str]) -> str:
+def _suggestion(value: Any, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(value), list(choices), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _is_machinery(name: str, value: Any) -> bool:
-    """What a notebook's namespace holds before anybody writes into it, and imports."""
-    ipython = name in ("In", "Out", "get_ipython", "exit", "quit", "open")
-    return name.startswith("_") or ipython or isinstance(value, (types.ModuleType, type, types.FunctionType))
 
 
 @dataclass(frozen=True)
@@ -123,7 +150,7 @@ class _Allowed:
 
     text: str
     types: tuple[type, ...]
-    fits: typing.Callable[[Any], bool] = lambda value: True
+    fits: Callable[[Any], bool] = lambda value: True
     choices: tuple[str, ...] = ()
     optional: bool = False
 

@@ -247,8 +247,8 @@ def _loss(logits: dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
 def _check_loss(total: Tensor, epoch: int, step: int) -> None:
     if not torch.isfinite(total):
         raise FloatingPointError(
-            f"the loss became {total.item()} in epoch {epoch + 1}, by step {step + 1}. The last checkpoint is from before; "
-            "resume it with a lower learning_rate in a new run, or with precision float32"
+            f"the loss became {total.item()} in epoch {epoch + 1}, by step {step + 1}. The last checkpoint is from "
+            "before. Train again with a lower learning_rate, or with precision float32"
         )
 
 

@@ -1,4 +1,4 @@
-"""Every test runs with jaxtyping's shape checks on; the tests of bad input switch them off, to meet the library's own."""
+"""Every test runs with jaxtyping's shape checks on; tests of bad input switch them off, to meet the library's own."""
 
 import jaxtyping
 import pytest

@@ -151,7 +151,8 @@ class Birds(Dataset):
     @staticmethod
     def _cache_name(config: BirdsConfig, split: str, count: int, seed: int) -> str:
         identity = json.dumps([DRAWING_VERSION, asdict(config), seed], sort_keys=True)
-        return f"birds-{config.image_size}px-{split}-{count}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.safetensors"
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+        return f"birds-{config.image_size}px-{split}-{count}-{digest}.safetensors"
 
     @staticmethod
     def _draw(config: BirdsConfig, split: str, count: int, seed: int, device, progress: bool) -> BirdsBatch:

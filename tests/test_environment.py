@@ -1,0 +1,79 @@
+"""pyproject.toml, the pins, environment.yml and what is installed say the same."""
+
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DECLARED = [
+    Requirement(text)
+    for text in [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
+    if isinstance(text, str)
+]
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def pins() -> dict[str, list[Requirement]]:
+    found: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        if re.match(r"[a-z0-9]", line, re.I):
+            requirement = Requirement(line.rstrip("\\ ").strip())
+            found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return found
+
+
+def test_conda_environment_names_the_same_packages_and_bounds():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = {re.match(r"[a-z0-9-]+", text)[0]: text for text in environment["dependencies"]}
+    expected = {"python": "python" + PROJECT["project"]["requires-python"]}
+    for requirement in DECLARED:
+        if requirement.marker is None:
+            name = CONDA_NAMES.get(requirement.name, requirement.name)
+            expected[name] = f"{name}{requirement.specifier}"
+    assert conda == expected
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_every_declared_package_is_pinned_within_its_bounds(requirement):
+    pinned = pins()[canonicalize_name(requirement.name)]
+    for pin in pinned:
+        assert str(pin.specifier).startswith("==")
+        assert requirement.specifier.contains(str(pin.specifier).removeprefix("=="))
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_every_python_gets_exactly_one_pin(requirement, version):
+    here = {"python_version": version, "python_full_version": f"{version}.1", "sys_platform": "linux"}
+    if requirement.marker is None or requirement.marker.evaluate(here):
+        fitting = [
+            pin
+            for pin in pins()[canonicalize_name(requirement.name)]
+            if pin.marker is None or pin.marker.evaluate(here)
+        ]
+        assert len(fitting) == 1
+
+
+def test_pins_have_hashes_and_no_addresses():
+    text = (ROOT / "requirements.txt").read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=[a-z0-9])", text.strip(), flags=re.I)
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_what_is_installed_fits(requirement):
+    if requirement.marker is None or requirement.marker.evaluate():
+        assert requirement.specifier.contains(importlib.metadata.version(requirement.name), prereleases=True)
