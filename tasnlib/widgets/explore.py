@@ -1,0 +1,104 @@
+"""Sliders around a drawing function.
+
+Each slider steps through a short list of values, so that the same thing can be shown in two ways: live, where a kernel
+draws what the sliders say; and prerendered, where every picture was drawn beforehand and a page without any kernel
+turns them like pages (see `site`).
+"""
+
+import base64
+import html
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+from tasnlib.plots import figure_bytes
+
+PRERENDER = "TASN_PRERENDER"  # an environment variable; set while the course is written as web pages
+
+
+@dataclass(frozen=True)
+class Slider:
+    """One slider: the drawing function's argument, what stands beside it, and the values it steps through."""
+
+    argument: str
+    label: str
+    values: Sequence[Any]
+    start: Any  # one of the values
+
+    def __post_init__(self):
+        if self.start not in self.values:
+            raise ValueError(
+                f"start of the slider {self.argument} is {self.start!r}; it must be one of {list(self.values)}"
+            )
+
+
+def explore(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> None:
+    """Show what `draw` draws, and draw it anew whenever a slider moves.
+
+    Args:
+        draw: a pure function from the sliders' arguments to a figure.
+        sliders: one for each argument.
+        alt: the picture in words.
+    """
+    (_prerendered if os.environ.get(PRERENDER) else _live)(draw, sliders, alt)
+
+
+def _picture(draw: Callable[..., Figure], values: dict[str, Any], alt: str) -> str:
+    encoded = base64.b64encode(figure_bytes(draw(**values))).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}">'
+
+
+def _live(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> None:
+    controls = {
+        slider.argument: ipywidgets.SelectionSlider(
+            options=[(_text(value), value) for value in slider.values],
+            value=slider.start,
+            description=slider.label,
+            continuous_update=False,
+            style={"description_width": "16em"},
+            layout={"width": "44em"},
+        )
+        for slider in sliders
+    }
+    picture = ipywidgets.HTML()
+
+    def redraw(_change=None) -> None:
+        picture.value = _picture(draw, {name: control.value for name, control in controls.items()}, alt)
+
+    redraw()  # an error in the drawing ends the cell, here and in headless runs
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    display(ipywidgets.VBox([*controls.values(), picture]))
+
+
+def _prerendered(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> None:
+    """Every value of every slider, the others at their start, as pictures and a few lines of script on one page."""
+    start = {slider.argument: slider.start for slider in sliders}
+    rows = []
+    for slider in sliders:
+        frames = [_picture(draw, {**start, slider.argument: value}, alt) for value in slider.values]
+        at = list(slider.values).index(slider.start)
+        pictures = "".join(
+            f'<div class="frame"{"" if n == at else " hidden"}>{frame}</div>' for n, frame in enumerate(frames)
+        )
+        texts = html.escape("|".join(_text(value) for value in slider.values))
+        rows.append(
+            f'<fieldset class="prerendered" data-values="{texts}"><label>{html.escape(slider.label)} '
+            f'<input type="range" min="0" max="{len(frames) - 1}" value="{at}" oninput="turnPage(this)"> '
+            f"<output>{_text(slider.start)}</output></label>{pictures}</fieldset>"
+        )
+    script = (
+        "<script>function turnPage(range) { const box = range.closest('fieldset');"
+        " box.querySelectorAll('.frame').forEach((frame, n) => { frame.hidden = n != range.value });"
+        " box.querySelector('output').textContent = box.dataset.values.split('|')[range.value]; }</script>"
+    )
+    display(HTML(script + "".join(rows)))
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
