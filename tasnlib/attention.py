@@ -32,7 +32,7 @@ def bilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -
     one is over channels and asks "which channels fire there too?". Every row of R sums to 1.
 
     Args:
-        features: X, any finite values.
+        features: X, finite, s·X too.
         scale: s, how sharply the inner softmax picks a place. The paper writes 1, the authors' code uses 7.
 
     Raises:
@@ -56,7 +56,7 @@ def trilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) 
     It is scaled dot-product attention with the channels as the sequence: query softmax(s·X), key X, value X, scale 1.
 
     Args:
-        features: X, any finite values.
+        features: X, finite, s·X too.
         scale: s of the inner softmax, see `bilinear_attention`.
 
     Raises:
@@ -94,7 +94,7 @@ def pooled_attention(
     sampler's choice of places is not trained through, in the paper as in the authors' code.
 
     Args:
-        features: X, any finite values.
+        features: X, finite, s·X too.
         scale: s of the inner softmax, see `bilinear_attention`.
         channel: the detail map's channel for each image, 0 to c - 1. Drawn uniformly where it is None.
         generator: where the channels are drawn from. It lives on the CPU, so that a seed draws the same channels

@@ -109,7 +109,7 @@ def _block(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequen
 
 
 def small_trunk(channels: int = 32) -> tuple[nn.Module, int]:
-    """A trunk for 48×48 images: to 12×12 cells, each of which sees 11 pixels. Returns it and its channels.
+    """A trunk for 48×48 images: to 12×12 cells, each of which sees 7 pixels. Returns it and its channels.
 
     Its receptive field stays small on purpose: a cell that saw the whole bird would fire anywhere on it.
 

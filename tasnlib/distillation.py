@@ -33,12 +33,8 @@ def soft_target_cross_entropy(
     >>> bool(torch.isclose(soft_target_cross_entropy(logits, logits, temperature=1), entropy))
     True
     """
-    for name, logits in (("student_logits", student_logits), ("teacher_logits", teacher_logits)):
-        if logits.ndim != 2 or 0 in logits.shape or not logits.is_floating_point():
-            raise ValueError(
-                f"{name} must be floating point and (batch, classes), neither of them 0; "
-                f"got {logits.dtype} {tuple(logits.shape)}"
-            )
+    _check_logits(student_logits, "student_logits")
+    _check_logits(teacher_logits, "teacher_logits")
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
             "student_logits and teacher_logits must have one shape, "
@@ -82,10 +78,14 @@ def tasn_loss(
     weights = dict(weights or {})
     for name in weights.keys() - logits.keys():
         raise ValueError(f"weights names {name!r}, but the answers are {', '.join(logits)}")
-    for name, weight in {**weights, "distillation_weight": distillation_weight}.items():
+    if not logits:
+        raise ValueError("logits hold no answer; give at least one")
+    named = {f"weights[{name!r}]": weight for name, weight in weights.items()}
+    for name, weight in {**named, "distillation_weight": distillation_weight}.items():
         if not 0 <= weight < float("inf"):
-            raise ValueError(f"the weight of {name} is {weight}; it must be a number from 0 up")
+            raise ValueError(f"{name} is {weight}; it must be a number from 0 up")
     for name, answer in logits.items():
+        _check_logits(answer, f"logits[{name!r}]")
         _check_labels(labels, answer, name)
     loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
     if distillation_weight and "master" in logits and "part" in logits:
@@ -96,7 +96,15 @@ def tasn_loss(
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """In float32 or better, whatever precision the networks ran in."""
-    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels)
+    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels.long())
+
+
+def _check_logits(logits: Tensor, name: str) -> None:
+    if logits.ndim != 2 or 0 in logits.shape or not logits.is_floating_point():
+        raise ValueError(
+            f"{name} must be floating point and (batch, classes), neither of them 0; "
+            f"got {logits.dtype} {tuple(logits.shape)}"
+        )
 
 
 def _check_labels(labels: Tensor, logits: Tensor, name: str) -> None:

@@ -17,6 +17,11 @@ def downsample(images: Float[Tensor, "b c h w"], size: int, antialias: bool = Tr
     >>> downsample(torch.rand(2, 3, 144, 144), 48).shape
     torch.Size([2, 3, 48, 48])
     """
+    if images.ndim != 4 or 0 in images.shape or not images.is_floating_point():
+        raise ValueError(
+            "images must be floating point and (batch, channels, height, width), none of them 0; "
+            f"got {images.dtype} {tuple(images.shape)}"
+        )
     return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
 
 

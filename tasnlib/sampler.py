@@ -15,17 +15,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # A zoom of exactly zero over a stretch would leave the inverse of its integral undefined there. This floor, far below
-# anything visible, makes every zoom positive; a sample that falls into such a stretch falls into its middle.
+# anything visible, makes every zoom positive. A sample tied between two equal peaks then falls midway between them.
 _ZOOM_FLOOR = 1e-8
 
 
 def _pair(size: int | tuple[int, int], name: str) -> tuple[int, int]:
     """(height, width), checked."""
-    height, width = (size, size) if isinstance(size, int) else size
-    for side in (height, width):
-        if isinstance(side, bool) or not isinstance(side, int) or side < 1:
-            raise ValueError(f"{name} is {size!r}; it must be a whole number from 1 up, or two: (height, width)")
-    return height, width
+    sides = (size, size) if isinstance(size, int) else size
+    if (
+        not isinstance(sides, tuple | list)
+        or len(sides) != 2
+        or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides)
+    ):
+        raise ValueError(f"{name} is {size!r}; it must be a whole number from 1 up, or two: (height, width)")
+    return tuple(sides)
 
 
 def _check_attention(attention: Tensor, max_zoom: float) -> None:
@@ -48,7 +51,7 @@ def _marginal_zoom(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor
     """The zoom along the last axis, before any limit: rows interpolated to `size`, their maximum, mean 1."""
     profile = F.interpolate(attention, size=size, mode="linear", align_corners=False).amax(dim=1)  # (b, size)
     mean = profile.mean(dim=1, keepdim=True)
-    return torch.where(mean > 0, profile / mean.clamp_min(torch.finfo(mean.dtype).tiny), 1.0)
+    return profile / mean.clamp_min(torch.finfo(mean.dtype).tiny)  # all zeros stay so; the limit makes them uniform
 
 
 def _limit_zoom(zoom: Float[Tensor, "b n"], cap: Float[Tensor, "b 1"]) -> Float[Tensor, "b n"]:
@@ -157,7 +160,7 @@ def _reading_matrix(positions: Float[Tensor, "b n"], size: int) -> Float[Tensor,
     return matrix.scatter_add_(2, next_one[..., None], share[..., None])
 
 
-def _averaging_matrix(edges: Float[Tensor, "b n+1"], size: int) -> Float[Tensor, "b n size"]:
+def _averaging_matrix(edges: Float[Tensor, "b edges"], size: int) -> Float[Tensor, "b edges-1 size"]:
     """Means over the cells between neighbouring edges: each pixel weighs as much of the cell as it covers."""
     pixel = torch.arange(size, device=edges.device, dtype=edges.dtype)
     low, high = edges[:, :-1, None], edges[:, 1:, None]  # (b, n, 1)
@@ -257,6 +260,8 @@ def attention_sample(
             "images must be floating point and (batch, channels, height, width), none of them 0; "
             f"got {images.dtype} {tuple(images.shape)}"
         )
+    if attention.ndim != 3:
+        raise ValueError(f"attention must be (batch, height, width), got the shape {tuple(attention.shape)}")
     if len(images) != len(attention):
         raise ValueError(f"images and attention must be as many: got {len(images)} images and {len(attention)} maps")
     image_size = tuple(images.shape[2:])
@@ -264,5 +269,6 @@ def attention_sample(
         x, y = sampling_positions(attention, image_size, out_size, max_zoom)
         return _read(images, x, y)
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
-    sampled = a_y[:, None] @ images.to(a_y.dtype) @ a_x.mT[:, None]
+    dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
+    sampled = a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)
     return sampled.to(images.dtype)

@@ -5,7 +5,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Must come before the first import of tasnlib.
-install_import_hook("tasnlib", "beartype.beartype")
+install_import_hook("tasnlib", "tests.shapes.check")
 
 
 @pytest.fixture

@@ -1,0 +1,142 @@
+"""The sampling operator of the authors' MXNet code, in plain PyTorch, only to be compared with `sampler`.
+
+It does the same four steps with five deviations, each of which can be switched on alone:
+
+left_edges:   output pixel i is read at F⁻¹(i/n), the left edge of its cell, not at F⁻¹((i + ½)/n), its middle. The last
+              cell is never read up to the right border, and a flipped image is not sampled to the flipped result.
+first_cell:   the mass of the first column (and row) is replaced by that of one output pixel, whatever its attention.
+rounds:       the limit is 5 rounds of "clip both axes to the smaller of their maxima, spread what was cut evenly over
+              all pixels". The last step of the last round spreads, so the peak ends above the limit.
+corners:      the integral up to the right edge of pixel j is taken to belong to the centre of pixel j, because the
+              corners of image and map are aligned: half an image pixel to the left.
+zero_outside: beyond the outermost pixel centres the image fades to black over one pixel, instead of being continued.
+
+In the authors' code the first reading position depends on a number that lies before an array in memory. Here that
+number is 0, as in the sampler of the independent rerun (github.com/wkcn/AttentionSampler), which makes the first row
+and column black. The marginals (maxima) are not part of the operator and are taken as in `sampler`.
+
+Source: tasn-mxnet/src/operator/contrib/att_sampler-inl.h of github.com/researchmm/tasn, described, not copied.
+"""
+
+from collections.abc import Collection
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasnlib.sampler import zoom_profiles
+
+DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
+ROUNDS = 5
+
+
+def _marginal(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b size"]:
+    """The maximum over rows, interpolated to `size` pixels, mean 1: as in `sampler`."""
+    profile = F.interpolate(attention, size=size, mode="linear", align_corners=False).amax(dim=1)
+    return profile / profile.mean(dim=1, keepdim=True)
+
+
+def limit_in_rounds(
+    zoom_x: Float[Tensor, "b w"], zoom_y: Float[Tensor, "b h"], max_zoom: float = 4.0, rounds: int = ROUNDS
+) -> tuple[Float[Tensor, "b w"], Float[Tensor, "b h"]]:
+    """Clip both axes to the smaller of their maxima (in the first round also to max_zoom), spread what was cut evenly.
+
+    The mean stays 1. The largest value comes down to the limit in every round and leaves it again at its end.
+
+    >>> zoom = torch.tensor([[2.2, 1.4, 0.3, 0.1]])
+    >>> limited, _ = limit_in_rounds(zoom, zoom, max_zoom=1.5, rounds=1)
+    >>> [round(value, 3) for value in limited[0].tolist()]
+    [1.675, 1.575, 0.475, 0.275]
+    """
+    for number in range(rounds):
+        limit = torch.minimum(zoom_x.amax(1, keepdim=True), zoom_y.amax(1, keepdim=True))
+        if number == 0:
+            limit = limit.clamp_max(max_zoom)
+        zoom_x, zoom_y = (torch.minimum(zoom, limit) for zoom in (zoom_x, zoom_y))
+        zoom_x, zoom_y = (zoom + 1 - zoom.mean(1, keepdim=True) for zoom in (zoom_x, zoom_y))
+    return zoom_x, zoom_y
+
+
+def authors_profiles(
+    attention: Float[Tensor, "b h w"],
+    image_size: tuple[int, int],
+    out_size: tuple[int, int],
+    max_zoom: float = 4.0,
+    deviations: Collection[str] = DEVIATIONS,
+) -> tuple[Float[Tensor, "b width"], Float[Tensor, "b height"]]:
+    """How strongly each column and each row is magnified. With "first_cell" the mean is no longer 1.
+
+    >>> x, _ = authors_profiles(torch.ones(1, 3, 3), (4, 4), (2, 2))
+    >>> x.tolist()  # one of 2 output pixels is worth 2 of 4 columns
+    [[2.0, 1.0, 1.0, 1.0]]
+    """
+    attention = attention.detach().double()
+    if "rounds" in deviations:
+        zooms = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
+    else:
+        zooms = zoom_profiles(attention, image_size, max_zoom)
+    if "first_cell" in deviations:
+        zooms = tuple(zoom.clone() for zoom in zooms)
+        for zoom, n in zip(zooms, (out_size[1], out_size[0]), strict=True):
+            zoom[:, 0] = zoom.shape[1] / n
+    return tuple(zooms)
+
+
+def authors_positions(
+    attention: Float[Tensor, "b h w"],
+    image_size: tuple[int, int],
+    out_size: tuple[int, int],
+    max_zoom: float = 4.0,
+    deviations: Collection[str] = DEVIATIONS,
+) -> tuple[Float[Tensor, "b n_w"], Float[Tensor, "b n_h"]]:
+    """Where the image is read, in the pixel-edge units of `sampler`: pixel j covers [j, j + 1].
+
+    >>> x, _ = authors_positions(torch.ones(1, 3, 3), (8, 8), (4, 4), deviations=["left_edges"])
+    >>> x.tolist()
+    [[0.0, 2.0, 4.0, 6.0]]
+    """
+    positions = []
+    zooms = authors_profiles(attention, image_size, out_size, max_zoom, deviations)
+    for zoom, n in zip(zooms, (out_size[1], out_size[0]), strict=True):
+        at_edges = F.pad(zoom.cumsum(1), (1, 0))  # (b, size + 1)
+        shares = (torch.arange(n, dtype=zoom.dtype) + (0.0 if "left_edges" in deviations else 0.5)) / n
+        levels = shares * at_edges[:, -1:]  # (b, n)
+        pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), levels).clamp_max(zoom.shape[1] - 1)
+        into = (levels - at_edges.gather(1, pixel)) / zoom.gather(1, pixel).clamp_min(1e-12)
+        positions.append(pixel + into.clamp(0, 1) - (0.5 if "corners" in deviations else 0.0))
+    return tuple(positions)
+
+
+def authors_sample(
+    images: Float[Tensor, "b c height width"],
+    attention: Float[Tensor, "b h w"],
+    out_size: int | tuple[int, int],
+    max_zoom: float = 4.0,
+    deviations: Collection[str] = DEVIATIONS,
+) -> Float[Tensor, "b c n_h n_w"]:
+    """Resample images as the authors' operator does, or with some of its deviations only.
+
+    Args:
+        images, attention, out_size, max_zoom: as `sampler.attention_sample`; on a CPU, attention not zero everywhere.
+        deviations: names out of `DEVIATIONS`, see the head of this file. None of them gives `attention_sample`.
+
+    Raises:
+        ValueError: for a name that is no deviation.
+
+    >>> from tasnlib.sampler import attention_sample
+    >>> images, attention = torch.rand(2, 3, 24, 32), torch.rand(2, 6, 8)
+    >>> ours = attention_sample(images, attention, (12, 16))
+    >>> torch.allclose(authors_sample(images, attention, (12, 16), deviations=()), ours, atol=1e-5)
+    True
+    """
+    for name in deviations:
+        if name not in DEVIATIONS:
+            raise ValueError(f"deviations holds {name!r}; it must be names out of {', '.join(DEVIATIONS)}")
+    n_h, n_w = (out_size, out_size) if isinstance(out_size, int) else out_size
+    height, width = images.shape[2:]
+    x, y = authors_positions(attention, (height, width), (n_h, n_w), max_zoom, deviations)
+    x, y = (2 * x / width - 1).to(images.dtype), (2 * y / height - 1).to(images.dtype)  # -1 and 1 are the borders
+    grid = torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
+    padding = "zeros" if "zero_outside" in deviations else "border"
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)

@@ -1,0 +1,315 @@
+"""A run from settings to result: one folder, nothing overwritten, the same again from the same seed."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasnlib import experiment
+from tasnlib.checkpoints import load_model
+from tasnlib.data import birds as birds_module
+from tasnlib.experiment import (
+    Trained,
+    epoch_line,
+    load_data,
+    prepare_folder,
+    project_folder,
+    readable,
+    summarise,
+    train,
+)
+from tasnlib.settings import Settings
+
+RESULT_KEYS = {
+    "dataset", "recipe", "seed", "epochs", "seconds", "images_per_second", "checkpoint", "test_images", "accuracy"
+}  # fmt: skip
+ACCURACY_KEYS = {"master", "part", "attention", "downsampled", "downsampled_aliased", "chance"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Two threads on busy cores wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def tiny(tmp_path, data_folder) -> Settings:
+    return Settings(
+        recipe="smoke", epochs=2, batch_size=8, train_images=16, test_images=5,
+        data_folder=str(data_folder), output_folder=str(tmp_path / "run"),
+    )  # fmt: skip
+
+
+def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# -- Folders -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_made_and_holds_the_settings(tiny, tmp_path):
+    tiny = replace(tiny, output_folder=str(tmp_path / "not" / "yet" / "there"))
+    folder = prepare_folder(tiny)
+    assert folder == tmp_path / "not" / "yet" / "there"
+    assert Settings(**json.loads((folder / "settings.json").read_text())) == tiny
+
+
+def test_a_tilde_is_the_home_folder(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert prepare_folder(replace(tiny, output_folder="~/run")) == tmp_path / "run"
+
+
+@pytest.mark.parametrize("file", ["tasn.safetensors", "tasn.training.safetensors", "downsampled.safetensors"])
+def test_a_folder_that_holds_a_run_is_refused_and_left_alone(tiny, file):
+    folder = prepare_folder(tiny)
+    (folder / file).write_bytes(b"weights")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=r"output_folder.*holds a run.*resume"):
+        prepare_folder(replace(tiny, seed=1))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert prepare_folder(replace(tiny, resume=True)) == folder
+
+
+def test_without_a_name_the_folder_is_new_in_runs_and_tells_what_it_holds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = prepare_folder(Settings(dataset="birds_hard", recipe="smoke", seed=3))
+    assert folder.parent == tmp_path / "runs"
+    assert all(word in folder.name for word in ("birds_hard", "smoke", "3"))
+    assert (folder / "settings.json").is_file()
+
+
+def test_two_runs_started_in_the_same_second_do_not_share_a_folder(tmp_path, monkeypatch):
+    class StoppedClock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, 21, 12, 0, 0)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiment, "datetime", StoppedClock)
+    first, second = (prepare_folder(Settings(learning_rate=rate)) for rate in (0.1, 0.2))
+    assert first != second
+    assert json.loads((first / "settings.json").read_text())["learning_rate"] == 0.1
+
+
+def test_the_project_is_found_from_any_folder_in_it(tmp_path, monkeypatch):
+    (tmp_path / "project" / "notebooks" / "deep").mkdir(parents=True)
+    (tmp_path / "project" / "notebooks" / "05_train_full.ipynb").touch()
+    for folder in (tmp_path / "project", tmp_path / "project" / "notebooks" / "deep"):
+        monkeypatch.chdir(folder)
+        assert project_folder() == tmp_path / "project"
+        assert readable(tmp_path / "project" / "runs" / "one") == str(Path("runs") / "one")
+        assert readable(tmp_path / "elsewhere") == str(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    assert project_folder() == tmp_path
+
+
+# -- Data --------------------------------------------------------------------------------------------------------------
+
+
+def test_data_are_as_the_settings_say_and_kept(tiny, tmp_path, monkeypatch):
+    tiny = replace(tiny, dataset="birds_hard", data_folder=str(tmp_path / "data"))
+    train_set, test_set = load_data(tiny)
+    recipe = tiny.resolved_recipe
+    assert (len(train_set), len(test_set)) == (16, 5)
+    assert train_set.classes == 64
+    assert train_set.images.shape[-1] == recipe.image_size
+    assert train_set.config.stripe_period == test_set.config.stripe_period == recipe.stripe_period
+    assert not torch.equal(train_set.images[:5], test_set.images)
+    assert len(list((tmp_path / "data").iterdir())) == 2
+    monkeypatch.setattr(birds_module, "draw_birds", None)
+    assert torch.equal(load_data(tiny)[0].images, train_set.images)
+
+
+def test_without_a_data_folder_data_are_kept_in_the_project(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load_data(replace(tiny, data_folder=None))
+    assert len(list((tmp_path / "datasets").iterdir())) == 2
+
+
+def test_the_data_do_not_change_with_the_seed_of_the_run(tiny):
+    assert torch.equal(load_data(tiny)[0].images, load_data(replace(tiny, seed=1))[0].images)
+
+
+# -- Training ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_weights_history_and_what_resume_needs(tiny, capsys):
+    folder, data = prepare_folder(tiny), load_data(tiny)
+    capsys.readouterr()
+    trained = train("tasn", tiny, folder, data)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [epoch_line(entry, 2) for entry in trained.history]
+    assert [entry["epoch"] for entry in trained.history] == [1, 2]
+    names = {"settings.json", "tasn.safetensors", "tasn.training.safetensors", "tasn.history.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert json.loads((folder / "tasn.history.json").read_text()) == trained.history
+    assert trained.weights_path == folder / "tasn.safetensors"
+    model, class_names = load_model(trained.weights_path)
+    assert same_weights(model, trained.model)
+    assert class_names == data[0].class_names
+    assert list(trained.answers) == list(trained.accuracy) == ["master", "part", "attention"]
+    assert all(len(answers) == 5 for answers in trained.answers.values())
+    assert trained.accuracy == trained.history[-1]["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["tasn", "downsampled", "downsampled_aliased"])
+def test_the_seed_decides_the_first_weights_whatever_ran_before(tiny, tmp_path, name):
+    def run(number: int, seed: int) -> torch.nn.Module:
+        torch.manual_seed(1000 + number)
+        settings = replace(tiny, epochs=1, seed=seed, output_folder=str(tmp_path / str(number)))
+        return train(name, settings, prepare_folder(settings), load_data(settings)).model
+
+    first, again, other = run(1, seed=0), run(2, seed=0), run(3, seed=1)
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
+
+
+def test_a_run_may_be_resumed_after_it_was_stopped(tiny, tmp_path, monkeypatch, capsys):
+    expected = train("downsampled", tiny, prepare_folder(tiny), load_data(tiny))
+    stopped = replace(tiny, output_folder=str(tmp_path / "stopped"))
+    folder = prepare_folder(stopped)
+
+    def stop(entry, epochs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "epoch_line", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train("downsampled", stopped, folder, load_data(stopped))
+    monkeypatch.undo()
+    assert not (folder / "downsampled.safetensors").exists()
+    resumed = replace(stopped, resume=True)
+    capsys.readouterr()
+    trained = train("downsampled", resumed, prepare_folder(resumed), load_data(resumed))
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()] == ["epoch  2/2"]
+    assert same_weights(trained.model, expected.model)
+    assert trained.accuracy == expected.accuracy
+
+
+OTHER_SETTINGS = [("dataset", "birds_hard"), ("seed", 1), ("learning_rate", 0.5), ("epochs", 3), ("train_images", 17)]
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER_SETTINGS)
+def test_a_run_is_not_resumed_with_other_settings(tiny, name, value):
+    train("downsampled", tiny, prepare_folder(tiny), load_data(tiny))
+    other = replace(tiny, resume=True, **{name: value})
+    with pytest.raises(ValueError, match=name):
+        train("downsampled", other, prepare_folder(other), load_data(other))
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER_SETTINGS)
+def test_after_a_refused_resume_the_settings_are_still_those_of_the_weights_beside_them(tiny, name, value):
+    folder = prepare_folder(tiny)
+    train("downsampled", tiny, folder, load_data(tiny))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = replace(tiny, resume=True, **{name: value})
+    with pytest.raises((ValueError, RuntimeError)):
+        train("downsampled", other, prepare_folder(other), load_data(other))
+    assert [path.name for path in folder.iterdir() if path.read_bytes() != before.get(path.name)] == []
+
+
+@pytest.fixture
+def launcher(tmp_path, monkeypatch):
+    """Puts a script of one's own in the place of the Python that starts the processes."""
+
+    def install(script: str) -> None:
+        (tmp_path / "python").write_text("#!/bin/sh\n" + script)
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setattr(experiment.sys, "executable", str(tmp_path / "python"))
+
+    return install
+
+
+def test_a_process_that_fails_is_told_with_its_last_words(tiny, launcher, capsys):
+    launcher("echo 'epoch  1/2 fine'\necho 'Traceback: the reason' >&2\nexit 3\n")
+    tiny = replace(tiny, num_processes=2)
+    with pytest.raises(RuntimeError, match=r"one of 2 processes failed(.|\n)*Traceback: the reason"):
+        train("tasn", tiny, prepare_folder(tiny), load_data(tiny))
+    assert "epoch  1/2 fine\n" in capsys.readouterr().out
+
+
+def test_processes_are_started_as_many_as_asked_for(tiny, launcher, tmp_path):
+    launcher(f'echo "$@" > {tmp_path}/arguments\nexit 3\n')
+    tiny = replace(tiny, num_processes=4)
+    folder = prepare_folder(tiny)
+    with pytest.raises(RuntimeError, match="4 processes"):
+        train("downsampled", tiny, folder, load_data(tiny))
+    arguments = (tmp_path / "arguments").read_text()
+    assert re.search(r"-m torch\.distributed\.run .*--nproc-per-node 4 ", arguments)
+    assert arguments.endswith(f"-m tasnlib.experiment {folder} downsampled\n")
+
+
+def test_what_each_process_runs_reads_its_settings_from_the_folder(tiny, tmp_path, monkeypatch):
+    expected = train(
+        "downsampled", replace(tiny, output_folder=str(tmp_path / "other")), tmp_path / "other", load_data(tiny)
+    )
+    folder = prepare_folder(tiny)
+    experiment.main(folder, "downsampled")
+    assert same_weights(load_model(folder / "downsampled.safetensors")[0], expected.model)
+
+
+# -- Results -----------------------------------------------------------------------------------------------------------
+
+
+def trained(folder: Path, **accuracy: float) -> Trained:
+    history = [
+        {"epoch": 1, "loss": 3.0, "accuracy": accuracy, "seconds": 10.0, "images_per_second": 100.0},
+        {"epoch": 2, "loss": 2.0, "accuracy": accuracy, "seconds": 30.0, "images_per_second": 20.0},
+    ]
+    return Trained(torch.nn.Identity(), history, {}, accuracy, folder / "tasn.safetensors")
+
+
+def test_a_result_has_exactly_these_keys_and_is_json(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = {
+        "tasn": trained(tmp_path / "runs", master=0.9, part=0.8, attention=0.7),
+        "downsampled": trained(tmp_path / "runs", downsampled=0.3),
+        "downsampled_aliased": trained(tmp_path / "runs", downsampled_aliased=0.5),
+    }
+    result = summarise(Settings(dataset="birds_hard", recipe="smoke", seed=4), ran, classes=64, test_images=50)
+    assert result == {
+        "dataset": "birds_hard",
+        "recipe": "smoke",
+        "seed": 4,
+        "epochs": 2,
+        "seconds": 40.0,
+        "images_per_second": 40.0,  # 1600 images in 40 s
+        "checkpoint": str(Path("runs") / "tasn.safetensors"),
+        "test_images": 50,
+        "accuracy": {
+            "master": 0.9, "part": 0.8, "attention": 0.7, "downsampled": 0.3, "downsampled_aliased": 0.5,
+            "chance": 1 / 64,
+        },
+    }  # fmt: skip
+    assert result.keys() == RESULT_KEYS
+    assert result["accuracy"].keys() == ACCURACY_KEYS
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_what_did_not_run_is_none_in_the_result(tmp_path):
+    ran = {"tasn": trained(tmp_path, master=0.0, part=0.8, attention=0.7)}
+    accuracy = summarise(Settings(), ran, classes=16, test_images=50)["accuracy"]
+    assert accuracy.keys() == ACCURACY_KEYS
+    assert (accuracy["master"], accuracy["downsampled"], accuracy["downsampled_aliased"]) == (0.0, None, None)
+
+
+def test_an_epoch_is_one_line_with_every_net(tmp_path):
+    entry = trained(tmp_path, master=1.0, part=0.051, attention=0.5).history[1]
+    line = epoch_line(entry, 12)
+    assert "\n" not in line
+    assert re.sub(" +", " ", line) == (
+        "epoch 2/12 loss 2.000 master 100.0 % part 5.1 % attention 50.0 % 30 s 20 images/s"
+    )
+    assert len(line) == len(epoch_line({**entry, "epoch": 11, "seconds": 4.0, "images_per_second": 1234.0}, 12))

@@ -1,0 +1,167 @@
+"""The command that runs a notebook: refuses early, fails loudly, ends with what the notebook printed last."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from tasnlib import run_notebook as command
+
+PARAMETERS = "# as usual\nseed = 0\nepochs = None\nresume = False\nrecipe = 'laptop'"
+CELLS = [
+    "from tasnlib.settings import Settings\nsettings = Settings.from_cells(In)",
+    "import sys\nprint('to stderr', file=sys.stderr)",
+    "print(settings.seed, settings.epochs, settings.resume, settings.recipe)\nprint('last line')",
+    "settings.seed",
+]
+
+
+@pytest.fixture
+def notebook(tmp_path) -> Path:
+    cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), *map(new_code_cell, CELLS)]
+    kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), tmp_path / "small.ipynb")
+    return tmp_path / "small.ipynb"
+
+
+@pytest.fixture
+def no_execution(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("was executed, where it should have been refused")
+
+    monkeypatch.setattr(papermill, "execute_notebook", refuse)
+
+
+def run(*arguments) -> int:
+    return command.main([str(argument) for argument in arguments])
+
+
+# -- Refused before anything starts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_execution")
+def test_an_unknown_parameter_is_refused_before_anything_runs(notebook, tmp_path, capsys):
+    assert run(notebook, tmp_path / "new" / "out.ipynb", "-p", "seed", 1, "-p", "seeed", 1) == 2
+    shown = capsys.readouterr()
+    assert "no parameter 'seeed'. Did you mean 'seed'?" in shown.err
+    assert all(name in shown.err for name in ("seed", "epochs", "resume", "recipe"))
+    assert shown.out == ""
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_unknown_parameter_is_the_exit_code_of_the_command(notebook):
+    arguments = [sys.executable, "-m", "tasnlib.run_notebook", str(notebook), "-p", "seeed", "1"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: there is no parameter 'seeed'.")
+    assert ended.stdout == ""
+
+
+@pytest.mark.usefixtures("no_execution")
+def test_a_missing_notebook_is_refused(tmp_path, capsys):
+    assert run(tmp_path / "nowhere.ipynb") == 2
+    assert "nowhere.ipynb" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_execution")
+def test_a_file_that_is_no_notebook_is_refused(tmp_path, capsys):
+    (tmp_path / "text.ipynb").write_text("no notebook")
+    assert run(tmp_path / "text.ipynb") == 2
+    assert "error" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_execution")
+@pytest.mark.parametrize("arguments", [[], ["small.ipynb", "-p", "seed"], ["small.ipynb", "out.ipynb", "more"]])
+def test_a_command_that_makes_no_sense_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+# -- Run for real ------------------------------------------------------------------------------------------------------
+
+
+def test_parameters_arrive_folders_are_made_and_the_last_line_comes_last(notebook, tmp_path, capfd):
+    output = tmp_path / "new" / "folder" / "out.ipynb"
+    given = ["-p", "seed", 7, "-p", "epochs", 3, "-p", "recipe", "smoke", "-p", "resume", "False"]
+    assert run(notebook, output, *given) == 0
+    shown = capfd.readouterr().out
+    assert "7 3 False smoke\n" in shown
+    assert f"executed notebook: {output}\n" in shown
+    assert shown.endswith("\nlast line\n")
+    executed = nbformat.read(output, 4)
+    assert executed.cells[-1].outputs[0].data["text/plain"] == "7"
+
+
+def test_an_error_in_a_cell_is_exit_code_1_and_named(notebook, tmp_path, capfd):
+    # A bad value is found by the notebook's own check, in the kernel.
+    output = tmp_path / "out.ipynb"
+    assert run(notebook, output, "-p", "epochs", "three") == 1
+    error = capfd.readouterr().err.splitlines()[-1]
+    assert "ValueError: epochs is 'three'; it must be a whole number" in error
+    assert str(output) in error
+    assert "epochs is 'three'" in output.read_text()
+
+
+def test_refreshing_writes_a_notebook_back_executed_and_does_so_twice_alike(tmp_path, capsys):
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "data.txt").write_text("found")
+    path = tmp_path / "beside" / "small.ipynb"
+    cells = [new_code_cell("from pathlib import Path"), new_code_cell("print(Path('data.txt').read_text())\nprint(3)")]
+    nbformat.write(new_notebook(cells=cells), path)
+    assert run("--refresh", path) == 0
+    executed = nbformat.read(path, 4)
+    assert [cell.execution_count for cell in executed.cells] == [1, 2]
+    assert [output.text for output in executed.cells[1].outputs] == ["found\n3\n"]
+    before = path.read_text()
+    assert run("--refresh", path) == 0
+    assert path.read_text() == before
+
+
+# -- The last line -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def printing(monkeypatch, notebook):
+    """A notebook that printed these (name, text) streams, without a kernel."""
+
+    def run_it(*streams) -> str:
+        cells = [new_code_cell("", outputs=[new_output("stream", name=name, text=text)]) for name, text in streams]
+        monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: new_notebook(cells=cells))
+        return command.run_notebook(notebook, notebook.with_name("out.ipynb"), {})
+
+    return run_it
+
+
+def test_the_last_line_is_the_last_of_stdout_that_is_not_empty(printing):
+    assert printing(("stdout", "a\nb\n"), ("stdout", "c\n\n"), ("stderr", "warning\n")) == "c"
+    assert printing(("stdout", "in two "), ("stdout", "cells\n")) == "in two cells"
+    assert printing(("stdout", "only")) == "only"
+    assert printing(("stderr", "only a warning")) == ""
+    assert printing() == ""
+
+
+@pytest.mark.parametrize(("plain", "words"), [(0.25, "25.0 %"), (None, "not run")])
+def test_a_result_is_told_in_words_and_stays_the_last_line(notebook, monkeypatch, capsys, plain, words):
+    line = json.dumps({"checkpoint": "runs/one/tasn.safetensors", "accuracy": {"master": 0.987, "downsampled": plain}})
+    monkeypatch.setattr(command, "run_notebook", lambda *_: line)
+    assert run(notebook, notebook.with_name("out.ipynb")) == 0
+    shown = capsys.readouterr().out
+    assert "runs/one/tasn.safetensors\n" in shown
+    assert "98.7 %" in shown
+    assert words in shown
+    assert shown.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize("line", ["", "3", "null", "[]", '{"accuracy": 3}', "{", "text"])
+def test_any_other_last_line_is_printed_as_it_is(notebook, monkeypatch, capsys, line):
+    monkeypatch.setattr(command, "run_notebook", lambda *_: line)
+    assert run(notebook, notebook.with_name("out.ipynb")) == 0
+    shown = capsys.readouterr().out
+    assert shown.endswith(f"out.ipynb\n{line}\n")
