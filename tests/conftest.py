@@ -4,6 +4,8 @@ import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
+import tests.shapes  # noqa: F401  the hook below finds it by name
+
 # Must come before the first import of tasnlib.
 install_import_hook("tasnlib", "tests.shapes.check")
 
