@@ -4,7 +4,7 @@ BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all lint format lab notebooks pins
+.PHONY: help setup train test test-all lint format lab notebooks site pins
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -40,7 +40,11 @@ lab: .venv/.ready  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 notebooks: .venv/.ready  ## execute every notebook in place, as it is to be committed
-	$(BIN)/python -m tasnlib.run_notebook --refresh $(NOTEBOOKS)
+	$(BIN)/python -m tasnlib.exercises.solutions
+	$(BIN)/python -m tasnlib.run_notebook --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
+
+site: .venv/.ready  ## write the course as web pages that need no kernel and no network: site/index.html
+	$(BIN)/python -m tasnlib.site site $(NOTEBOOKS)
 
 pins:           ## for maintainers: renew requirements.txt from pyproject.toml (needs uv)
 	uv lock --upgrade

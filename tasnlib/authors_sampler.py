@@ -6,7 +6,7 @@ left_edges:   output pixel i is read at F⁻¹(i/n), the left edge of its cell, 
               cell is never read up to the right border, and a flipped image is not sampled to the flipped result.
 first_cell:   the mass of the first column (and row) is replaced by that of one output pixel, whatever its attention.
 rounds:       the limit is 5 rounds of "clip both axes to the smaller of their maxima, spread what was cut evenly over
-              all pixels". The last step of the last round spreads, so the peak ends above the limit.
+              all pixels". Spreading lifts the peak above the limit, and no later round brings it down again.
 corners:      the integral up to the right edge of pixel j is taken to belong to the centre of pixel j, because the
               corners of image and map are aligned: half an image pixel to the left.
 zero_outside: beyond the outermost pixel centres the image fades to black over one pixel, instead of being continued.
@@ -42,7 +42,8 @@ def limit_in_rounds(
 ) -> tuple[Float[Tensor, "b w"], Float[Tensor, "b h"]]:
     """Clip both axes to the smaller of their maxima (in the first round also to max_zoom), spread what was cut evenly.
 
-    The mean stays 1. The largest value comes down to the limit in every round and leaves it again at its end.
+    The mean stays 1. Spreading lifts what was clipped above the limit again; the next round takes the lifted maximum
+    for its limit: later rounds only bring the higher axis down to the lower one.
 
     >>> zoom = torch.tensor([[2.2, 1.4, 0.3, 0.1]])
     >>> limited, _ = limit_in_rounds(zoom, zoom, max_zoom=1.5, rounds=1)

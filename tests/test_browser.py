@@ -3,6 +3,7 @@
 Needs the system's Chromium (Debian and Ubuntu: `apt-get install chromium`); skipped where there is none, except in CI.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "only-for-this-test"
+WORKSPACES = (f"auto-{n}" for n in itertools.count())
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 if CHROMIUM is None and os.environ.get("CI"):
@@ -88,7 +90,7 @@ def browser():
 def run_all(browser, lab: str, notebook: str):
     """Open a notebook, run all its cells, and give back the page once all have a number."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{lab}/doc/tree/{notebook}?token={TOKEN}")  # one document alone, nothing restored
+    page.goto(f"{lab}/lab/workspaces/{next(WORKSPACES)}/tree/{notebook}?token={TOKEN}")  # nothing restored
 
     def idle() -> bool:
         sessions = [one for one in ask(lab, "sessions") or [] if one["path"].endswith(notebook)]
@@ -118,9 +120,16 @@ def picture_of(output) -> str:
 
 
 def changes(output, action) -> None:
+    """Do something to a control, again where it went unnoticed: JupyterLab may move the focus while it is busy."""
     before = picture_of(output)
-    action()
-    wait_for(lambda: picture_of(output) != before, 20, lambda: "the picture did not change")
+    for attempt in range(3):
+        action()
+        try:
+            wait_for(lambda: picture_of(output) != before, 10, lambda: "the picture did not change")
+            return
+        except TimeoutError:
+            if attempt == 2:
+                raise
 
 
 def drag_a_little(page, handle) -> None:

@@ -1,12 +1,17 @@
 """Exercises that check themselves. A notebook hands its function to `check`; everything else is found by its name."""
 
+from tasnlib.exercises import bilinear, distillation, sampler, trilinear
 from tasnlib.exercises.checking import Exercise, Mistake, Report, examine
 
-__all__ = ["EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
+__all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
 
-from tasnlib.exercises.bilinear import EXERCISES as _BILINEAR
-
-EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in [*_BILINEAR]}
+BY_NOTEBOOK: dict[str, list[Exercise]] = {
+    "01_bilinear_attention": bilinear.EXERCISES,
+    "02_trilinear_attention": trilinear.EXERCISES,
+    "03_attention_sampler": sampler.EXERCISES,
+    "04_distillation": distillation.EXERCISES,
+}
+EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}
 
 
 def check(function) -> bool:

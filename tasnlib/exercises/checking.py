@@ -107,11 +107,11 @@ def _compare(exercise: Exercise, inputs: dict[str, Any], target: Any, answer: An
             return known or f"wrong shape. For {_describe(inputs)} {wrong_shape}"
     if _same(target, answer, exercise.tolerance):
         return ""
-    if any(torch.as_tensor(got).isnan().any() for _, got in parts):
-        return f"the answer holds NaN. The input was {_describe(inputs)}."
     known = _known_mistake(exercise, inputs, answer)
     if known:
         return known
+    if any(torch.as_tensor(got).isnan().any() for _, got in parts):
+        return f"the answer holds NaN. The input was {_describe(inputs)}."
     for sentence, holds in exercise.properties:
         if not holds(inputs, answer):
             return f"{sentence} Yours does not hold to it. The input was {_describe(inputs)}."
@@ -175,7 +175,10 @@ def _first_difference(parts: list[tuple[Any, Any]]) -> str:
 
 def _side_by_side(target: Any, answer: Any) -> Figure | None:
     """Target and answer as two pictures in one colour scale, where they can be drawn."""
-    wanted, got = (torch.as_tensor(_parts(value)[0]).detach().double() for value in (target, answer))
+    first = [_parts(value)[0] for value in (target, answer)]
+    if not all(isinstance(value, (Tensor, float, int)) for value in first):
+        return None
+    wanted, got = (torch.as_tensor(value).detach().double() for value in first)
     if wanted.shape != got.shape or wanted.ndim == 0 or not got.isfinite().all():
         return None
     figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.6), layout="constrained")

@@ -38,7 +38,7 @@ ATTENTION_MAP = "magma"
 BOX_COLOUR = "#FFFFFF"
 
 
-def save_png(figure: Figure, file: Path | io.BytesIO, largest: int = 100_000) -> None:
+def save_png(figure: Figure, file: Path | io.BytesIO, largest: int = 30_000) -> None:
     """Write a figure as a PNG; one of more than `largest` bytes gets a palette of 256 colours, a third of the size.
 
     "Maximum coverage" chooses the palette by how far colours lie apart, not by how often they occur, so that a small

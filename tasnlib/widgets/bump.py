@@ -123,8 +123,8 @@ def drag_attention(image: Float[Tensor, "3 h w"] | None = None) -> None:
         return
     shown = {"image": image}
     pad = Pad(picture=_data_address(image))
-    width = ipywidgets.FloatSlider(0.15, min=0.05, max=0.5, step=0.01, description="width", continuous_update=False)
-    zoom = ipywidgets.FloatSlider(4, min=1, max=8, step=0.5, description="max_zoom", continuous_update=False)
+    width = ipywidgets.FloatSlider(0.15, min=0.05, max=0.5, step=0.01, description="width")
+    zoom = ipywidgets.FloatSlider(4, min=1, max=8, step=0.5, description="max_zoom")
     upload = ipywidgets.FileUpload(accept="image/*", description="your picture")
     message, result = ipywidgets.HTML(), ipywidgets.HTML()
 

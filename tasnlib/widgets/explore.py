@@ -59,7 +59,7 @@ def _live(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> N
             options=[(_text(value), value) for value in slider.values],
             value=slider.start,
             description=slider.label,
-            continuous_update=False,
+            continuous_update=True,  # with False, arrow keys move the slider but tell nobody
             style={"description_width": "16em"},
             layout={"width": "44em"},
         )

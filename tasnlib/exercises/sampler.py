@@ -1,0 +1,336 @@
+"""Exercises of notebook 03. Solutions are written as a student would write them."""
+
+import torch
+from torch.nn import functional as F
+
+from tasnlib.exercises.checking import Exercise, Mistake
+
+
+def _whole(low, high, generator):
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def _random_zoom(size, generator):
+    zoom = torch.rand(size, generator=generator, dtype=torch.float64) ** 2 + 0.1
+    return zoom / zoom.mean()
+
+
+# 1. magnification
+
+
+def _zoom_and_interval(generator):
+    size = _whole(8, 14, generator)
+    zoom = _random_zoom(size, generator)
+    left = _whole(1, 3, generator)
+    return {"zoom": zoom, "left": left, "right": left + _whole(2, 4, generator)}
+
+
+def magnification(zoom, left, right):
+    return zoom[left:right].mean()
+
+
+# 2. marginal_zoom
+
+
+def _map(generator):
+    h = _whole(3, 6, generator)
+    w = h + _whole(1, 3, generator)
+    return {"attention": 2 * torch.rand(h, w, generator=generator, dtype=torch.float64) + 1.1}
+
+
+def marginal_zoom(attention):
+    profile = attention.amax(dim=0)  # (w,): the maximum over the rows
+    return profile / profile.mean()
+
+
+# 3. limit_zoom
+
+
+def _zoom_and_cap(generator):
+    """One pixel above the cap and one just below it, which any even spreading lifts above it."""
+    size = _whole(8, 12, generator)
+    peak = 3 + float(torch.rand((), generator=generator))
+    rest = torch.rand(size - 2, generator=generator, dtype=torch.float64) + 0.1
+    rest = rest / rest.sum() * (size - peak - 1.98)  # so that the mean is 1
+    zoom = torch.cat([torch.tensor([peak, 1.98], dtype=torch.float64), rest])
+    return {"zoom": zoom[torch.randperm(size, generator=generator)], "cap": 2.0}
+
+
+def limit_zoom(zoom, cap):
+    low, high = 0.0, cap  # d lies between them
+    for _ in range(60):
+        d = (low + high) / 2
+        if (zoom + d).clamp(max=cap).mean() < 1:
+            low = d
+        else:
+            high = d
+    return (zoom + d).clamp(max=cap)
+
+
+def _spread_over_the_others(zoom, cap):
+    clipped = zoom.clamp(max=cap)
+    under = zoom < cap
+    return clipped + under * (zoom - clipped).sum() / under.sum()
+
+
+# 4. positions_of
+
+
+def _zoom_and_size(generator):
+    size = 2 * _whole(3, 6, generator) + 1  # odd: then plain resizing reads no position at an edge
+    return {"zoom": _random_zoom(size, generator), "out_size": _whole(3, 5, generator)}
+
+
+def _inverse(zoom, shares):
+    at_edges = F.pad(zoom.cumsum(0), (1, 0))
+    levels = shares * at_edges[-1]
+    pixel = torch.searchsorted(at_edges[1:].contiguous(), levels).clamp(max=len(zoom) - 1)
+    return pixel + (levels - at_edges[pixel]) / zoom[pixel]
+
+
+def positions_of(zoom, out_size):
+    at_edges = F.pad(zoom.cumsum(0), (1, 0))  # F at every pixel edge, 0 first
+    levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
+    pixel = torch.searchsorted(at_edges[1:], levels)  # the first pixel whose right edge reaches the level
+    return pixel + (levels - at_edges[pixel]) / zoom[pixel]
+
+
+# 5. read_row
+
+
+def _row_and_positions(generator):
+    size = _whole(5, 10, generator)
+    inside = torch.rand(_whole(3, 6, generator), generator=generator, dtype=torch.float64) * (size - 1.2) + 0.6
+    border = torch.tensor([0.2, size - 0.2], dtype=torch.float64)  # beyond the outermost centres
+    values = torch.rand(size, generator=generator, dtype=torch.float64) + 0.5
+    return {"values": values, "positions": torch.cat([inside, border]).sort().values}
+
+
+def read_row(values, positions):
+    centred = (positions - 0.5).clamp(0, len(values) - 1)  # pixel j's centre is at j + ½
+    first = centred.floor().long()
+    second = (first + 1).clamp(max=len(values) - 1)
+    share = centred - first
+    return (1 - share) * values[first] + share * values[second]
+
+
+def _read_without_half(values, positions):
+    centred = positions.clamp(0, len(values) - 1)
+    first = centred.floor().long()
+    second = (first + 1).clamp(max=len(values) - 1)
+    return torch.lerp(values[first], values[second], centred - first)
+
+
+def _read_zero_outside(values, positions):
+    padded = F.pad(values, (1, 1))
+    centred = positions + 0.5
+    first = centred.floor().long()
+    return torch.lerp(padded[first], padded[first + 1], centred - first)
+
+
+def _read_shares_swapped(values, positions):
+    centred = (positions - 0.5).clamp(0, len(values) - 1)
+    first = centred.floor().long()
+    second = (first + 1).clamp(max=len(values) - 1)
+    return torch.lerp(values[second], values[first], centred - first)
+
+
+# 6. reading_matrix
+
+
+def _positions_and_size(generator):
+    inputs = _row_and_positions(generator)
+    return {"positions": inputs["positions"], "size": len(inputs["values"])}
+
+
+def reading_matrix(positions, size):
+    centred = (positions - 0.5).clamp(0, size - 1)
+    distance = (centred[:, None] - torch.arange(size)).abs()  # (n, size), to every pixel's centre
+    return (1 - distance).clamp(min=0)
+
+
+EXERCISES = [
+    Exercise(
+        name="magnification",
+        solution=magnification,
+        inputs=_zoom_and_interval,
+        mistakes=[
+            Mistake(
+                "You summed the zoom. That counts samples in units of plain resizing; divide by the number of pixels.",
+                lambda zoom, left, right: zoom[left:right].sum(),
+            ),
+            Mistake(
+                "You took the peak. What counts is all the samples in the stretch: take the mean.",
+                lambda zoom, left, right: zoom[left:right].max(),
+            ),
+            Mistake(
+                "You counted pixel `right` too. The stretch ends at the edge `right`, so its last pixel is right - 1.",
+                lambda zoom, left, right: zoom[left : right + 1].mean(),
+            ),
+            Mistake(
+                "That is the share of all samples. Compare it with plain resizing's share, (right - left) / W.",
+                lambda zoom, left, right: zoom[left:right].sum() / zoom.sum(),
+            ),
+        ],
+        hint="Plain resizing has a zoom of 1 everywhere, so the answer is the mean of the zoom over the stretch.",
+    ),
+    Exercise(
+        name="marginal_zoom",
+        solution=marginal_zoom,
+        inputs=_map,
+        mistakes=[
+            Mistake(
+                "You summed over the rows. The paper takes the maximum, so that many faint cells cannot outvote one.",
+                lambda attention: attention.sum(0) / attention.sum(0).mean(),
+            ),
+            Mistake(
+                "You took the maximum along the wrong axis. Axis 0 counts the rows; x needs one value a column.",
+                lambda attention: attention.amax(1) / attention.amax(1).mean(),
+            ),
+            Mistake(
+                "You divided by the sum, so the answer sums to 1. A zoom has mean 1: divide by the mean.",
+                lambda attention: attention.amax(0) / attention.amax(0).sum(),
+            ),
+            Mistake(
+                "You divided by the peak, so the answer has the peak 1. A zoom has mean 1: divide by the mean.",
+                lambda attention: attention.amax(0) / attention.max(),
+            ),
+            Mistake(
+                "These are the plain maxima. Divide by their mean, so that the budget is kept.",
+                lambda attention: attention.amax(0),
+            ),
+        ],
+        properties=[
+            (
+                "A zoom has mean 1.",
+                lambda inputs, answer: abs(float(answer.mean()) - 1) < 1e-6,
+            )
+        ],
+        hint="One maximum for each column, then divided by the mean of these maxima.",
+    ),
+    Exercise(
+        name="limit_zoom",
+        solution=limit_zoom,
+        inputs=_zoom_and_cap,
+        mistakes=[
+            Mistake(
+                "You only clipped. What was cut must be given to the other pixels, or samples are lost: the mean is 1.",
+                lambda zoom, cap: zoom.clamp(max=cap),
+            ),
+            Mistake(
+                "You clipped and then multiplied until the mean was 1, which lifts the clipped pixels above the cap.",
+                lambda zoom, cap: zoom.clamp(max=cap) / zoom.clamp(max=cap).mean(),
+            ),
+            Mistake(
+                "You spread what was cut over all pixels, the clipped ones too: they end above the cap. (This is one "
+                "round of the authors' code.)",
+                lambda zoom, cap: zoom.clamp(max=cap) + 1 - zoom.clamp(max=cap).mean(),
+            ),
+            Mistake(
+                "You spread what was cut over the pixels under the cap, and that lifted one of them above it. It must "
+                "stop at the cap, and the others take its share.",
+                _spread_over_the_others,
+            ),
+        ],
+        properties=[
+            ("No zoom is above the cap.", lambda inputs, answer: float(answer.max()) <= inputs["cap"] + 1e-6),
+            ("The mean is still 1.", lambda inputs, answer: abs(float(answer.mean()) - 1) < 1e-4),
+        ],
+        hint="Halve the interval in which d lies until the mean of min(u + d, cap) is 1.",
+    ),
+    Exercise(
+        name="positions_of",
+        solution=positions_of,
+        inputs=_zoom_and_size,
+        mistakes=[
+            Mistake(
+                "You used the levels i/n, the left edges of the output pixels. Take their middles, (i + ½)/n.",
+                lambda zoom, out_size: _inverse(zoom, torch.arange(out_size) / out_size),
+            ),
+            Mistake(
+                "Your levels run from 0 to 1 with both ends. Take the middles of n equal steps, (i + ½)/n.",
+                lambda zoom, out_size: _inverse(zoom, torch.linspace(0, 1, out_size, dtype=zoom.dtype)),
+            ),
+            Mistake(
+                "You gave the pixel a level falls into. Add how far into it: F is a straight line inside a pixel.",
+                lambda zoom, out_size: _inverse(zoom, (torch.arange(out_size) + 0.5) / out_size).floor(),
+            ),
+            Mistake(
+                "You added the rest of the level without dividing by the pixel's zoom. Where the zoom is 2, F climbs 2 "
+                "a pixel.",
+                lambda zoom, out_size: (
+                    lambda at: at.floor() + (at - at.floor()) * zoom[at.floor().long().clamp(max=len(zoom) - 1)]
+                )(_inverse(zoom, (torch.arange(out_size) + 0.5) / out_size)),
+            ),
+            Mistake(
+                "These are the positions of plain resizing. Use the zoom: invert its cumulative sum.",
+                lambda zoom, out_size: (torch.arange(out_size) + 0.5) / out_size * len(zoom),
+            ),
+        ],
+        properties=[
+            (
+                "Positions increase from left to right.",
+                lambda inputs, answer: bool((answer.diff() > 0).all()),
+            )
+        ],
+        hint="F at the edges is the cumulative sum with a 0 before it; find the pixel of each level, then interpolate.",
+    ),
+    Exercise(
+        name="read_row",
+        solution=read_row,
+        inputs=_row_and_positions,
+        mistakes=[
+            Mistake(
+                "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.",
+                _read_without_half,
+            ),
+            Mistake(
+                "Your line is 0 beyond the outermost pixels, which darkens the border. Repeat the border pixel.",
+                _read_zero_outside,
+            ),
+            Mistake(
+                "You read the pixel that each position falls into. Mix the two nearest centres by their distances.",
+                lambda values, positions: values[positions.long().clamp(max=len(values) - 1)],
+            ),
+            Mistake(
+                "You gave the nearer pixel the smaller weight. The share of the right neighbour is the distance from "
+                "the left one.",
+                _read_shares_swapped,
+            ),
+        ],
+        hint="Subtract ½, clamp to the first and last centre, then mix the two neighbours.",
+    ),
+    Exercise(
+        name="reading_matrix",
+        solution=reading_matrix,
+        inputs=_positions_and_size,
+        mistakes=[
+            Mistake(
+                "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.",
+                lambda positions, size: (1 - (positions.clamp(0, size - 1)[:, None] - torch.arange(size)).abs()).clamp(
+                    min=0
+                ),
+            ),
+            Mistake(
+                "Rows beyond the outermost centres sum to less than 1, so the border gets darker. Clamp the positions "
+                "to the first and last centre.",
+                lambda positions, size: (1 - (positions[:, None] - 0.5 - torch.arange(size)).abs()).clamp(min=0),
+            ),
+            Mistake(
+                "Every row holds a single 1: that reads the pixel a position falls into. Mix the two nearest centres.",
+                lambda positions, size: F.one_hot(positions.long(), size).to(positions.dtype),
+            ),
+            Mistake(
+                "This is the transpose. One row for each position, one column for each pixel.",
+                lambda positions, size: reading_matrix(positions, size).T,
+            ),
+        ],
+        properties=[
+            (
+                "Every row sums to 1: a constant image stays constant.",
+                lambda inputs, answer: torch.allclose(answer.double().sum(1), torch.ones(len(answer)).double()),
+            ),
+        ],
+        hint="Weight of pixel j at position x: 1 minus the distance of their centres, not below 0.",
+    ),
+]

@@ -1,0 +1,127 @@
+"""Every exercise accepts its solution, calls its stub unfinished, and refuses each planted mistake by name."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from tasnlib.exercises import BY_NOTEBOOK, EXERCISES, Exercise, Mistake, check, examine
+from tasnlib.exercises.solutions import solutions_notebook
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+ALL = [exercise for exercises in BY_NOTEBOOK.values() for exercise in exercises]
+PLANTED = [(exercise, mistake) for exercise in ALL for mistake in exercise.mistakes]
+
+
+def renamed(function, name):
+    def answer(*arguments, **named):
+        return function(*arguments, **named)
+
+    answer.__name__ = name
+    return answer
+
+
+def test_no_two_exercises_share_a_name():
+    assert len(EXERCISES) == len(ALL)
+
+
+@pytest.mark.parametrize("notebook", BY_NOTEBOOK)
+def test_a_notebook_has_four_to_six_exercises(notebook):
+    assert 4 <= len(BY_NOTEBOOK[notebook]) <= 6
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_the_solution_passes_again_and_again(exercise):
+    for _ in range(5):
+        report = examine(exercise, exercise.solution)
+        assert report.passed, report.message
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_a_stub_is_told_that_it_is_not_done_and_raises_nothing(exercise, capsys):
+    def stub(*_arguments, **_named): ...
+
+    assert check(renamed(stub, exercise.name)) is False
+    assert "not done yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_three_mistakes_or_more_are_planted(exercise):
+    assert len(exercise.mistakes) >= 3
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), PLANTED, ids=lambda value: getattr(value, "name", "mistake"))
+def test_a_planted_mistake_is_refused_by_name(exercise, mistake):
+    for _ in range(5):
+        report = examine(exercise, mistake.function)
+        assert not report.passed
+        assert mistake.message in report.message
+
+
+@pytest.mark.parametrize("notebook", BY_NOTEBOOK)
+def test_every_stub_in_the_notebook_has_its_exercise_and_its_hint(notebook):
+    book = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4)
+    code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
+    for exercise in BY_NOTEBOOK[notebook]:
+        assert f"def {exercise.name}(" in code
+        assert f"check({exercise.name})" in code
+    hints = sum(cell.source.count("<summary>") for cell in book.cells if cell.cell_type == "markdown")
+    assert hints >= len(BY_NOTEBOOK[notebook])
+
+
+@pytest.mark.parametrize("notebook", BY_NOTEBOOK)
+def test_the_solutions_notebook_shows_the_library_s_solutions_and_their_success(notebook):
+    committed = nbformat.read(NOTEBOOKS / "solutions" / f"{notebook}.ipynb", as_version=4)
+    fresh = solutions_notebook(notebook, BY_NOTEBOOK[notebook])
+    assert [cell.source for cell in committed.cells] == [cell.source for cell in fresh.cells]
+    printed = "".join(output.text for cell in committed.cells for output in cell.get("outputs", []))
+    assert printed.count(": right, on ") == len(BY_NOTEBOOK[notebook])
+
+
+DOUBLE = Exercise(
+    "double",
+    lambda x: 2 * x,
+    lambda g: {"x": torch.rand(int(torch.randint(2, 5, (), generator=g)), generator=g) + 1},
+    mistakes=[Mistake("You squared.", lambda x: x**2)],
+    properties=[("The answer is positive.", lambda inputs, answer: bool((answer > 0).all()))],
+    hint="Add it to itself.",
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda x: x**2, "You squared."),
+        (lambda x: x.sum(), "wrong shape"),
+        (lambda x: -x, "The answer is positive. Yours does not"),
+        (lambda x: 2 * x + 1, "Add it to itself."),
+        (lambda x: x * float("nan"), "NaN"),
+        (lambda x: "two", "must be a Tensor"),
+        (lambda x: (x, x), "give back 1 things"),
+        (lambda x: x.mul_(2), "changed its input"),
+        (lambda x: x @ torch.ones(99), "raised RuntimeError"),
+        (lambda x: None, "not done yet"),
+    ],
+)
+def test_what_a_student_is_told(answer, told):
+    report = examine(DOUBLE, answer)
+    assert not report.passed
+    assert told in report.message
+
+
+def test_a_wrong_answer_is_drawn_beside_the_target():
+    figure = examine(DOUBLE, lambda x: 2 * x + 1).figure
+    assert [axes.get_title() for axes in figure.axes][:2] == ["target", "yours"]
+
+
+def test_an_answer_that_raises_not_implemented_is_unfinished():
+    def answer(x):
+        raise NotImplementedError
+
+    assert "not done yet" in examine(DOUBLE, answer).message
+
+
+def test_an_unknown_name_is_answered_with_the_names_there_are(capsys):
+    assert check(renamed(lambda x: x, "relatoin")) is False
+    assert "relation" in capsys.readouterr().out
