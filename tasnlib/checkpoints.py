@@ -51,8 +51,12 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safetensors.safe_open(path, framework="pt") as file:
             names = file.keys()  # not a dict: it cannot be iterated over
             return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["tasn"])
-    except (safetensors.SafetensorError, KeyError, TypeError) as reason:
-        raise ValueError(f"{path} is not a checkpoint of this library, or is damaged: {reason}") from reason
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as reason:
+        raise _not_ours(path, reason) from reason
+
+
+def _not_ours(path: Path, reason: Exception) -> ValueError:
+    return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {reason!r}")
 
 
 def save_weights(path: Path, model: nn.Module, kind: str, recipe: Recipe, class_names: list[str]) -> None:
@@ -72,12 +76,14 @@ def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
         ValueError: where the file is no checkpoint, or is damaged.
     """
     weights, description = _load(Path(path))
-    # The weights come from this file: nothing is fetched.
-    recipe = Recipe(
-        **{**description["recipe"], "weights": None, "milestones": tuple(description["recipe"]["milestones"])}
-    )
-    model = build_model(description["kind"], recipe, len(description["class_names"]))
-    model.load_state_dict(weights)
+    try:
+        stored = description["recipe"]
+        # The weights come from this file: nothing is fetched.
+        recipe = Recipe(**{**stored, "weights": None, "milestones": tuple(stored["milestones"])})
+        model = build_model(description["kind"], recipe, len(description["class_names"]))
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as reason:
+        raise _not_ours(Path(path), reason) from reason
     return model.eval(), description["class_names"]
 
 
@@ -113,11 +119,16 @@ def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Opt
         FileNotFoundError, ValueError: as `load_model`.
     """
     tensors, progress = _load(path)
-    model.load_state_dict({name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")})
     memory: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
             _, number, quantity = name.split("/")
             memory.setdefault(int(number), {})[quantity] = tensor
-    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+    try:
+        for needed in ("identity", "history"):
+            progress[needed]
+        model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+        optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (KeyError, TypeError, RuntimeError, ValueError) as reason:
+        raise _not_ours(path, reason) from reason
     return progress

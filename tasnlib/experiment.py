@@ -55,23 +55,46 @@ def readable(path: Path) -> str:
 
 
 def prepare_folder(settings: Settings) -> Path:
-    """Make the output folder and note the settings in it.
+    """Make the output folder and note the settings in it; or, to resume, make sure that they are those noted in it.
 
     Raises:
-        ValueError: where the folder already holds a run and `resume` is off: nothing is ever overwritten.
+        ValueError: where the folder already holds a run and `resume` is off: nothing is ever overwritten. Where it
+            holds a run of other settings and `resume` is on.
     """
-    if settings.output_folder is None:
-        name = f"{settings.dataset}-{settings.recipe}-seed{settings.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-        folder = project_folder() / "runs" / name
-    else:
-        folder = Path(settings.output_folder).expanduser()
-    if any(folder.glob("*.safetensors")) and not settings.resume:
-        raise ValueError(
-            f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
-            "or name another folder"
-        )
-    write_atomically(folder / "settings.json", json.dumps(settings.as_dict(), indent=1).encode())
+    folder = Path(settings.output_folder).expanduser() if settings.output_folder else _new_folder(settings)
+    noted = folder / "settings.json"
+    if any(folder.glob("*.safetensors")):
+        if not settings.resume:
+            raise ValueError(
+                f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
+                "or name another folder"
+            )
+        if noted.is_file():
+            _same_run(Settings(**{**json.loads(noted.read_text()), "resume": False}), settings, folder)
+            return folder
+    write_atomically(noted, json.dumps({**settings.as_dict(), "output_folder": str(folder)}, indent=1).encode())
     return folder
+
+
+def _new_folder(settings: Settings) -> Path:
+    """A folder that nobody else has, named after the time."""
+    name = f"{settings.dataset}-{settings.recipe}-seed{settings.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+        folder = project_folder() / "runs" / (name + suffix)
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise ValueError(f"runs/ already holds a thousand runs named {name}")
+
+
+def _same_run(before: Settings, now: Settings, folder: Path) -> None:
+    """Where it runs may differ from what was begun, what it computes may not."""
+    was, wanted = ({**vars(one.resolved_recipe), "dataset": one.dataset, "seed": one.seed} for one in (before, now))
+    for name, value in wanted.items():
+        if was[name] != value:
+            raise ValueError(f"{name} is {value!r}, but the run in {str(folder)!r} was begun with {was[name]!r}")
 
 
 def load_data(settings: Settings) -> tuple[Birds, Birds]:

@@ -1,6 +1,7 @@
 """Recipes: everything that decides a result except the data set and the seed, under a name."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
@@ -31,7 +32,7 @@ class Recipe:
 
     # Networks.
     networks: str  # "resnet" (ResNet-18 for attention, ResNet-50 for recognition) or "small"
-    weights: str | None = None  # "DEFAULT" for torchvision's ImageNet weights, None for random ones
+    weights: str | None = None  # "DEFAULT" for torchvision's ImageNet weights, a folder of them, None for random ones
     scale: float = 7.0
     structure_power: float = 2.0
     max_zoom: float = 4.0
@@ -105,7 +106,7 @@ def build_tasn(recipe: Recipe, classes: int) -> TASN:
     103880
     """
     if recipe.networks == "resnet":
-        trunk, channels = resnet18_trunk(recipe.weights)
+        trunk, channels = resnet18_trunk(_weights_of("resnet18", recipe.weights))
         attention_net = AttentionNet(trunk, channels, classes)
     else:
         # Without dilations and with sparse features: on so small an image a wide receptive field smears the attention.
@@ -135,4 +136,17 @@ def build_plain(recipe: Recipe, classes: int, antialias: bool) -> PlainClassifie
 
 
 def _backbone(recipe: Recipe) -> tuple[nn.Module, int]:
-    return resnet_features("resnet50", recipe.weights) if recipe.networks == "resnet" else small_backbone()
+    if recipe.networks == "resnet":
+        return resnet_features("resnet50", _weights_of("resnet50", recipe.weights))
+    return small_backbone()
+
+
+def _weights_of(network: str, weights: str | None) -> str | None:
+    """A network's own file where the recipe names a folder."""
+    if weights is None or not Path(weights).is_dir():
+        return weights
+    files = [path for path in Path(weights).glob(f"{network}*") if path.suffix in (".pth", ".safetensors")]
+    if len(files) != 1:
+        found = ", ".join(sorted(path.name for path in files)) or "none"
+        raise ValueError(f"weights is the folder {weights!r}; it must hold one file {network}*.pth, found: {found}")
+    return str(files[0])

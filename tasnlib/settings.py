@@ -22,7 +22,7 @@ class Settings:
     >>> Settings(epochs="three")
     Traceback (most recent call last):
         ...
-    ValueError: epochs is 'three'; it must be a whole number from 1 up, or None.
+    ValueError: epochs is 'three'; it must be a whole number from 1 up, at most 2147483647, or None.
     """
 
     dataset: str = "birds"
@@ -108,7 +108,7 @@ def assigned_parameters(cells: Sequence[str]) -> dict[str, Any]:
     for cell in cells:
         try:
             assigned |= {_name(statement): _value(statement.value) for statement in ast.parse(cell).body}
-        except (SyntaxError, ValueError, AttributeError):
+        except (SyntaxError, ValueError, TypeError, AttributeError, IndexError):
             continue  # an ordinary cell
     return assigned
 
@@ -116,6 +116,8 @@ def assigned_parameters(cells: Sequence[str]) -> dict[str, Any]:
 def _name(statement: ast.stmt) -> str:
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         return statement.targets[0].id  # type: ignore[attr-defined]
+    if isinstance(statement, ast.AnnAssign) and statement.value is not None:  # seed: int = 0
+        return statement.target.id  # type: ignore[union-attr]
     raise ValueError("not a plain assignment")
 
 
@@ -168,10 +170,11 @@ def _choice(*choices: str) -> _Allowed:
 
 
 def _whole(low: int, optional: bool = True, high: float = 2**31) -> _Allowed:
-    text = f"a whole number from {low} up" + (", or None" if optional else "")
+    text = f"a whole number from {low} up, at most 2147483647" + (", or None" if optional else "")
     return _Allowed(text, (int,), lambda value: low <= value < high, optional=optional)
 
 
+_NAMED_WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "none")
 _FLAG = _Allowed("True or False", (bool,))
 _FOLDER = _Allowed(
     "the path of a folder, or None", (str,), lambda value: bool(value) and not Path(value).is_file(), (), True
@@ -192,9 +195,9 @@ _ALLOWED = {
     "test_images": _whole(1),
     "baselines": _FLAG,
     "weights": _Allowed(
-        "the name of ImageNet weights such as DEFAULT, the path of a file, none for random ones, or None",
+        f"one of {', '.join(_NAMED_WEIGHTS)}, or a folder with resnet18*.pth and resnet50*.pth, or None",
         (str,),
-        bool,
+        lambda value: value in _NAMED_WEIGHTS or (bool(value) and Path(value).is_dir()),
         optional=True,
     ),
 }

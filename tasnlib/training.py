@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -32,8 +33,12 @@ def make_accelerator(precision: str = "float32") -> Accelerator:
     Args:
         precision: "float32", or "bfloat16" for the convolutions and matrix products.
     """
+    # Accelerate keeps one precision a process; a notebook may train in both, one after the other.
+    AcceleratorState._reset_state()
     config = DataLoaderConfiguration(split_batches=True, even_batches=True)
-    return Accelerator(mixed_precision=PRECISIONS[precision], dataloader_config=config)
+    # Only with cpu=True does Accelerate join several processes that have no accelerator.
+    no_accelerator = not torch.accelerator.is_available()
+    return Accelerator(cpu=no_accelerator, mixed_precision=PRECISIONS[precision], dataloader_config=config)
 
 
 class EpochOrder(Sampler[int]):
@@ -210,8 +215,14 @@ def fit(
         for step, batch in enumerate(loader):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(recipe, (epoch * steps + step) / (recipe.epochs * steps))
-            with accelerator.autocast():
-                logits = _logits(model, batch, seed, epoch, accelerator.device)
+            try:
+                with accelerator.autocast():
+                    logits = _logits(model, batch, seed, epoch, accelerator.device)
+            except ValueError as reason:
+                # On a CPU the sampler is the first to notice features that are no numbers.
+                if "attention must be finite" not in str(reason):
+                    raise
+                raise _diverged("the attention is no longer finite", epoch, step) from reason
             loss = _loss(logits, batch.labels.to(accelerator.device, non_blocking=True), recipe)
             optimizer.zero_grad()
             accelerator.backward(loss)
@@ -235,6 +246,7 @@ def fit(
             save_training_state(state_path, inner, optimizer, {"identity": identity, "history": history})
             if report:
                 report(entry)
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # its forward is its own again
     return history
 
 
@@ -246,10 +258,14 @@ def _loss(logits: dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
 
 def _check_loss(total: Tensor, epoch: int, step: int) -> None:
     if not torch.isfinite(total):
-        raise FloatingPointError(
-            f"the loss became {total.item()} in epoch {epoch + 1}, by step {step + 1}. The last checkpoint is from "
-            "before. Train again with a lower learning_rate, or with precision float32"
-        )
+        raise _diverged(f"the loss became {total.item()}", epoch, step)
+
+
+def _diverged(what: str, epoch: int, step: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"{what}, in epoch {epoch + 1}, by step {step + 1}. The last checkpoint is from before. "
+        "Train again with a lower learning_rate, or with precision float32"
+    )
 
 
 def _size(data: Dataset) -> int:

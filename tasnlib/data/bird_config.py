@@ -29,6 +29,33 @@ BODY_COLOUR = (0.62, 0.58, 0.54)
 STRIPE_AMPLITUDE = 0.22
 
 
+def _whole(value, low: int, high: float = np.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _parts_once(value) -> bool:
+    return isinstance(value, tuple) and len(set(value)) == len(value) > 0
+
+
+def _two_shares(value) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and 0.05 <= value[0] <= value[1] <= 0.6
+
+
+# What each number of a BirdsConfig may be, as a test and in words.
+_ALLOWED = {
+    "image_size": (lambda v: _whole(v, 32), "a whole number from 32 up"),
+    "stripe_period": (lambda v: 2 < v < np.inf, "above 2, the shortest period pixels can show"),
+    "head_colours": (lambda v: _whole(v, 1, 4), "1 to 4"),
+    "wing_colours": (lambda v: _whole(v, 1, 4), "1 to 4"),
+    "striped_parts": (_parts_once, f"a tuple of one or more of {', '.join(STRIPABLE)}, each once"),
+    "bird_size": (_two_shares, "a tuple of two shares, 0.05 <= low <= high <= 0.6"),
+    "clutter": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "decoys": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "grass": (lambda v: _whole(v, 0, 100), "a whole number from 0 to 100"),
+    "noise": (lambda v: 0 <= v <= 0.5, "from 0 to 0.5"),
+}
+
+
 @dataclass(frozen=True)
 class BirdsConfig:
     """What the birds look like. Lengths in pixels unless said otherwise.
@@ -53,30 +80,17 @@ class BirdsConfig:
     noise: float = 0.06  # half the width of the uniform noise
 
     def __post_init__(self):
-        for part in self.striped_parts:
+        for part in self.striped_parts if isinstance(self.striped_parts, tuple) else ():
             if part not in STRIPABLE:
                 raise ValueError(f"striped_parts: {part!r} is not a part; choose among {', '.join(STRIPABLE)}")
-        allowed = {
-            "image_size": (isinstance(self.image_size, int) and self.image_size >= 32, "a whole number from 32 up"),
-            "stripe_period": (2 < self.stripe_period < np.inf, "above 2, the shortest period pixels can show"),
-            "head_colours": (self.head_colours in range(1, 5), "1 to 4"),
-            "wing_colours": (self.wing_colours in range(1, 5), "1 to 4"),
-            "striped_parts": (
-                len(set(self.striped_parts)) == len(self.striped_parts) > 0,
-                "one part or more, each once",
-            ),
-            "bird_size": (
-                0.05 <= self.bird_size[0] <= self.bird_size[1] <= 0.6,
-                "two shares, 0.05 <= low <= high <= 0.6",
-            ),
-            "clutter": (0 <= self.clutter <= 1, "from 0 to 1"),
-            "decoys": (0 <= self.decoys <= 1, "from 0 to 1"),
-            "grass": (isinstance(self.grass, int) and 0 <= self.grass <= 100, "a whole number from 0 to 100"),
-            "noise": (0 <= self.noise <= 0.5, "from 0 to 0.5"),
-        }
-        for name, (fine, what) in allowed.items():
+        for name, (fits, text) in _ALLOWED.items():
+            value = getattr(self, name)
+            try:
+                fine = fits(value)
+            except TypeError:  # a string where a number belongs, and the like
+                fine = False
             if not fine:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {what}")
+                raise ValueError(f"{name} is {value!r}; it must be {text}")
 
     @property
     def genera(self) -> int:

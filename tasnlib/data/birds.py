@@ -8,6 +8,7 @@ Because every image is drawn, the place of each part is known, and attention can
 Image i of a split is a pure function of (seed, split, i): see `randomness`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,7 +33,7 @@ from tasnlib.data.randomness import SPLITS
 __all__ = ["EASY", "HARD", "Birds", "BirdsBatch", "BirdsConfig", "draw_birds"]
 
 # Part of the cache's name: raise it whenever a change to the drawing changes a pixel.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 
 
 class BirdsBatch(NamedTuple):
@@ -59,13 +60,14 @@ def draw_birds(config: BirdsConfig, seed: int, split: str, indices, device: torc
     >>> batch.images.shape, batch.labels.tolist(), batch.boxes.shape
     (torch.Size([2, 3, 64, 64]), [3, 0], torch.Size([2, 3, 4]))
     """
-    indices = np.asarray(indices, np.int64).reshape(-1)
-    if split not in SPLITS:
+    if split not in list(SPLITS):
         raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be a whole number from 0 up")
-    if len(indices) == 0 or indices.min() < 0:
-        raise ValueError(f"indices must be one or more whole numbers from 0 up, got {indices.tolist()}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+    numbers = np.asarray(indices if isinstance(indices, (Tensor, np.ndarray)) else list(indices or ()))
+    if numbers.size == 0 or numbers.dtype.kind not in "iu" or numbers.min() < 0:
+        raise ValueError(f"indices must be one or more whole numbers from 0 up, got {indices!r}")
+    indices = numbers.astype(np.int64).reshape(-1)
     scene = compose(config, seed, split, indices)
     images = render(config, scene, torch.device(device))
     labels, boxes = torch.from_numpy(scene.labels), torch.from_numpy(scene.boxes.astype(np.float32))
@@ -138,14 +140,15 @@ class Birds(Dataset):
                 print(f"{path.name} cannot be read ({reason}): drawing it again")
         drawn = cls._draw(config, split, count, seed, device, progress)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(f".{os.getpid()}.part")
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 safetensors.torch.save_file({name: part.cpu() for name, part in drawn._asdict().items()}, unfinished)
                 os.replace(unfinished, path)
-            except OSError as reason:
+            except (OSError, safetensors.SafetensorError) as reason:
                 print(f"the birds were drawn but not kept for the next run ({reason})")
-                unfinished.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    unfinished.unlink()
         return cls(drawn, config)
 
     @staticmethod

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from tasnlib.data.bird_config import (
     ANATOMY,
@@ -30,6 +29,8 @@ from tasnlib.data.shapes import (
     pixel_centres,
     pixel_noise,
     segment_coverage,
+    sine,
+    smooth_ground,
 )
 
 
@@ -40,7 +41,7 @@ class Scene(NamedTuple):
     labels: np.ndarray  # (images,)
     parts: dict[str, Ellipse]
     boxes: np.ndarray  # (images, parts, 4): x0, y0, x1, y1
-    phases: dict[str, np.ndarray]  # of the stripes on each part, radians
+    phases: dict[str, np.ndarray]  # of the stripes on each part, in turns
     across: dict[str, np.ndarray]  # does the part's stripe pattern vary along (False: stripes run along) ...
     unit: np.ndarray  # (images,) pixels in one unit of ANATOMY
     legs: list[tuple[np.ndarray, np.ndarray]]
@@ -89,7 +90,7 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
         labels=labels,
         parts=parts,
         boxes=np.stack([*(parts[name].boxes() for name in config.striped_parts), bird + np.tile(shift, 2)], axis=1),
-        phases={name: uniform(0, 2 * np.pi) for name in config.striped_parts},
+        phases={name: uniform(0, 1) for name in config.striped_parts},
         across={name: (code >> bit & 1).astype(bool) for bit, name in enumerate(config.striped_parts)},
         unit=unit,
         legs=legs,
@@ -103,10 +104,11 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
     device, size = canvas.device, config.image_size
     cell = size / 7.0
     cells = 2 * int(np.ceil(0.75 * size / cell)) + 1  # across, so that the turned grid covers the corners
-    turn = column(np.radians(randomness.uniform(-45, 45)), device)
+    turn = np.radians(randomness.uniform(-45, 45))
+    cos, sin = column(np.cos(turn), device), column(np.sin(turn), device)
     dx, dy = x - size / 2, y - size / 2
-    u = (dx * turn.cos() + dy * turn.sin()) / cell + cells / 2
-    v = (dy * turn.cos() - dx * turn.sin()) / cell + cells / 2
+    u = (dx * cos + dy * sin) / cell + cells / 2
+    v = (dy * cos - dx * sin) / cell + cells / 2
     home_u, home_v = u.floor().clamp(0, cells - 1), v.floor().clamp(0, cells - 1)
     home = (home_v * cells + home_u).long().flatten(1)  # (images, pixels)
 
@@ -116,8 +118,8 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
 
     count = cells * cells
     uniform = randomness.uniform
-    angle = look_up(uniform(0, np.pi, count))
-    along_x, along_y = angle.cos(), angle.sin()
+    angle = uniform(0, np.pi, count)
+    along_x, along_y = look_up(np.cos(angle)), look_up(np.sin(angle))
     px = (u - home_u - look_up(uniform(0.4, 0.6, count))) * cell
     py = (v - home_v - look_up(uniform(0.4, 0.6, count))) * cell
     along, across = px * along_x + py * along_y, py * along_x - px * along_y
@@ -133,7 +135,7 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
     decoy = len(CLUTTER_COLOURS) + randomness.choice(len(palette) - len(CLUTTER_COLOURS), count)
     chosen = palette[np.where(uniform(0, 1, count) < config.decoys, decoy, plain)]  # (images, cells², 3)
     period = look_up(uniform(0.9, 1.1, count) * config.stripe_period)
-    wave = STRIPE_AMPLITUDE * torch.sin(2 * np.pi * along / period + look_up(uniform(0, 2 * np.pi, count)))
+    wave = STRIPE_AMPLITUDE * sine(along / period + look_up(uniform(0, 1, count)))
     colour = torch.stack([look_up(chosen[..., c]) for c in range(3)], dim=1) + wave[:, None]
     paint(canvas, colour, coverage)
 
@@ -149,8 +151,7 @@ def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Ten
     x, y = pixel_centres(size, device)
 
     ground = CLUTTER_COLOURS[randomness.choice(len(CLUTTER_COLOURS))][:, :, None, None] + uniform(-0.1, 0.1, 3, 5, 5)
-    ground = torch.from_numpy(ground.astype(np.float32)).to(device)
-    canvas = F.interpolate(ground, size=(size, size), mode="bilinear", align_corners=True)
+    canvas = smooth_ground(ground, size, device)
     _clutter(canvas, config, randomness, x, y)
 
     for start, end in scene.legs:
@@ -170,7 +171,7 @@ def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Ten
         if name in config.striped_parts:
             # Stripes that run along the part vary across it.
             position = torch.where(column(scene.across[name], device) > 0, along, across)
-            wave = torch.sin(2 * np.pi / config.stripe_period * position + column(scene.phases[name], device))
+            wave = sine(position / config.stripe_period + column(scene.phases[name], device))
             colour = colour + STRIPE_AMPLITUDE * wave[:, None]
         paint(canvas, colour, coverage)
 

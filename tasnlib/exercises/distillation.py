@@ -193,6 +193,7 @@ EXERCISES = [
         ],
         properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
         hint="Softmax of the teacher's logits / T times log softmax of the student's logits / T; sum over classes.",
+        tolerance=1e-5,
     ),
     Exercise(
         name="soft_gradient",
@@ -267,5 +268,6 @@ EXERCISES = [
         ],
         properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
         hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master.",
+        tolerance=1e-5,
     ),
 ]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from unittest import mock
 
 import matplotlib.colors
@@ -109,7 +110,8 @@ def test_the_sliders_draw_every_value():
         for value in (slider.values[0], slider.values[-1]):
             draw(**{**start, slider.argument: value})
     with mock.patch.object(epochs_widget, "explore") as explore:
-        epochs_widget.training_epochs(*run())
+        images, maps, sampled, history = run()
+        epochs_widget.training_epochs((255 * images).byte(), maps, (255 * sampled).byte(), history)
     draw, (slider,), _ = explore.call_args.args
     assert slider.values == [0, 1, 2, 3]
     assert draw(epoch=slider.start).axes
@@ -117,8 +119,10 @@ def test_the_sliders_draw_every_value():
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_every_mistake_is_refused_with_its_own_message(exercise):
+    generator = torch.Generator().manual_seed(0)  # two mistakes may coincide by chance, once in ten thousand
+    exercise = replace(exercise, inputs=lambda _, inputs=exercise.inputs: inputs(generator))
     assert examine(exercise, exercise.solution).passed
-    for _ in range(20):
+    for _ in range(10):
         for mistake in exercise.mistakes:
             report = examine(exercise, mistake.function)
             assert not report.passed
