@@ -1,0 +1,31 @@
+"""Make the README's small pictures of the course from the notebooks' own: python docs/make_pictures.py"""
+
+import base64
+import io
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+CHOSEN = {  # which of a notebook's pictures, and the part of it to keep: left, top, right, bottom as shares
+    "01_bilinear_attention": (0, (0, 0, 1, 0.65)),
+    "02_trilinear_attention": (0, (0, 0, 1, 1)),
+    "03_attention_sampler": (4, (0, 0, 1, 1)),
+    "04_distillation": (1, (0, 0, 1, 1)),
+    "05_train_full": (3, (0, 0, 1, 0.5)),
+}
+SIDE = (300, 170)
+
+for name, (number, (left, top, right, bottom)) in CHOSEN.items():
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    picture = Image.open(io.BytesIO(base64.b64decode(pictures[number]))).convert("RGB")
+    width, height = picture.size
+    picture = picture.crop((int(left * width), int(top * height), int(right * width), int(bottom * height)))
+    picture.thumbnail(SIDE)
+    frame = Image.new("RGB", SIDE, "white")
+    frame.paste(picture, ((SIDE[0] - picture.width) // 2, (SIDE[1] - picture.height) // 2))
+    frame.save(ROOT / "docs" / f"{name}.png", optimize=True)
+    print(f"docs/{name}.png")
