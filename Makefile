@@ -22,11 +22,14 @@ setup: .venv/.ready  ## make .venv with the pinned packages
 train: .venv/.ready  ## train TASN on the drawn birds: notebook 05, headless. Options: make train ARGS="-p seed 1"
 	$(BIN)/python -m tasnlib.run_notebook notebooks/05_train_full.ipynb $(ARGS)
 
+# Two workers with one thread each: threads that share a core wait for each other by spinning, and are ten times slower.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env
+
 test: lint  ## everything CI runs: lint, tests, doctests, every notebook by strict nbval
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env tests tasnlib $(NOTEBOOKS)
+	$(PYTEST) -m "not slow" tests tasnlib $(NOTEBOOKS)
 
 test-all: lint  ## the same and the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env tests tasnlib $(NOTEBOOKS)
+	$(PYTEST) tests tasnlib $(NOTEBOOKS)
 
 lint: .venv/.ready  ## check style and formatting
 	$(BIN)/ruff check .

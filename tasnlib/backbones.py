@@ -32,10 +32,12 @@ class Normalize(nn.Module):
         return (images - self.mean) / self.std
 
 
-def _resnet(name: str, weights: str | Path | None) -> models.ResNet:
+def _resnet(name: str, weights: models.WeightsEnum | str | Path | None) -> models.ResNet:
     """A torchvision ResNet with the named ImageNet weights, with those of a file, or with random ones."""
     if weights is None:
         return models.get_model(name, weights=None)
+    if isinstance(weights, models.WeightsEnum):
+        weights = weights.name
     available = [choice.name for choice in models.get_model_weights(name)]
     if str(weights) in ("DEFAULT", *available):
         try:
@@ -60,12 +62,14 @@ def _resnet(name: str, weights: str | Path | None) -> models.ResNet:
     return network
 
 
-def resnet_features(name: str = "resnet50", weights: str | Path | None = "DEFAULT") -> tuple[nn.Module, int]:
+def resnet_features(
+    name: str = "resnet50", weights: models.WeightsEnum | str | Path | None = "DEFAULT"
+) -> tuple[nn.Module, int]:
     """A torchvision ResNet as backbone: images (b, 3, h, w) to features (b, d). Returns it and d.
 
     Args:
         name: of a ResNet in torchvision: "resnet18", "resnet50", ...
-        weights: "DEFAULT" or another of torchvision's ImageNet weights by name, the path of a file, or None.
+        weights: one of torchvision's ImageNet weights, as enum or by name ("DEFAULT"), the path of a file, or None.
 
     Raises:
         ValueError: if weights name neither weights nor a file.
@@ -81,7 +85,7 @@ def resnet_features(name: str = "resnet50", weights: str | Path | None = "DEFAUL
     return nn.Sequential(Normalize(IMAGENET_MEAN, IMAGENET_STD), network), dimension
 
 
-def resnet18_trunk(weights: str | Path | None = "DEFAULT") -> tuple[nn.Module, int]:
+def resnet18_trunk(weights: models.WeightsEnum | str | Path | None = "DEFAULT") -> tuple[nn.Module, int]:
     """The trunk of the paper's attention network: ResNet-18 with the strides of its second and fourth stages set to 1,
     so that 224×224 ends as 28×28 instead of 7×7. Returns it and its 512 channels.
 

@@ -19,10 +19,10 @@ class Settings:
 
     >>> Settings(epochs=3).resolved_recipe.epochs
     3
-    >>> Settings(epochs="three")
+    >>> Settings(epochs=-3)
     Traceback (most recent call last):
         ...
-    ValueError: epochs is 'three'; it must be a whole number from 1 up, at most 2147483647, or None.
+    ValueError: epochs is -3; it must be a whole number from 1 up, at most 2147483647, or None.
     """
 
     dataset: str = "birds"

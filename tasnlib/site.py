@@ -58,7 +58,7 @@ def with_mathml(markdown: str) -> str:
     >>> with_mathml("a `$b$` and $c$")[:40]
     'a `$b$` and <math xmlns="http://www.w3.o'
     """
-    pattern = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\\$\w])\$([^$\n]+?)\$(?![\d$])", re.S)
+    pattern = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.S)
 
     def replace(match: re.Match) -> str:
         code, block, inline = match.groups()

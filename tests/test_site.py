@@ -48,7 +48,7 @@ def test_every_notebook_has_its_page_and_stands_in_the_index(pages):
         assert f'href="{path.stem}.html"' in index
         text = (pages / f"{path.stem}.html").read_text()
         assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//(?!\S*(?:arxiv|doi|github))""", text)
-        assert text.count("<img") == len(re.findall(r"<img[^>]+alt=[\"'][^\"']+[\"']", text))
+        assert text.count("<img") == len(re.findall(r'<img[^>]+alt="[^"]+"', text))
 
 
 def test_every_notebook_with_sliders_has_prerendered_ones(pages):

@@ -63,6 +63,7 @@ def hash32(numbers: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
 
     Kept in int64, because torch has no unsigned shift. Both multipliers stay below 2³¹, so no product overflows.
 
+    >>> import torch
     >>> hash32(torch.tensor([1, 2, 3])).unique().numel()
     3
     """
