@@ -11,7 +11,7 @@ Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnli
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def load_data(settings: Settings) -> tuple[Birds, Birds]:
     recipe = settings.resolved_recipe
     folder = Path(settings.data_folder).expanduser() if settings.data_folder else project_folder() / "datasets"
     style = {"birds": EASY, "birds_hard": HARD}[settings.dataset]
-    style = type(style)(**{**vars(style), "image_size": recipe.image_size, "stripe_period": recipe.stripe_period})
+    style = replace(style, image_size=recipe.image_size, stripe_period=recipe.stripe_period)
     # Drawn images live where they are used: on a GPU no batch has to travel.
     device = "cuda" if torch.cuda.is_available() and settings.num_processes == 1 else "cpu"
     train, test = (

@@ -38,8 +38,8 @@ def history(*names: str) -> list[dict]:
     ]
 
 
-def images(count: int, size: int = 16) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(count)
+def images(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 3, size, size, generator=generator)
 
 
@@ -53,8 +53,8 @@ def usual_input(name: str) -> dict:
         "contact_sheet": {"images": levels, "titles": list("abcde"), "boxes": boxes, "columns": 3},
         "image_row": {"images": [images(1, 8)[0], images(1, 4)[0]], "titles": ["large", "small"]},
         "sampling_overview": {
-            "images": images(2), "attention": torch.rand(2, 5, 5), "structure_images": images(2, 8),
-            "detail_images": images(2, 8), "plain_images": images(2, 8), "boxes": boxes[:2],
+            "images": images(2), "attention": torch.rand(2, 5, 5), "structure_images": images(2, 8, seed=1),
+            "detail_images": images(2, 8, seed=2), "plain_images": images(2, 8, seed=3), "boxes": boxes[:2],
         },
         "training_curves": {
             "histories": {"tasn": history("master", "part", "attention"), "downsampled": history("downsampled")},
@@ -215,11 +215,13 @@ def test_an_image_is_drawn_with_its_own_pixels_in_pixel_edge_units(kind):
         "beyond": image * 3 - 1,
         "gradient": image.clone().requires_grad_(),
     }[kind]
+    before = given.detach().clone()
     figure, axes = plt.subplots()
     plots.draw_image(axes, given, "a title")
+    assert torch.equal(given, before)
     (drawn,) = axes.images
     assert list(drawn.get_extent()) == [0, 6, 4, 0]
-    expected = given.detach().clamp(0, 1) if kind != "levels" else given
+    expected = before.clamp(0, 1) if kind != "levels" else given
     assert np.array_equal(np.asarray(drawn.get_array()), expected.permute(1, 2, 0).numpy())
     assert axes.get_title() == "a title"
     assert list(axes.get_xticks()) == list(axes.get_yticks()) == []
