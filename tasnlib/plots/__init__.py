@@ -1,8 +1,8 @@
 """Figures: pure functions, tensors in, matplotlib Figure out. `show` puts one into a notebook.
 
 One colour means one thing throughout the course: blue is the structure image and the master net, orange the detail
-image and the part net, green the attention network, grey plain downsampling. The four differ in lightness too, and are
-told apart with any kind of colour vision (Okabe and Ito 2008). Attention maps are drawn in "magma".
+image and the part net, green the attention network, grey plain downsampling. The palette is Okabe and Ito's (2008),
+which is told apart with any kind of colour vision. Attention maps are drawn in "magma".
 """
 
 from tasnlib.plots.images import contact_sheet, image_row, sampling_overview

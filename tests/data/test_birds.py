@@ -622,7 +622,7 @@ def test_a_count_below_one_is_refused(count):
     [(EASY, "11cc41476ebd5f8b"), (HARD, "28d5c7fc8fe191ba")],
     ids=["easy", "hard"],
 )
-def test_the_pixels_are_the_same_to_the_last_bit_on_every_machine(style, expected):
+def test_the_pixels_are_the_same_to_the_last_bit_on_every_cpu(style, expected):
     """Drawing uses only operations whose last bit IEEE 754 fixes. Where this fails after a change that is meant to
     change the pixels, raise DRAWING_VERSION, so that no cache of earlier birds is taken for the new ones."""
     pixels = draw_birds(style, 0, "test", range(8)).images
