@@ -59,6 +59,11 @@ class Settings:
                 f"batch_size is {batch_size}, but train_images only {self.resolved_recipe.train_images}; "
                 "batch_size must not be larger"
             )
+        if self.weights not in (None, "none") and self.resolved_recipe.networks == "small":
+            raise ValueError(
+                f"weights is {self.weights!r}, but the recipe {self.recipe!r} has small networks, which have no "
+                "ImageNet weights; it must be None"
+            )
         if self.resume and self.output_folder is None:
             raise ValueError(
                 "resume is True, but output_folder is None; it must name the folder of the run to continue"

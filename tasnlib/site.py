@@ -79,6 +79,7 @@ def page(notebook: NotebookNode, title: str) -> str:
         # A widget that was not prerendered cannot work here; the strip of pictures beside it does.
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    notebook.metadata.pop("widgets", None)
     body, _ = HTMLExporter(template_name="basic", sanitize_html=False).from_notebook_node(notebook)
     return _framed(title, f'<nav><a href="index.html">The course</a></nav>\n{body}')
 
