@@ -11,10 +11,12 @@ import safetensors.torch
 import torch
 from accelerate.utils import set_seed
 
+from tasnlib.building import build_tasn
 from tasnlib.checkpoints import save_weights, write_atomically
 from tasnlib.data.birds import EASY, Birds
-from tasnlib.recipes import RECIPES, build_tasn
-from tasnlib.training import fit, make_accelerator
+from tasnlib.devices import make_accelerator
+from tasnlib.recipes import RECIPES
+from tasnlib.training import fit
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "saved_run"
 CHOSEN = [34, 15, 51, 0]  # of the test images

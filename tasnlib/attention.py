@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -87,6 +87,7 @@ def pooled_attention(
     scale: float = 1.0,
     channel: Int[Tensor, " b"] | None = None,
     generator: torch.Generator | None = None,
+    distinct: bool = False,
 ) -> PooledAttention:
     """The mean of all attention maps and one map drawn at random, without building the others.
 
@@ -99,6 +100,9 @@ def pooled_attention(
         channel: the detail map's channel for each image, 0 to c - 1. Drawn uniformly where it is None.
         generator: where the channels are drawn from. It lives on the CPU, so that a seed draws the same channels
             whatever the device.
+        distinct: take each different map once. A channel that is silent everywhere fires nowhere in particular, so all
+            silent channels have one and the same map; the authors' code leaves the repeats out of the mean and of the
+            draw. The number drawn, from 0 to c - 1, then counts round the distinct channels.
 
     Raises:
         ValueError: as `bilinear_attention`, and if channel has another shape than (b,) or holds no channel's number.
@@ -120,11 +124,39 @@ def pooled_attention(
     elif channel.device.type == "cpu" and not bool(((channel >= 0) & (channel < c)).all()):
         raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
     channel = channel.to(features.device, torch.int64, non_blocking=True)
-    mean_row = relation.mean(dim=1, keepdim=True)  # (b, 1, c)
+    if distinct:
+        first = distinct_channels(relation, features)  # (b, c)
+        number = first.sum(dim=1)  # (b,)
+        channel = (first.cumsum(dim=1) > (channel % number)[:, None]).int().argmax(dim=1)
+        mean_row = (relation * first[:, :, None]).sum(dim=1, keepdim=True) / number[:, None, None]  # (b, 1, c)
+    else:
+        mean_row = relation.mean(dim=1, keepdim=True)  # (b, 1, c)
     chosen_row = relation.gather(1, channel.view(b, 1, 1).expand(b, 1, c))  # (b, 1, c)
     weights = torch.cat([mean_row, chosen_row], dim=1)  # (b, 2, c)
     structure, detail = (weights @ features.flatten(2)).view(b, 2, h, w).unbind(1)
     return PooledAttention(structure, detail, channel)
+
+
+def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c"]:
+    """Which channels' maps no earlier channel has: of maps with equal totals, the first.
+
+    The totals of all c maps are one product, R times the sums of X, so that no map has to be built.
+
+    The authors' code sorts the totals, marks each that differs from the one before it, and then applies the marks to
+    the channels in their unsorted order: a mistake that its author acknowledged. Here the marks go back to where the
+    totals came from.
+
+    >>> features = torch.rand(1, 4, 3, 3)
+    >>> features[:, [1, 3]] = 0.0  # two silent channels
+    >>> distinct_channels(bilinear_attention(features), features).tolist()
+    [[True, True, True, False]]
+    """
+    totals = (relation.double() @ features.double().sum(dim=(2, 3))[:, :, None]).squeeze(2)  # (b, c)
+    ordered, order = totals.sort(dim=1, stable=True)  # equal totals keep the order of their channels
+    # Equal but for rounding: rows of a matrix product may differ in their last bits.
+    new = (ordered[:, 1:] - ordered[:, :-1]) > 1e-6 * ordered[:, -1:].abs()
+    new = F.pad(new, (1, 0), value=True)  # (b, c)
+    return torch.zeros_like(new).scatter(1, order, new)
 
 
 class MultiDilation(nn.Module):

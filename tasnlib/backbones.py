@@ -1,137 +1,126 @@
-"""The convolutional networks inside TASN: ResNets at paper size, small ones for a laptop.
+"""The convolutional networks inside TASN, by name: what recognises (backbone) and what looks (trunk of the attention).
 
 Every network takes images in [0, 1] and normalises them itself, so that an image can be shown, sampled and recognised
 without anybody having to remember in which of its forms it is.
 """
 
+import re
 from pathlib import Path
-from urllib.error import URLError
 
-import safetensors.torch
-import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision import models
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from tasnlib.pretrained import TIMM, headless_network, run_once
+from tasnlib.small_networks import small_backbone, small_trunk
+from tasnlib.strides import keep_halvings, layers_up_to_the_last_map
+
+__all__ = ["attention_trunk", "classifier_backbone", "small_backbone", "small_trunk", "weights_in_folder"]
 
 
-class Normalize(nn.Module):
-    """(image - mean) / std, for each colour.
-
-    >>> Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))(torch.ones(1, 3, 1, 1)).flatten().tolist()
-    [2.0, 2.0, 2.0]
-    """
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return (images - self.mean) / self.std
-
-
-def _resnet(name: str, weights: models.WeightsEnum | str | Path | None) -> models.ResNet:
-    """A torchvision ResNet with the named ImageNet weights, with those of a file, or with random ones."""
-    if weights is None:
-        return models.get_model(name, weights=None)
-    if isinstance(weights, models.WeightsEnum):
-        weights = weights.name
-    available = [choice.name for choice in models.get_model_weights(name)]
-    if str(weights) in ("DEFAULT", *available):
-        try:
-            return models.get_model(name, weights=str(weights))
-        except (URLError, OSError, RuntimeError) as reason:  # RuntimeError: a download whose hash is wrong
-            raise OSError(
-                f"the {weights} weights of {name} could not be fetched ({reason}). Pass weights=None to start from "
-                "random ones, or the path of a file (.pth or .safetensors) that you fetched elsewhere"
-            ) from reason
-    path = Path(weights)
-    if not path.is_file():
-        raise ValueError(
-            f"weights is {str(weights)!r}, which is neither a file nor one of DEFAULT, {', '.join(available)}; "
-            "it may also be None"
-        )
-    if path.suffix == ".safetensors":
-        state = safetensors.torch.load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    network = models.get_model(name, weights=None)
-    network.load_state_dict(state)  # names every tensor that is missing, left over or of another shape
-    return network
-
-
-def resnet_features(
-    name: str = "resnet50", weights: models.WeightsEnum | str | Path | None = "DEFAULT"
+def classifier_backbone(
+    name: str, weights: models.WeightsEnum | str | Path | None = "DEFAULT"
 ) -> tuple[nn.Module, int]:
-    """A torchvision ResNet as backbone: images (b, 3, h, w) to features (b, d). Returns it and d.
+    """A network without its classifier: images (b, 3, h, w) in [0, 1] to features (b, d). Returns it and d.
 
     Args:
-        name: of a ResNet in torchvision: "resnet18", "resnet50", ...
-        weights: one of torchvision's ImageNet weights, as enum or by name ("DEFAULT"), the path of a file, or None.
+        name: "small"; any classification network of torchvision ("resnet50", "vgg16", "vit_b_16"); or any of timm, as
+            "timm/NAME" or "timm/NAME.TAG", where the tag picks one of several published weights.
+        weights: one of torchvision's weights, by name ("DEFAULT", "IMAGENET1K_V1") or as enum; for timm "DEFAULT"; the
+            path of a file (.pth or .safetensors: what `network.state_dict()` returns), whose classifier is dropped
+            and whose other tensors must fit one by one; or None, for random ones. "small" takes None only.
 
     Raises:
-        ValueError: if weights name neither weights nor a file.
+        ValueError: if there is no network or no weights of that name, or if a file does not fit.
         OSError: if the weights cannot be fetched.
+        ImportError: if timm is asked for and not installed.
 
-    >>> backbone, dimension = resnet_features("resnet18", weights=None)
-    >>> dimension
-    512
+    >>> import torch
+    >>> backbone, dimension = classifier_backbone("mobilenet_v3_small", weights=None)
+    >>> dimension, backbone.eval()(torch.rand(2, 3, 64, 64)).shape
+    (1024, torch.Size([2, 1024]))
     """
-    network = _resnet(name, weights)
-    dimension = network.fc.in_features
-    network.fc = nn.Identity()
-    return nn.Sequential(Normalize(IMAGENET_MEAN, IMAGENET_STD), network), dimension
+    if name == "small":
+        if weights is not None:
+            raise ValueError(f"weights is {str(weights)!r}, but no weights are published for 'small'; it must be None")
+        return small_backbone()
+    normalize, network, size = headless_network(name, weights)
+    features = run_once(network, size)
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        raise ValueError(f"name is {name!r}, whose output is no feature vector an image. Choose another, as 'resnet50'")
+    return nn.Sequential(normalize, network), features.shape[1]
 
 
-def resnet18_trunk(weights: models.WeightsEnum | str | Path | None = "DEFAULT") -> tuple[nn.Module, int]:
-    """The trunk of the paper's attention network: ResNet-18 with the strides of its second and fourth stages set to 1,
-    so that 224×224 ends as 28×28 instead of 7×7. Returns it and its 512 channels.
+def attention_trunk(
+    name: str, weights: models.WeightsEnum | str | Path | None = "DEFAULT", halvings: int = 3
+) -> tuple[nn.Module, int]:
+    """A plain convolutional network as trunk: images (b, 3, h, w) in [0, 1] to maps (b, c, h / 2^halvings,
+    w / 2^halvings). Returns it and c.
 
-    Args and errors: see `resnet_features`.
+    The trunk is the network's layers up to its last map of the image, with strides set to 1 and no weight changed:
 
-    >>> trunk, channels = resnet18_trunk(weights=None)
-    >>> trunk(torch.rand(1, 3, 64, 64)).shape
-    torch.Size([1, 512, 8, 8])
+    1. An image is run through, and every layer with a stride (convolution, shortcut, pooling) is put under the
+       halvings that it does: the first from h to h/2, the second from h/2 to h/4, and so on. Networks for ImageNet
+       have five.
+    2. Halvings are taken out: the last one, then the last but two, then the others from the last to the first. So the
+       halvings that are left lie apart, and the first two, which make the network affordable, stay longest.
+    3. Where a layer's padding was right only for its stride, it is set so that the size stays.
+
+    For "resnet18" and three halvings that is the trunk of the paper's attention network as the authors' code has it:
+    the strides of its second and fourth stages are 1, and 224×224 ends as 28×28 instead of 7×7, with 512 channels.
+    Nothing is dilated in exchange, so each cell sees less of the image than it was trained to.
+
+    Args:
+        name, weights: as of `classifier_backbone`. "small" has a trunk of its own, `small_trunk`.
+        halvings: how many are left, 0 to as many as the network has.
+
+    Raises:
+        ValueError: as `classifier_backbone`; if the network is not convolutional, or no chain of layers (ViT, Swin,
+            HRNet, Inception); if it has no such number of halvings.
+        OSError, ImportError: as `classifier_backbone`.
+
+    >>> import torch
+    >>> trunk, channels = attention_trunk("resnet18", weights=None)
+    >>> channels, trunk(torch.rand(1, 3, 64, 64)).shape
+    (512, torch.Size([1, 512, 8, 8]))
     """
-    network = _resnet("resnet18", weights)
-    for stage in (network.layer2, network.layer4):
-        # The first block halves the size twice over: in its first convolution and in its shortcut.
-        stage[0].conv1.stride = stage[0].downsample[0].stride = (1, 1)
-    trunk = nn.Sequential(
-        Normalize(IMAGENET_MEAN, IMAGENET_STD),
-        *(network.conv1, network.bn1, network.relu, network.maxpool),
-        *(network.layer1, network.layer2, network.layer3, network.layer4),
-    )
-    return trunk, 512
+    if name == "small":
+        raise ValueError("name is 'small', whose trunk is made by small_trunk()")
+    normalize, network, _ = headless_network(name, weights)
+    try:
+        trunk = nn.Sequential(normalize, *layers_up_to_the_last_map(network))
+        if isinstance(network, models.DenseNet):  # it applies its last ReLU outside of its layers
+            trunk.append(nn.ReLU())
+        keep_halvings(trunk, halvings)
+    except ValueError as reason:
+        raise ValueError(
+            f"name is {name!r}, which gives no trunk with {halvings} halvings: {reason}. Plain convolutional networks "
+            "do: 'resnet18', 'vgg11', 'mobilenet_v3_small', 'efficientnet_b0', 'convnext_tiny', 'densenet121'"
+        ) from reason
+    return trunk, run_once(trunk, (64, 64)).shape[1]
 
 
-def _block(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inside, outside, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+def weights_in_folder(folder: str | Path, name: str) -> Path:
+    """The one file of a network's weights in a folder: NAME*.pth or NAME*.safetensors, without "timm/" and any tag.
 
+    Of "vgg16-397923af.pth" and "vgg16_bn-6c64b313.pth" the first is vgg16's.
 
-def small_trunk(channels: int = 32) -> tuple[nn.Module, int]:
-    """A trunk for 48×48 images: to 12×12 cells, each of which sees 7 pixels. Returns it and its channels.
+    Raises:
+        ValueError: if there is no such file, or more than one.
 
-    Its receptive field stays small on purpose: a cell that saw the whole bird would fire anywhere on it.
-
-    >>> trunk, channels = small_trunk()
-    >>> trunk(torch.rand(1, 3, 48, 48)).shape
-    torch.Size([1, 32, 12, 12])
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "resnet18-f37072fd.pth").touch()
+    ...     weights_in_folder(folder, "resnet18").name
+    'resnet18-f37072fd.pth'
     """
-    layers = [_block(3, 16, 3, stride=2), _block(16, 32, 3, stride=2), nn.Conv2d(32, channels, 1, bias=False)]
-    return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers), channels
-
-
-def small_backbone() -> tuple[nn.Module, int]:
-    """A backbone of 0.1 million weights for 48×48 images. Returns it and its feature dimension.
-
-    >>> backbone, dimension = small_backbone()
-    >>> backbone(torch.rand(2, 3, 48, 48)).shape, sum(weight.numel() for weight in backbone.parameters())
-    (torch.Size([2, 96]), 95576)
-    """
-    layers = [_block(3, 24, 5, stride=2), _block(24, 48, 3), _block(48, 64, 3, stride=2), _block(64, 96, 3)]
-    pool = [nn.AdaptiveMaxPool2d(1), nn.Flatten()]
-    return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers, *pool), 96
+    start = name.removeprefix(TIMM).partition(".")[0]
+    files = [path for path in Path(folder).glob(f"{start}*") if path.suffix in (".pth", ".safetensors")]
+    if len(files) > 1:  # a longer name is another network's
+        files = [path for path in files if re.match(r"[-.]", path.name[len(start) :])]
+    if len(files) != 1:
+        found = ", ".join(sorted(path.name for path in files)) or "none"
+        raise ValueError(
+            f"weights is the folder {str(folder)!r}; it must hold one file {start}*.pth or {start}*.safetensors, "
+            f"found: {found}"
+        )
+    return files[0]

@@ -7,7 +7,7 @@ writing, or runs out of disk, leaves the earlier checkpoint as it was.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from tasnlib.recipes import Recipe, build_plain, build_tasn
+from tasnlib.building import build_model
+from tasnlib.recipes import Recipe
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -77,9 +78,8 @@ def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
     """
     weights, description = _load(Path(path))
     try:
-        stored = description["recipe"]
         # The weights come from this file: nothing is fetched.
-        recipe = Recipe(**{**stored, "weights": None, "milestones": tuple(stored["milestones"])})
+        recipe = replace(_recipe_in(description), weights=None)
         model = build_model(description["kind"], recipe, len(description["class_names"]))
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as reason:
@@ -87,16 +87,21 @@ def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
     return model.eval(), description["class_names"]
 
 
-def build_model(kind: str, recipe: Recipe, classes: int) -> nn.Module:
-    """TASN or one of its controls by name.
+def load_recipe(path: str | Path) -> Recipe:
+    """The recipe that a trained model was built and trained by.
 
-    >>> from tasnlib.recipes import RECIPES
-    >>> build_model("downsampled_aliased", RECIPES["laptop"], classes=16).antialias
-    False
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
     """
-    if kind == "tasn":
-        return build_tasn(recipe, classes)
-    return build_plain(recipe, classes, antialias={"downsampled": True, "downsampled_aliased": False}[kind])
+    try:
+        return _recipe_in(_load(Path(path))[1])
+    except (KeyError, TypeError) as reason:
+        raise _not_ours(Path(path), reason) from reason
+
+
+def _recipe_in(description: Mapping[str, Any]) -> Recipe:
+    stored = description["recipe"]
+    return Recipe(**{**stored, "milestones": tuple(stored["milestones"])})  # JSON made a list of it
 
 
 def save_training_state(

@@ -9,19 +9,24 @@ from torch.nn import functional as F
 
 
 def soft_target_cross_entropy(
-    student_logits: Float[Tensor, "b classes"], teacher_logits: Float[Tensor, "b classes"], temperature: float = 10.0
+    student_logits: Float[Tensor, "b classes"],
+    teacher_logits: Float[Tensor, "b classes"],
+    temperature: float = 10.0,
+    teacher_gradient: bool = False,
 ) -> Float[Tensor, ""]:
     """Cross entropy of the student's soft answers against the teacher's: -Σ q_teacher log q_student, mean over b.
 
     q = softmax(logits / T). A temperature T above 1 softens both, so that the teacher also says which wrong classes
-    are nearly right. No gradient flows into the teacher. The loss is smallest where the student's q equals the
-    teacher's, and is then the teacher's entropy, not 0.
+    are nearly right. No gradient flows into the teacher, unless asked for. The loss is smallest where the student's q
+    equals the teacher's, and is then the teacher's entropy, not 0.
 
     Computed in float32 or better: at T = 10 the answers are close to uniform, and bfloat16 cannot tell them apart.
 
     Args:
         student_logits, teacher_logits: before any softmax, of one shape.
         temperature: T, above 0; 10 in the paper.
+        teacher_gradient: let the gradient flow into the teacher as well, as the authors' code does. The teacher is then
+            pulled towards what the student already says, and towards answers of low entropy.
 
     Raises:
         ValueError: for logits that are not (b, classes), differ in shape, or are empty; for a temperature not above 0.
@@ -43,7 +48,8 @@ def soft_target_cross_entropy(
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature is {temperature}; it must be a number above 0 (10 in the paper)")
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
-    targets = (teacher_logits.detach().to(dtype) / temperature).softmax(dim=-1)
+    teacher_logits = teacher_logits if teacher_gradient else teacher_logits.detach()
+    targets = (teacher_logits.to(dtype) / temperature).softmax(dim=-1)
     log_answers = (student_logits.to(dtype) / temperature).log_softmax(dim=-1)
     return -(targets * log_answers).sum(dim=-1).mean()
 
@@ -54,16 +60,19 @@ def tasn_loss(
     weights: Mapping[str, float] | None = None,
     distillation_weight: float = 2.0,
     temperature: float = 10.0,
+    teacher_gradient: bool = False,
 ) -> Float[Tensor, ""]:
     """CE(attention net) + CE(master) + CE(part) + λ · soft(master ← part).
 
     Args:
         logits: by the name of the answer: "attention", "master", "part". A model that gives fewer of them is trained
-            on those; the distillation term needs both master and part.
+            on those; the distillation term needs both master and part. Where classifiers of their own answer too,
+            "master_own" and "part_own", they get cross entropies as well, and the distillation is between them, as in
+            the authors' code.
         labels: 0 to classes - 1.
         weights: of the cross entropies, by name; 1 where none is given.
         distillation_weight: λ, 2 in the paper; 0 switches the term off.
-        temperature: T, 10 in the paper.
+        temperature, teacher_gradient: see `soft_target_cross_entropy`.
 
     Raises:
         ValueError: for labels of another number than the logits or outside the classes, for a weight that names no
@@ -88,8 +97,10 @@ def tasn_loss(
         _check_logits(answer, f"logits[{name!r}]")
         _check_labels(labels, answer, name)
     loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
-    if distillation_weight and "master" in logits and "part" in logits:
-        soft = soft_target_cross_entropy(logits["master"], logits["part"], temperature)
+    own = "_own" if "master_own" in logits else ""
+    student, teacher = logits.get(f"master{own}"), logits.get(f"part{own}")
+    if distillation_weight and student is not None and teacher is not None:
+        soft = soft_target_cross_entropy(student, teacher, temperature, teacher_gradient)
         loss = loss + distillation_weight * soft
     return loss
 

@@ -1,7 +1,7 @@
 """One run from settings to result: data, TASN and its controls trained, everything kept in one folder.
 
 The folder holds settings.json, for each model NAME.safetensors (its weights) and NAME.training.safetensors (what
-`resume` needs), and at the end result.json.
+`resume` needs), and at the end result.json and by_class.json.
 
 Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnlib.experiment FOLDER tasn`, or
 `accelerate launch -m tasnlib.experiment FOLDER tasn` on several machines, does what `train` does, in a folder that
@@ -9,10 +9,12 @@ Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnli
 """
 
 import json
+import platform
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,14 @@ from accelerate.utils import set_seed
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from tasnlib.checkpoints import build_model, load_model, save_weights, write_atomically
-from tasnlib.data.birds import EASY, HARD, Birds
+from tasnlib import datasets
+from tasnlib.building import build_model
+from tasnlib.checkpoints import load_model, save_weights, write_atomically
+from tasnlib.datasets import Data, workers_for
+from tasnlib.devices import make_accelerator
+from tasnlib.evaluation import KEPT, accuracies, accuracies_by_class, evaluate
 from tasnlib.settings import Settings
-from tasnlib.training import accuracies, evaluate, fit, make_accelerator
+from tasnlib.training import fit
 
 NAMES = ("tasn", "downsampled", "downsampled_aliased")
 
@@ -35,7 +41,7 @@ class Trained:
 
     model: nn.Module
     history: list[dict[str, Any]]  # see `training.fit`
-    answers: dict[str, Int[Tensor, " images"]]  # to the test images, see `training.evaluate`
+    answers: dict[str, Int[Tensor, "images kept"]]  # to the test images, see `evaluation.evaluate`
     accuracy: dict[str, float]
     weights_path: Path
 
@@ -97,19 +103,9 @@ def _same_run(before: Settings, now: Settings, folder: Path) -> None:
             raise ValueError(f"{name} is {value!r}, but the run in {str(folder)!r} was begun with {was[name]!r}")
 
 
-def load_data(settings: Settings) -> tuple[Birds, Birds]:
-    """Training and test images: read from the data folder, or drawn and kept there."""
-    recipe = settings.resolved_recipe
-    folder = Path(settings.data_folder).expanduser() if settings.data_folder else project_folder() / "datasets"
-    style = {"birds": EASY, "birds_hard": HARD}[settings.dataset]
-    style = replace(style, image_size=recipe.image_size, stripe_period=recipe.stripe_period)
-    # Drawn images live where they are used: on a GPU no batch has to travel.
-    device = "cuda" if torch.cuda.is_available() and settings.num_processes == 1 else "cpu"
-    train, test = (
-        Birds.load(style, split, count, folder=folder, device=device)
-        for split, count in (("train", recipe.train_images), ("test", recipe.test_images))
-    )
-    return train, test
+def load_data(settings: Settings) -> tuple[Data, Data]:
+    """Training and test images, see `datasets.load_data`; from datasets/ in the project where no folder is named."""
+    return datasets.load_data(settings, project_folder() / "datasets")
 
 
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:
@@ -119,14 +115,16 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
     >>> epoch_line(entry, epochs=8)
     'epoch  1/8   loss  8.500   master  90.0 %     6 s    500 images/s'
     """
-    nets = "   ".join(f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items())
+    nets = "   ".join(
+        f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items() if "+" not in name
+    )
     return (
         f"epoch {entry['epoch']:2d}/{epochs}   loss {entry['loss']:6.3f}   {nets}   "
         f"{entry['seconds']:3.0f} s   {entry['images_per_second']:4.0f} images/s"
     )
 
 
-def train(name: str, settings: Settings, folder: Path, data: tuple[Birds, Birds]) -> Trained:
+def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) -> Trained:
     """Train one model of NAMES, printing a line an epoch, and answer the test images.
 
     A control is trained by the same recipe, from the same seed, for as many epochs as TASN.
@@ -141,13 +139,13 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Birds, Birds]
         _fit_in_processes(name, settings, folder)
         model, _ = load_model(weights_path)
         history = json.loads((folder / f"{name}.history.json").read_text())
-    test = data[1]
-    answers = evaluate(model, test, settings.resolved_recipe.batch_size, make_accelerator(settings.precision))
+    test, batch_size = data[1], settings.resolved_recipe.batch_size
+    answers = evaluate(model, test, batch_size, make_accelerator(settings.precision), workers_for(settings))
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
 
 
 def _fit(
-    name: str, settings: Settings, folder: Path, data: tuple[Birds, Birds]
+    name: str, settings: Settings, folder: Path, data: tuple[Data, Data]
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     recipe = settings.resolved_recipe
     accelerator = make_accelerator(settings.precision)
@@ -158,6 +156,7 @@ def _fit(
         *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
         resume=settings.resume,
         report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
+        num_workers=workers_for(settings),
     )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
@@ -186,12 +185,20 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
         raise RuntimeError(f"one of {settings.num_processes} processes failed:\n{''.join(lines[-40:])}")
 
 
-def summarise(settings: Settings, trained: dict[str, Trained], classes: int, test_images: int) -> dict[str, Any]:
-    """The result of a run, as printed last by notebook 05 and kept as result.json. Accuracies from 0 to 1, None where
-    not run."""
-    tasn = trained["tasn"]
-    names = ("master", "part", "attention", "downsampled", "downsampled_aliased")
+NETS = ("master", "part", "attention", "master+part", "master+part+attention", "downsampled", "downsampled_aliased")
+
+
+def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data, Data]) -> dict[str, Any]:
+    """The result of a run, as printed last by notebook 05 and kept as result.json.
+
+    Accuracies are shares of all test images, from 0 to 1, None for what was not run. A test image that cannot be read
+    counts as wrong.
+    """
+    tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
+    names = [*NETS, *(name for name in found if name not in NETS)]
+    best = {name: answer for one in trained.values() for name, answer in one.answers.items()}
+    top = min(KEPT, test_set.classes)
     seconds = sum(entry["seconds"] for entry in tasn.history)
     speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
     return {
@@ -202,15 +209,48 @@ def summarise(settings: Settings, trained: dict[str, Trained], classes: int, tes
         "seconds": round(seconds, 1),
         "images_per_second": round(speed, 1),
         "checkpoint": readable(tasn.weights_path),
-        "test_images": test_images,
-        "accuracy": {**{name: found.get(name) for name in names}, "chance": 1 / classes},
+        "test_images": len(test_set),
+        "accuracy": {**{name: found.get(name) for name in names}, "chance": 1 / test_set.classes},
+        "top5": accuracies(best, test_set.labels, top),  # with fewer classes, top of all of them
+        "data": {split: _described(images) for split, images in (("train", train_set), ("test", test_set))},
+        "recipe_values": asdict(settings.resolved_recipe),
+        "precision": settings.precision,
+        "num_processes": settings.num_processes,
+        "device": _device_name(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }
+
+
+_RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
+
+
+def _described(images: Data) -> dict[str, Any]:
+    unreadable = len(getattr(images, "unreadable", ()))
+    return {"images": len(images), "classes": images.classes, "unreadable": unreadable, "hash": images.data_hash}
+
+
+def _device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+
+
+def keep_result(folder: Path, result: dict[str, Any], trained: dict[str, Trained], test_set: Data) -> None:
+    """Write result.json and by_class.json, the share of right answers in each class by net, beside the checkpoints."""
+    by_class = {
+        name: accuracies_by_class(answer, test_set.labels, test_set.class_names)
+        for one in trained.values()
+        for name, answer in one.answers.items()
+    }
+    write_atomically(folder / "by_class.json", json.dumps(by_class, indent=1, ensure_ascii=False).encode())
+    write_atomically(folder / "result.json", (json.dumps(result) + "\n").encode())
 
 
 def main(folder: Path, name: str) -> None:
     """What each of several processes runs."""
     settings = Settings(**json.loads((folder / "settings.json").read_text()))
-    _fit(name, settings, folder, load_data(settings))
+    # One process of each machine draws or inspects the images; the others find what it kept.
+    with make_accelerator(settings.precision).local_main_process_first():
+        data = load_data(settings)
+    _fit(name, settings, folder, data)
 
 
 if __name__ == "__main__":

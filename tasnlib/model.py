@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasnlib.attention import AttentionNet, pooled_attention
+from tasnlib.attention import AttentionNet, PooledAttention, pooled_attention
 from tasnlib.sampler import attention_sample
 
 
@@ -33,7 +33,7 @@ class TASNOutput(NamedTuple):
     channel: Int[Tensor, " b"]  #: which channel
     structure_images: Float[Tensor, "b 3 n n"]
     detail_images: Float[Tensor, "b 3 n n"]
-    logits: dict[str, Float[Tensor, "b k"]]  #: of "attention", "master" and "part"
+    logits: dict[str, Float[Tensor, "b k"]]  #: of "attention", "master", "part"; own classifiers: also "master_own" ...
 
 
 class TASN(nn.Module):
@@ -49,6 +49,11 @@ class TASN(nn.Module):
         scale: s of the inner softmax; 7 in the authors' code, 1 in the paper.
         structure_power: the structure map is raised to it; 2 in the authors' code, 1 in the paper.
         max_zoom, antialias: of the sampler, see `sampler.attention_sample`.
+        own_classifiers: two more classifiers, of the master and of the part net alone, as in the authors' code; the
+            shared one still gives TASN's answer.
+        distinct_channels: leave repeated maps out, see `attention.pooled_attention`.
+        test_detail: the detail map when the model is not in training: "channel", one channel's, or "mean", that of all
+            channels, as in the authors' code. It decides what the part net sees, not the master's answer.
 
     >>> from tasnlib.backbones import small_backbone, small_trunk
     >>> backbone, features = small_backbone()
@@ -71,9 +76,16 @@ class TASN(nn.Module):
         structure_power: float = 2.0,
         max_zoom: float = 4.0,
         antialias: bool = False,
+        own_classifiers: tuple[nn.Module, nn.Module] | None = None,
+        distinct_channels: bool = False,
+        test_detail: str = "channel",
     ):
         super().__init__()
+        if test_detail not in ("channel", "mean"):
+            raise ValueError(f"test_detail is {test_detail!r}; it must be 'channel' or 'mean'")
         self.attention_net, self.backbone, self.classifier = attention_net, backbone, classifier
+        self.own_classifiers = nn.ModuleList(own_classifiers) if own_classifiers else None
+        self.distinct_channels, self.test_detail = distinct_channels, test_detail
         self.attention_size, self.out_size = attention_size, out_size
         self.scale, self.structure_power = scale, structure_power
         self.max_zoom, self.antialias = max_zoom, antialias
@@ -87,26 +99,41 @@ class TASN(nn.Module):
         """Images in [0, 1] to the three answers. `channel` and `generator`: see `attention.pooled_attention`."""
         # Where do the details lie? The attention network looks at a plainly downsampled image.
         attention_logits, features = self.attention_net(downsample(images, self.attention_size))  # (b, c, h, w)
-        structure, detail, channel = pooled_attention(features, self.scale, channel, generator)  # (b, h, w) each
-        structure = structure**self.structure_power
+        structure, detail, channel = self.attend(features, channel, generator)  # (b, h, w) each
 
         # Zoom into them: all of the details at once, and one of them.
         structure_images = self.sample(images, structure)  # (b, 3, n, n)
         detail_images = self.sample(images, detail)  # (b, 3, n, n)
 
         # Recognise both in one batch of 2b: the same backbone and classifier are the master and the part net.
-        both = self.classifier(self.backbone(torch.cat([structure_images, detail_images])))  # (2b, k)
-        master_logits, part_logits = both.chunk(2)
+        both = self.backbone(torch.cat([structure_images, detail_images]))  # (2b, d)
+        master_logits, part_logits = self.classifier(both).chunk(2)  # (b, k) each
 
         logits = {"master": master_logits, "part": part_logits, "attention": attention_logits}
+        if self.own_classifiers:
+            for name, classifier, own in zip(("master", "part"), self.own_classifiers, both.chunk(2), strict=True):
+                logits[f"{name}_own"] = classifier(own)
         return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
+
+    def attend(
+        self,
+        features: Float[Tensor, "b c h w"],
+        channel: Int[Tensor, " b"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> PooledAttention:
+        """The structure and detail maps of these features, as they are given to the sampler."""
+        structure, detail, channel = pooled_attention(
+            features, self.scale, channel, generator, distinct=self.distinct_channels
+        )
+        if self.test_detail == "mean" and not self.training:
+            detail = pooled_attention(features, self.scale, channel).structure
+        return PooledAttention(structure**self.structure_power, detail, channel)
 
     @torch.no_grad()
     def predict(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b k"]:
         """The master's logits on the structure image: TASN's answer, without the cost of the part net."""
         _, features = self.attention_net(downsample(images, self.attention_size))
-        structure = pooled_attention(features, self.scale).structure ** self.structure_power
-        return self.classifier(self.backbone(self.sample(images, structure)))
+        return self.classifier(self.backbone(self.sample(images, self.attend(features).structure)))
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
         return attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)

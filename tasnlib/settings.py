@@ -7,10 +7,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tasnlib.recipes import RECIPES, Recipe
-from tasnlib.training import PRECISIONS
+from torchvision import models
 
-DATASETS = ("birds", "birds_hard")
+from tasnlib.devices import PRECISIONS
+from tasnlib.recipes import RECIPES, Recipe, scaled_learning_rate
+
+DRAWN = ("birds", "birds_hard")
+PHOTOGRAPHS = ("cub200", "stanford_cars", "inat2017", "folder")
+DATASETS = DRAWN + PHOTOGRAPHS
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Settings:
     test_images: int | None = None
     baselines: bool = True
     weights: str | None = None
+    backbone: str | None = None
+    attention_trunk: str | None = None
+    num_workers: int | None = None  # processes that read photographs, for each that computes; None: one for each core
+    cache: bool = False  # keep the photographs on disk at the size they are used in
 
     def __post_init__(self):
         for name, allowed in _ALLOWED.items():
@@ -48,22 +56,29 @@ class Settings:
                 raise ValueError(
                     f"{name} is {value!r}; it must be {allowed.text}.{_suggestion(value, allowed.choices)}"
                 )
-        batch_size = self.resolved_recipe.batch_size
-        if batch_size % self.num_processes:
+        recipe = self.resolved_recipe
+        if recipe.batch_size % self.num_processes:
             raise ValueError(
-                f"batch_size is {batch_size} and num_processes {self.num_processes}; "
+                f"batch_size is {recipe.batch_size} and num_processes {self.num_processes}; "
                 "batch_size must be a multiple of num_processes, because it is shared out among them"
             )
-        if batch_size > self.resolved_recipe.train_images:
+        if (self.dataset in DRAWN or self.train_images) and recipe.batch_size > recipe.train_images:
             raise ValueError(
-                f"batch_size is {batch_size}, but train_images only {self.resolved_recipe.train_images}; "
+                f"batch_size is {recipe.batch_size}, but train_images only {recipe.train_images}; "
                 "batch_size must not be larger"
             )
-        if self.weights not in (None, "none") and self.resolved_recipe.networks == "small":
+        if self.weights not in (None, "none") and recipe.attention_trunk == recipe.backbone == "small":
             raise ValueError(
                 f"weights is {self.weights!r}, but the recipe {self.recipe!r} has small networks, which have no "
                 "ImageNet weights; it must be None"
             )
+        if self.dataset == "folder" and self.data_folder is None:
+            raise ValueError(
+                "dataset is 'folder', but data_folder is None; it must be the path of your images, "
+                "with a folder for each class, or with train/ and test/ that hold those"
+            )
+        if self.cache and self.dataset in DRAWN:
+            raise ValueError(f"cache is True, but {self.dataset!r} is drawn and held in memory; it must be False")
         if self.resume and self.output_folder is None:
             raise ValueError(
                 "resume is True, but output_folder is None; it must name the folder of the run to continue"
@@ -71,12 +86,18 @@ class Settings:
 
     @property
     def resolved_recipe(self) -> Recipe:
-        """The recipe with this run's changes."""
-        names = ("epochs", "batch_size", "learning_rate", "train_images", "test_images", "weights")
+        """The recipe with this run's changes. Another batch size brings a scaled learning rate, unless one is given."""
+        recipe = RECIPES[self.recipe]
+        names = (
+            *("epochs", "batch_size", "learning_rate", "train_images", "test_images"),
+            *("weights", "backbone", "attention_trunk"),
+        )
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if changes.get("weights") == "none":
             changes["weights"] = None
-        return replace(RECIPES[self.recipe], **changes)
+        if self.batch_size is not None and self.learning_rate is None:
+            changes["learning_rate"] = scaled_learning_rate(recipe, self.batch_size)
+        return replace(recipe, **changes)
 
     @classmethod
     def from_cells(cls, cells: Sequence[str]) -> "Settings":
@@ -153,11 +174,11 @@ def _suggestion(value: Any, choices: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class _Allowed:
-    """What a parameter may be: in words, as types, and as a test or a list of choices."""
+    """What a parameter may be: in words, as types, and as a list of choices, or a test, or either."""
 
     text: str
     types: tuple[type, ...]
-    fits: Callable[[Any], bool] = lambda value: True
+    fits: Callable[[Any], bool] | None = None
     choices: tuple[str, ...] = ()
     optional: bool = False
 
@@ -167,7 +188,9 @@ class _Allowed:
         # bool is an int to Python, but True is no number of epochs.
         if type(value) not in self.types:
             return False
-        return value in self.choices if self.choices else self.fits(value)
+        if self.fits is None:
+            return not self.choices or value in self.choices
+        return value in self.choices or self.fits(value)
 
 
 def _choice(*choices: str) -> _Allowed:
@@ -179,10 +202,17 @@ def _whole(low: int, optional: bool = True, high: float = 2**31) -> _Allowed:
     return _Allowed(text, (int,), lambda value: low <= value < high, optional=optional)
 
 
-_NAMED_WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "none")
+_NAMED_WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "IMAGENET1K_V2", "none")
 _FLAG = _Allowed("True or False", (bool,))
 _FOLDER = _Allowed(
     "the path of a folder, or None", (str,), lambda value: bool(value) and not Path(value).is_file(), (), True
+)
+_NETWORK = _Allowed(
+    "small, the name of one of torchvision's networks such as resnet50, one of timm's as timm/NAME, or None",
+    (str,),
+    lambda value: value.startswith("timm/") and len(value) > len("timm/"),
+    choices=("small", *models.list_models(module=models)),
+    optional=True,
 )
 _ALLOWED = {
     "dataset": _choice(*DATASETS),
@@ -200,9 +230,14 @@ _ALLOWED = {
     "test_images": _whole(1),
     "baselines": _FLAG,
     "weights": _Allowed(
-        f"one of {', '.join(_NAMED_WEIGHTS)}, or a folder with resnet18*.pth and resnet50*.pth, or None",
+        f"one of {', '.join(_NAMED_WEIGHTS)}, or a folder with a file for each network (resnet18*.pth and so on), "
+        "or None",
         (str,),
         lambda value: value in _NAMED_WEIGHTS or (bool(value) and Path(value).is_dir()),
         optional=True,
     ),
+    "backbone": _NETWORK,
+    "attention_trunk": _NETWORK,
+    "num_workers": _whole(0),
+    "cache": _FLAG,
 }

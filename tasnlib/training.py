@@ -6,59 +6,47 @@ was stopped and resumed, or spread over several processes, sees what an undistur
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterator, Sized
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DataLoaderConfiguration
-from jaxtyping import Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tasnlib.checkpoints import load_training_state, save_training_state
-from tasnlib.data.randomness import hash32
 from tasnlib.distillation import tasn_loss
-from tasnlib.model import TASN
+from tasnlib.evaluation import accuracies, answer_batch, as_it_is, evaluate
 from tasnlib.recipes import Recipe
-
-PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
-
-
-def make_accelerator(precision: str = "float32") -> Accelerator:
-    """Whatever hardware there is. A batch is the batch of all processes together.
-
-    Args:
-        precision: "float32", or "bfloat16" for the convolutions and matrix products.
-    """
-    # Accelerate keeps one precision a process; a notebook may train in both, one after the other.
-    AcceleratorState._reset_state()
-    config = DataLoaderConfiguration(split_batches=True, even_batches=True)
-    # Only with cpu=True does Accelerate join several processes that have no accelerator.
-    no_accelerator = not torch.accelerator.is_available()
-    return Accelerator(cpu=no_accelerator, mixed_precision=PRECISIONS[precision], dataloader_config=config)
 
 
 class EpochOrder(Sampler[int]):
     """A shuffle for every epoch, decided by the seed and the epoch alone.
 
-    >>> order = EpochOrder(size=4, seed=0)
+    It gives the numbers of `data.batch.Batch`, epoch * size + image: a data set that changes its images in training
+    learns from them which epoch it is, in whatever process it lives.
+
+    Args:
+        left_out: images that are never asked for, because they cannot be read.
+
+    >>> order = EpochOrder(size=4, seed=0, left_out={2})
     >>> order.epoch = 1
     >>> list(order) == list(order), sorted(order)
-    (True, [0, 1, 2, 3])
+    (True, [4, 5, 7])
     """
 
-    def __init__(self, size: int, seed: int):
+    def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
         self.size, self.seed, self.epoch = size, seed, 0
+        self.left_out = frozenset(left_out)
 
     def __len__(self) -> int:
-        return self.size
+        return self.size - len(self.left_out)
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.size, generator=generator).tolist())
+        shuffled = torch.randperm(self.size, generator=generator).tolist()
+        return iter([self.epoch * self.size + image for image in shuffled if image not in self.left_out])
 
 
 def learning_rate_at(recipe: Recipe, done: float) -> float:
@@ -84,77 +72,6 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
-def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
-    """One channel an image, uniform over the channels: a hash of (seed, epoch, image).
-
-    >>> draw_channels(torch.arange(5), channels=1, seed=0, epoch=0).tolist()
-    [0, 0, 0, 0, 0]
-    """
-    return hash32(hash32(indices) + seed * 0x9E3779B1 + epoch * 0x3C6EF372) % channels
-
-
-def _logits(model: nn.Module, batch, seed: int, epoch: int, device: torch.device) -> dict[str, Tensor]:
-    """The model's answers to a batch as a data set hands it out: pixels from 0 to 255."""
-    images = batch.images.to(device, non_blocking=True).float() / 255
-    inner = getattr(model, "module", model)  # several processes wrap the model
-    if isinstance(inner, TASN):
-        channels = inner.attention_net.classifier.in_features
-        return model(images, channel=draw_channels(batch.indices, channels, seed, epoch)).logits
-    return model(images).logits
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None
-) -> dict[str, Int[Tensor, " images"]]:
-    """What the model answers to every image of a data set: each of its nets' class, in the data set's order.
-
-    Every image counts once, whatever the batch size or the number of processes: answers are put in their image's place,
-    so that an image that was seen twice to fill up a batch changes nothing. The detail map's channel is a function of
-    the image alone.
-
-    Args:
-        model: `TASN` or `PlainClassifier`.
-        data: gives batches of images, labels and indices, as `data.birds.Birds` does.
-        accelerator: the one the model was prepared with; one is made where there is none.
-
-    Raises:
-        ValueError: for an empty data set.
-    """
-    count = len(data)  # type: ignore[arg-type]
-    if count == 0:
-        raise ValueError("the data set to evaluate on is empty")
-    accelerator = accelerator or make_accelerator()
-    loader = accelerator.prepare_data_loader(DataLoader(data, batch_size, collate_fn=_as_it_is))
-    was_training = model.training
-    model.eval().to(accelerator.device)
-    answers: dict[str, Tensor] = {}
-    for batch in loader:
-        with accelerator.autocast():
-            logits = _logits(model, batch, seed=0, epoch=0, device=accelerator.device)
-        indices = accelerator.gather(batch.indices)
-        for name, answer in logits.items():
-            places = answers.setdefault(name, torch.full((count,), -1, device=accelerator.device))
-            places[indices] = accelerator.gather(answer.argmax(dim=1))
-    model.train(was_training)
-    return {name: places.cpu() for name, places in answers.items()}
-
-
-def accuracies(answers: dict[str, Int[Tensor, " n"]], labels: Int[Tensor, " n"]) -> dict[str, float]:
-    """The share of right answers of each net, from 0 to 1.
-
-    >>> accuracies({"master": torch.tensor([1, 2, 3])}, torch.tensor([1, 2, 0]))
-    {'master': 0.6666666666666666}
-    """
-    labels = labels.cpu()
-    return {name: (answer == labels).double().mean().item() for name, answer in answers.items()}
-
-
-def _as_it_is(batch):
-    """Data sets here hand out whole batches: there is nothing to collate."""
-    return batch
-
-
 def fit(
     model: nn.Module,
     train: Dataset,
@@ -165,6 +82,7 @@ def fit(
     accelerator: Accelerator,
     resume: bool = False,
     report: Callable[[dict[str, Any]], None] | None = None,
+    num_workers: int = 0,
 ) -> list[dict[str, Any]]:
     """Train by the recipe, evaluating and writing a checkpoint after every epoch.
 
@@ -174,7 +92,9 @@ def fit(
         seed: of the order of the images and of the channels. The weights are the caller's.
         state_path: of the checkpoint that `resume` continues from.
         resume: continue from state_path where there is one; else start.
-        report: called after every epoch with its entry of the history, once for all processes.
+        report: called after every epoch with its entry of the history, once for all processes. Within a long epoch, a
+            line a minute is printed.
+        num_workers: processes that read images, for each process that trains.
 
     Returns:
         One entry an epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second.
@@ -183,14 +103,22 @@ def fit(
         ValueError: where a batch is larger than the training set, and where a checkpoint is of another recipe or seed.
         FloatingPointError: where the loss is no longer a number; the last checkpoint is from before.
     """
-    images, batch_size = _size(train), recipe.batch_size
+    order = EpochOrder(_size(train), seed, getattr(train, "unreadable", ()))
+    images, batch_size = len(order), recipe.batch_size
     steps = images // batch_size
     if steps == 0:
         raise ValueError(
             f"batch_size is {batch_size}, but there are only {images} training images; take at most {images}"
         )
-    order = EpochOrder(images, seed)
-    loader = DataLoader(train, batch_size, sampler=order, drop_last=True, collate_fn=_as_it_is)
+    loader = DataLoader(
+        *(train, batch_size),
+        sampler=order,
+        drop_last=True,
+        collate_fn=as_it_is,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=num_workers > 0 and accelerator.device.type == "cuda",
+    )
     optimizer = build_optimizer(model, recipe)
     # What must be the same for a checkpoint to be continued. JSON makes lists of tuples.
     identity = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(recipe).items()}
@@ -208,7 +136,7 @@ def fit(
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
     for epoch in range(len(history), recipe.epochs):
-        started = time.perf_counter()
+        started = told = time.perf_counter()
         order.epoch = epoch
         model.train()
         total = torch.zeros((), device=accelerator.device)
@@ -217,7 +145,7 @@ def fit(
                 group["lr"] = learning_rate_at(recipe, (epoch * steps + step) / (recipe.epochs * steps))
             try:
                 with accelerator.autocast():
-                    logits = _logits(model, batch, seed, epoch, accelerator.device)
+                    logits = answer_batch(model, batch, seed, epoch, accelerator.device)
             except ValueError as reason:
                 # On a CPU the sampler is the first to notice features that are no numbers.
                 if "attention must be finite" not in str(reason):
@@ -231,8 +159,11 @@ def fit(
             # Looking at the loss waits for the device, so it is looked at now and then.
             if (step + 1) % 50 == 0 or step + 1 == steps:
                 _check_loss(total, epoch, step)
+            if time.perf_counter() - told > 60:
+                told = time.perf_counter()
+                _tell(accelerator, epoch, (step + 1) / steps, total.item() / (step + 1), told - started)
         seconds = time.perf_counter() - started
-        answers = evaluate(model, test, batch_size, accelerator)
+        answers = evaluate(model, test, batch_size, accelerator, num_workers)
         entry = {
             "epoch": epoch + 1,
             "loss": accelerator.reduce(total, "mean").item() / steps,
@@ -251,9 +182,21 @@ def fit(
 
 
 def _loss(logits: dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
-    weights = {"attention": recipe.attention_weight, "master": recipe.master_weight, "part": recipe.part_weight}
+    weights = {
+        "attention": recipe.attention_weight,
+        "master": recipe.master_weight,
+        "part": recipe.part_weight,
+        "master_own": recipe.own_weight,
+        "part_own": recipe.own_weight,
+    }
     weights = {name: weight for name, weight in weights.items() if name in logits}
-    return tasn_loss(logits, labels, weights, recipe.distillation_weight, recipe.temperature)
+    return tasn_loss(logits, labels, weights, recipe.distillation_weight, recipe.temperature, recipe.teacher_gradient)
+
+
+def _tell(accelerator: Accelerator, epoch: int, done: float, loss: float, seconds: float) -> None:
+    if accelerator.is_main_process:
+        left = seconds / done - seconds
+        print(f"epoch {epoch + 1:2d}: {done:4.0%} done, {left / 60:.0f} minutes to go, loss {loss:.3f}", flush=True)
 
 
 def _check_loss(total: Tensor, epoch: int, step: int) -> None:

@@ -1,38 +1,46 @@
-import io
-from email.message import Message
-from pathlib import Path
-from urllib.error import URLError
+import copy
 
 import pytest
 import safetensors.torch
+import timm
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision import models
 
-from tasnlib.backbones import Normalize, resnet18_trunk, resnet_features, small_backbone, small_trunk
+from tasnlib.backbones import attention_trunk, classifier_backbone, weights_in_folder
 
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
 
-@pytest.fixture(scope="module")
-def resnet18():
-    """Torchvision's own, with every tensor random: fresh normalisations are all 0 and 1 and would hide a mix-up."""
-    torch.manual_seed(0)
-    network = models.resnet18(weights=None)
+def scrambled(network):
+    """Every tensor random: fresh normalisations are all 0 and 1 and would hide a mix-up."""
+    generator = torch.Generator().manual_seed(0)
     for name, tensor in network.state_dict().items():
-        if "running" in name or "bn" in name or "downsample.1" in name:
-            tensor.copy_(torch.rand(tensor.shape) + 0.5)
+        if tensor.ndim == 1:
+            noise = torch.rand(tensor.shape, generator=generator)
+            tensor.copy_(noise + 0.5 if "running_var" in name or "weight" in name else noise / 5)
     return network.eval()
 
 
 @pytest.fixture(scope="module")
+def resnet18():
+    return scrambled(models.resnet18(weights=None))
+
+
+@pytest.fixture(scope="module")
 def files(resnet18, tmp_path_factory):
-    """The state dict as both kinds of file."""
     folder = tmp_path_factory.mktemp("weights")
     torch.save(resnet18.state_dict(), folder / "resnet18.pth")
     safetensors.torch.save_file(resnet18.state_dict(), folder / "resnet18.safetensors")
     return {path.suffix: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def normalised(images):
@@ -40,201 +48,269 @@ def normalised(images):
 
 
 def assert_holds(network, state):
-    """Every tensor of the network, by its name from the first layer on, is the one of the state dict."""
+    """The network has these tensors, by the same names, with the same values, and no other."""
+    assert set(network.state_dict()) == set(state)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, state[name]), name
 
 
-def test_normalising_is_done_colour_by_colour():
-    images = torch.rand(2, 3, 4, 5)
-    normalise = Normalize((0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
-    for colour, (mean, std) in enumerate([(0.1, 0.5), (0.2, 1.0), (0.3, 2.0)]):
-        torch.testing.assert_close(normalise(images)[:, colour], (images[:, colour] - mean) / std)
+def without_head(state, head):
+    return {name: tensor for name, tensor in state.items() if not name.startswith(head)}
 
 
-def test_normalising_adds_nothing_to_a_checkpoint_and_moves_with_the_network():
-    normalise = Normalize((0.5,) * 3, (0.25,) * 3)
-    assert not normalise.state_dict()
-    assert normalise.double()(torch.ones(1, 3, 1, 1, dtype=torch.float64)).dtype == torch.float64
+# Backbones
 
 
-@pytest.mark.parametrize(("suffix", "path_type"), [(".pth", Path), (".safetensors", str)])
-def test_a_file_of_torchvisions_weights_gives_torchvisions_features(resnet18, files, suffix, path_type):
-    backbone, dimension = resnet_features("resnet18", path_type(files[suffix]))
-    network = backbone[1]
-    assert set(network.state_dict()) == {name for name in resnet18.state_dict() if not name.startswith("fc.")}
-    assert_holds(network, resnet18.state_dict())
-
-    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_gives_torchvisions_features(resnet18, files, images, suffix):
+    backbone, dimension = classifier_backbone("resnet18", files[suffix])
+    assert_holds(backbone[1], without_head(resnet18.state_dict(), "fc."))
+    reference = copy.deepcopy(resnet18)
+    reference.fc = nn.Identity()
     with torch.no_grad():
         features = backbone.eval()(images)
-        classifier, resnet18.fc = resnet18.fc, nn.Identity()
-        expected = resnet18(normalised(images))
-        resnet18.fc = classifier
-    assert dimension == features.shape[1] == 512
-    torch.testing.assert_close(features, expected)
+        torch.testing.assert_close(features, reference(normalised(images)))
+    assert features.shape == (2, dimension) == (2, 512)
 
 
-@pytest.mark.parametrize(("name", "dimension"), [("resnet34", 512), ("resnet50", 2048)])
-def test_other_resnets_say_how_many_features_they_give(name, dimension):
-    with torch.device("meta"):  # shapes only: nothing to initialise, nothing to compute
-        backbone, given = resnet_features(name, weights=None)
-        assert given == dimension
-        assert backbone[1](torch.rand(1, 3, 64, 64)).shape == (1, dimension)
+# name, its head in the state dict, and what torchvision and timm themselves say goes into it
+HEADS = [
+    ("vgg11", "classifier.6.", lambda network: network.classifier[6].in_features),
+    ("squeezenet1_1", "classifier.1.", lambda network: network.classifier[1].in_channels),
+    ("mobilenet_v3_small", "classifier.3.", lambda network: network.classifier[3].in_features),
+    ("convnext_tiny", "classifier.2.", lambda network: network.classifier[2].in_features),
+    ("densenet121", "classifier.", lambda network: network.classifier.in_features),
+    ("googlenet", ("fc.", "aux"), lambda network: network.fc.in_features),
+    ("vit_b_16", "heads.head.", lambda network: network.heads.head.in_features),
+    ("timm/convnext_atto", "head.fc.", lambda network: network.num_features),
+    ("timm/mobilenetv3_small_050", "classifier.", lambda network: network.classifier.in_features),
+    ("timm/resnet10t", "fc.", lambda network: network.fc.in_features),
+    ("timm/vit_tiny_patch16_224", "head.", lambda network: network.num_features),
+    # Two heads, one for each of its class tokens.
+    ("timm/deit_tiny_distilled_patch16_224", ("head.", "head_dist."), lambda network: network.num_features),
+]
 
 
-@pytest.fixture(scope="module")
-def trunk(files):
-    return resnet18_trunk(files[".pth"])[0].eval()
-
-
-def test_the_trunk_holds_torchvisions_weights_and_only_two_stages_differ_in_stride(resnet18, trunk):
-    names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
-    layers = dict(zip(names, list(trunk)[1:], strict=True))
-    for name, layer in layers.items():
-        own = getattr(resnet18, name)
-        assert set(layer.state_dict()) == set(own.state_dict())
-        assert_holds(layer, own.state_dict())
-
-    changed = set()
-    for name, layer in layers.items():
-        for (inside, module), own in zip(layer.named_modules(), getattr(resnet18, name).modules(), strict=True):
-            if isinstance(module, nn.Conv2d) and module.stride != own.stride:
-                changed.add((f"{name}.{inside}", module.stride, own.stride))
-    assert changed == {
-        (f"{stage}.0.{convolution}", (1, 1), (2, 2))
-        for stage in ("layer2", "layer4")
-        for convolution in ("conv1", "downsample.0")
-    }
-
-
-@pytest.mark.parametrize(("size", "cells"), [(64, 8), (224, 28)])
-def test_the_trunk_leaves_an_eighth_of_the_size(trunk, size, cells):
-    with torch.no_grad():
-        assert trunk(torch.rand(1, 3, size, size)).shape == (1, 512, cells, cells)
-
-
-def test_with_torchvisions_strides_the_trunk_would_be_torchvisions(resnet18, files):
-    trunk, channels = resnet18_trunk(files[".safetensors"])
-    for stage in (trunk[6], trunk[8]):
-        stage[0].conv1.stride = stage[0].downsample[0].stride = (2, 2)
-    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        features = trunk.eval()(images)
-        expected = normalised(images)
-        for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
-            expected = getattr(resnet18, name)(expected)
-    assert channels == features.shape[1] == 512
-    torch.testing.assert_close(features, expected)
-
-
-@pytest.mark.parametrize("channels", [8, 32])
-def test_the_small_trunk_leaves_a_quarter_of_the_size(channels):
-    trunk, given = small_trunk(channels)
-    assert given == channels
-    assert trunk(torch.rand(2, 3, 48, 64)).shape == (2, channels, 12, 16)
-
-
-def test_a_cell_of_the_small_trunk_sees_only_7_pixels():
-    trunk, _ = small_trunk()
-    images = torch.rand(1, 3, 48, 48, requires_grad=True)
-    trunk.eval()(images)[0, :, 6, 6].square().sum().backward()
-    rows = images.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
-    # Two 3×3 convolutions of stride 2: 3 + 2·2 pixels a side, around pixel 4·6.
-    assert (rows.min(), rows.max()) == (21, 27)
-
-
-def test_the_small_backbone_gives_96_features_of_any_size_of_image():
-    backbone, dimension = small_backbone()
-    assert dimension == 96
-    for size in (32, 48):
-        assert backbone(torch.rand(2, 3, size, size)).shape == (2, 96)
-
-
-# Where weights come from
-
-
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    """An empty cache, and a machine without a network."""
-
-    def unreachable(*_, **__):
-        raise URLError("no route to host")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.urlopen", unreachable)
-
-
-BUILDERS = {"features": lambda weights: resnet_features("resnet18", weights), "trunk": resnet18_trunk}
-every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
-
-
-@every_builder
-@pytest.mark.parametrize("weights", ["DEFAULT", "IMAGENET1K_V1"])
-def test_a_fetch_that_fails_says_what_to_do(no_network, build, weights):
-    with pytest.raises(OSError, match=r"(?s)" + weights + r".*resnet18.*no route to host.*weights=None.*\.pth"):
-        build(weights)
-
-
-@every_builder
-def test_the_pretrained_weights_are_what_is_fetched_unless_told_otherwise(no_network, build):
-    function = resnet_features if build is BUILDERS["features"] else resnet18_trunk
-    with pytest.raises(OSError, match=r"\bDEFAULT\b"):
-        function()
-
-
-class Answer(io.BytesIO):
-    """What urlopen returns, as far as torch.hub reads it."""
-
-    def info(self):
-        return Message()
-
-
-def test_a_fetch_of_something_else_is_refused(no_network, monkeypatch):
-    monkeypatch.setattr("torch.hub.urlopen", lambda *_, **__: Answer(b"Please log in to this hotel's network."))
-    with pytest.raises(OSError, match=r"(?s)could not be fetched.*hash.*weights=None"):
-        resnet_features("resnet18", "DEFAULT")
-
-
-def test_fetched_weights_are_the_networks_weights(resnet18, monkeypatch):
-    asked = []
-
-    def fetch(url, **_):
-        asked.append(url)
-        return resnet18.state_dict()
-
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
-    backbone, _ = resnet_features("resnet18", "IMAGENET1K_V1")
-    assert asked == [models.ResNet18_Weights.IMAGENET1K_V1.url]
-    assert_holds(backbone[1], resnet18.state_dict())
-
-
-@every_builder
-def test_weights_of_none_are_random_and_ask_nobody(no_network, build):
-    first, second = (build(None)[0].state_dict() for _ in range(2))
-    name = next(name for name, tensor in first.items() if tensor.ndim == 4)
-    assert not torch.equal(first[name], second[name])
-
-
-@every_builder
-@pytest.mark.parametrize("weights", ["imagenet", "IMAGENET1K_V2", "no/such/file.pth", ""])
-def test_unknown_weights_are_answered_with_the_choices(as_a_user, no_network, build, weights):
-    with pytest.raises(ValueError, match=r"(?s)\bweights\b.*" + weights + r".*\bDEFAULT\b.*\bIMAGENET1K_V1\b.*None"):
-        build(weights)
-
-
-def test_a_folder_is_no_file_of_weights(as_a_user, tmp_path):
-    with pytest.raises(ValueError, match=r"\bweights\b"):
-        resnet_features("resnet18", tmp_path)
-
-
-@pytest.mark.parametrize(("build", "suffix"), [(BUILDERS["features"], ".pth"), (BUILDERS["trunk"], ".safetensors")])
-def test_a_file_that_lacks_a_tensor_is_refused_by_the_tensors_name(resnet18, tmp_path, build, suffix):
-    state = {name: tensor for name, tensor in resnet18.state_dict().items() if name != "layer3.0.conv2.weight"}
-    path = tmp_path / f"short{suffix}"
-    if suffix == ".pth":
-        torch.save(state, path)
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
+@pytest.mark.parametrize(("name", "head", "features_of"), HEADS, ids=[name for name, *_ in HEADS])
+def test_only_the_classifier_goes_whatever_it_is_and_however_many_classes_it_has(tmp_path, name, head, features_of):
+    """Through a file of 7 classes: every other tensor arrives."""
+    if name.startswith("timm/"):
+        network = timm.create_model(name.removeprefix("timm/"), num_classes=7)
     else:
-        safetensors.torch.save_file(state, path)
-    with pytest.raises(RuntimeError, match=r"layer3\.0\.conv2\.weight"):
-        build(path)
+        network = models.get_model(name, num_classes=7)
+    scrambled(network)
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "seven.safetensors")
+    backbone, dimension = classifier_backbone(name, tmp_path / "seven.safetensors")
+    assert_holds(backbone[1], without_head(network.state_dict(), head))
+    assert dimension == features_of(network)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("resnet18", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("timm/resnet10t", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("timm/vit_tiny_patch16_224", (0.5,) * 3, (0.5,) * 3),
+    ],
+)
+def test_colours_are_normalised_as_the_weights_want_it(name, mean, std):
+    normalize = classifier_backbone(name, weights=None)[0][0]
+    torch.testing.assert_close(normalize.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(normalize.std.flatten(), torch.tensor(std))
+
+
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
+def test_googlenet_shifts_its_colours_once(tmp_path, images):
+    reference = scrambled(models.googlenet(transform_input=True))  # as torchvision sets it for its weights
+    torch.save(reference.state_dict(), tmp_path / "googlenet.pth")
+    backbone, _ = classifier_backbone("googlenet", tmp_path / "googlenet.pth")
+    reference.fc = nn.Identity()
+    with torch.no_grad():
+        torch.testing.assert_close(backbone.eval()(images), reference(normalised(images)), rtol=1e-4, atol=1e-4)
+    assert backbone.train()(images).shape == (2, 1024)  # and no outputs of auxiliary classifiers
+
+
+@pytest.mark.parametrize("weights", ["DEFAULT", "some.pth"])
+def test_the_small_backbone_takes_no_weights(weights):
+    assert classifier_backbone("small", weights=None)[1] == 96
+    with pytest.raises(ValueError, match=rf"{weights}.*'small'.*None"):
+        classifier_backbone("small", weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "dimension"),
+    [("resnet50", 2048), ("vgg16", 4096), ("swin_t", 768), ("inception_v3", 2048), ("efficientnet_v2_l", 1280)],
+)
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
+def test_larger_backbones(name, dimension):
+    backbone, given = classifier_backbone(name, weights=None)
+    assert given == dimension
+    assert backbone(torch.rand(2, 3, 224, 224)).shape == (2, dimension)  # in training mode, as they are used
+    if name == "efficientnet_v2_l":
+        assert backbone[0].mean.flatten().tolist() == [0.5, 0.5, 0.5]
+
+
+# Trunks
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_with_all_its_halvings_the_trunk_is_torchvisions_up_to_the_last_stage(resnet18, files, images, suffix):
+    trunk, channels = attention_trunk("resnet18", files[suffix], halvings=5)
+    with torch.no_grad():
+        expected = normalised(images)
+        for name in RESNET_LAYERS:
+            expected = getattr(resnet18, name)(expected)
+        features = trunk.eval()(images)
+    torch.testing.assert_close(features, expected)
+    assert features.shape == (2, channels, 2, 2)
+
+
+def test_with_three_halvings_two_stages_of_resnet18_differ_in_stride_and_nothing_else(resnet18, files):
+    trunk, channels = attention_trunk("resnet18", files[".pth"])
+    assert channels == 512
+    differ = {}
+    for name, layer in zip(RESNET_LAYERS, list(trunk)[1:], strict=True):
+        own = getattr(resnet18, name)
+        assert_holds(layer, own.state_dict())
+        for (inside, module), (_, reference) in zip(layer.named_modules(), own.named_modules(), strict=True):
+            if not list(module.children()):
+                change = [field for field in vars(reference) if field in ("stride", "padding", "dilation", "eps")]
+                if any(getattr(module, field) != getattr(reference, field) for field in change):
+                    differ[f"{name}.{inside}"] = module.stride, module.padding == reference.padding
+    assert differ == {
+        f"{stage}.0.{layer}": ((1, 1), True) for stage in ("layer2", "layer4") for layer in ("conv1", "downsample.0")
+    }
+    with torch.no_grad():
+        assert trunk.eval()(torch.rand(1, 3, 224, 224)).shape == (1, 512, 28, 28)
+
+
+TRUNKS = {
+    "resnet18": 512,
+    "vgg11": 512,
+    "mobilenet_v2": 1280,
+    "mobilenet_v3_small": 576,
+    "efficientnet_b0": 1280,
+    "convnext_tiny": 768,
+    "densenet121": 1024,
+    "shufflenet_v2_x0_5": 1024,
+    "mnasnet0_5": 1280,
+    "regnet_x_400mf": 400,
+    "timm/convnext_atto": 320,
+    "timm/mobilenetv3_small_050": 288,
+    "timm/resnet10t": 512,
+    "timm/regnetx_002": 368,
+    "timm/resnetblur18": 512,
+    "timm/tf_efficientnet_b0": 1280,  # pads by itself, to the stride
+}
+
+
+@pytest.mark.parametrize(("name", "channels"), TRUNKS.items())
+def test_three_halvings_leave_an_eighth_of_the_size(name, channels):
+    trunk, given = attention_trunk(name, weights=None)
+    assert given == channels
+    assert all(module.training for module in trunk.modules())
+    features = copy.deepcopy(trunk)(torch.rand(1, 3, 64, 96))
+    assert features.shape == (1, channels, 8, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50", "vgg16_bn", "timm/vgg11", "timm/dla34", "timm/resnetv2_50d_gn"])
+@pytest.mark.parametrize("halvings", [1, 2, 4, 5])
+def test_other_halvings_of_larger_networks(name, halvings):
+    trunk, channels = attention_trunk(name, weights=None, halvings=halvings)
+    assert trunk(torch.rand(2, 3, 64, 64)).shape == (2, channels, 64 >> halvings, 64 >> halvings)
+
+
+def test_every_weight_of_a_trunk_is_trained():
+    trunk, _ = attention_trunk("timm/resnet10t", weights=None)
+    trunk(torch.rand(2, 3, 64, 64)).square().mean().backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in trunk.parameters())
+
+
+def test_the_trunk_of_a_densenet_ends_with_its_relu_and_takes_the_old_names_of_its_file(tmp_path, images):
+    densenet = scrambled(models.densenet121())
+    state = densenet.state_dict()
+    for name in list(state):
+        if "denselayer" in name:  # "norm1" was "norm.1" when the weights were published
+            state[
+                name.replace("norm1", "norm.1")
+                .replace("norm2", "norm.2")
+                .replace("conv1", "conv.1")
+                .replace("conv2", "conv.2")
+            ] = state.pop(name)
+    torch.save(dict(state), tmp_path / "densenet121-a639ec97.pth")
+    trunk, _ = attention_trunk("densenet121", tmp_path / "densenet121-a639ec97.pth", halvings=5)
+    with torch.no_grad():
+        torch.testing.assert_close(trunk.eval()(images), F.relu(densenet.features(normalised(images))))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_trunk_of_timm_is_timms_own_features_where_no_stride_changes(tmp_path, images, suffix):
+    reference = scrambled(timm.create_model("convnext_atto", num_classes=3))
+    path = tmp_path / f"convnext_atto{suffix}"
+    save = torch.save if suffix == ".pth" else safetensors.torch.save_file
+    save(reference.state_dict(), path)
+    trunk, _ = attention_trunk("timm/convnext_atto", path, halvings=5)
+    with torch.no_grad():
+        expected = reference.forward_features(normalised(images))
+        torch.testing.assert_close(trunk.eval()(images), expected)
+        fewer = attention_trunk("timm/convnext_atto", path)[0]
+    assert_holds(fewer, trunk.state_dict())
+    in_trunk = [tensor for name, tensor in reference.state_dict().items() if not name.startswith("head.")]
+    for tensor, own in zip(trunk.state_dict().values(), in_trunk, strict=True):
+        assert torch.equal(tensor, own)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("swin_t", "not convolutional"),
+        ("timm/vit_tiny_patch16_224", "does not take images of 128"),
+        ("timm/hrnet_w18_small", "no plain chain"),  # its stem alone would be a chain
+        ("timm/fastvit_t8", "no plain chain"),
+    ],
+)
+def test_networks_that_give_no_trunk_say_so_and_name_others(name, reason):
+    with pytest.raises(ValueError, match=rf"(?s){name}.*{reason}.*'resnet18'.*'convnext_tiny'"):
+        attention_trunk(name, weights=None, halvings=2)
+
+
+@pytest.mark.parametrize("halvings", [-1, 6])
+def test_more_halvings_than_a_network_has_are_refused(halvings):
+    with pytest.raises(ValueError, match=rf"halvings is {halvings}; it must be 0 to 5"):
+        attention_trunk("mobilenet_v3_small", weights=None, halvings=halvings)
+
+
+def test_the_small_trunk_is_pointed_at():
+    with pytest.raises(ValueError, match=r"small_trunk\(\)"):
+        attention_trunk("small", weights=None)
+
+
+# Weights in a folder
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vgg16", "vgg16-397923af.pth"),
+        ("vgg16_bn", "vgg16_bn-6c64b313.pth"),
+        ("resnet50", "resnet50_mine.safetensors"),
+        ("timm/convnext_tiny", "convnext_tiny.in12k.safetensors"),
+        ("timm/convnext_tiny.in12k", "convnext_tiny.in12k.safetensors"),
+    ],
+)
+def test_a_folder_gives_the_networks_own_file(tmp_path, name, expected):
+    names = ("vgg16-397923af.pth", "vgg16_bn-6c64b313.pth", "convnext_tiny.in12k.safetensors")
+    for file in (*names, "resnet50_mine.safetensors", "resnet50.txt"):
+        (tmp_path / file).touch()
+    assert weights_in_folder(tmp_path, name) == tmp_path / expected
+
+
+@pytest.mark.parametrize("files", [(), ("resnet18.pth", "resnet18-1.pth"), ("resnet18.txt",)])
+def test_a_folder_with_no_file_or_with_two_is_refused(tmp_path, files):
+    for file in files:
+        (tmp_path / file).touch()
+    with pytest.raises(ValueError, match=r"must hold one file resnet18\*\.pth.*found: (none|resnet18-1\.pth, .*)$"):
+        weights_in_folder(tmp_path, "resnet18")

@@ -15,8 +15,8 @@ import safetensors.torch
 import torch
 
 from tasnlib import checkpoints
+from tasnlib.building import build_model
 from tasnlib.checkpoints import (
-    build_model,
     load_model,
     load_training_state,
     save_training_state,
@@ -116,7 +116,8 @@ def test_a_process_killed_while_it_writes_leaves_the_earlier_checkpoint(kept):
     program = """
         import os, sys, time
         from pathlib import Path
-        from tasnlib.checkpoints import build_model, save_weights
+        from tasnlib.building import build_model
+        from tasnlib.checkpoints import save_weights
         from tasnlib.recipes import RECIPES
 
         def wait_to_be_killed(_):

@@ -1,5 +1,6 @@
 """A run from settings to result: one folder, nothing overwritten, the same again from the same seed."""
 
+import importlib.metadata
 import json
 import re
 from dataclasses import replace
@@ -12,9 +13,11 @@ import torch
 from tasnlib import experiment
 from tasnlib.checkpoints import load_model
 from tasnlib.data import birds as birds_module
+from tasnlib.data.birds import EASY, Birds
 from tasnlib.experiment import (
     Trained,
     epoch_line,
+    keep_result,
     load_data,
     prepare_folder,
     project_folder,
@@ -24,10 +27,10 @@ from tasnlib.experiment import (
 )
 from tasnlib.settings import Settings
 
-RESULT_KEYS = {
-    "dataset", "recipe", "seed", "epochs", "seconds", "images_per_second", "checkpoint", "test_images", "accuracy"
+ACCURACY_KEYS = {
+    "master", "part", "attention", "master+part", "master+part+attention",
+    "downsampled", "downsampled_aliased", "chance",
 }  # fmt: skip
-ACCURACY_KEYS = {"master", "part", "attention", "downsampled", "downsampled_aliased", "chance"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -160,7 +163,8 @@ def test_a_run_leaves_weights_history_and_what_resume_needs(tiny, capsys):
     model, class_names = load_model(trained.weights_path)
     assert same_weights(model, trained.model)
     assert class_names == data[0].class_names
-    assert list(trained.answers) == list(trained.accuracy) == ["master", "part", "attention"]
+    names = ["master", "part", "attention", "master+part", "master+part+attention"]
+    assert list(trained.answers) == list(trained.accuracy) == names
     assert all(len(answers) == 5 for answers in trained.answers.values())
     assert trained.accuracy == trained.history[-1]["accuracy"]
 
@@ -268,18 +272,26 @@ def trained(folder: Path, **accuracy: float) -> Trained:
         {"epoch": 1, "loss": 3.0, "accuracy": accuracy, "seconds": 10.0, "images_per_second": 100.0},
         {"epoch": 2, "loss": 2.0, "accuracy": accuracy, "seconds": 30.0, "images_per_second": 20.0},
     ]
-    return Trained(torch.nn.Identity(), history, {}, accuracy, folder / "tasn.safetensors")
+    answers = {name: torch.arange(20).view(4, 5) % 4 for name in accuracy}
+    return Trained(torch.nn.Identity(), history, answers, accuracy, folder / "tasn.safetensors")
 
 
-def test_a_result_has_exactly_these_keys_and_is_json(tmp_path, monkeypatch):
+@pytest.fixture
+def four_birds():
+    style = replace(EASY, image_size=32)
+    return tuple(Birds.load(style, split, count, progress=False) for split, count in (("train", 6), ("test", 4)))
+
+
+def test_a_result_holds_all_that_is_needed_to_compare_it_and_is_json(tmp_path, monkeypatch, four_birds):
     monkeypatch.chdir(tmp_path)
     ran = {
         "tasn": trained(tmp_path / "runs", master=0.9, part=0.8, attention=0.7),
         "downsampled": trained(tmp_path / "runs", downsampled=0.3),
         "downsampled_aliased": trained(tmp_path / "runs", downsampled_aliased=0.5),
     }
-    result = summarise(Settings(dataset="birds_hard", recipe="smoke", seed=4), ran, classes=64, test_images=50)
-    assert result == {
+    settings = Settings(dataset="birds_hard", recipe="smoke", seed=4, epochs=7)
+    result = summarise(settings, ran, four_birds)
+    expected = {
         "dataset": "birds_hard",
         "recipe": "smoke",
         "seed": 4,
@@ -287,22 +299,46 @@ def test_a_result_has_exactly_these_keys_and_is_json(tmp_path, monkeypatch):
         "seconds": 40.0,
         "images_per_second": 40.0,  # 1600 images in 40 s
         "checkpoint": str(Path("runs") / "tasn.safetensors"),
-        "test_images": 50,
+        "test_images": 4,
         "accuracy": {
-            "master": 0.9, "part": 0.8, "attention": 0.7, "downsampled": 0.3, "downsampled_aliased": 0.5,
-            "chance": 1 / 64,
+            "master": 0.9, "part": 0.8, "attention": 0.7, "master+part": None, "master+part+attention": None,
+            "downsampled": 0.3, "downsampled_aliased": 0.5, "chance": 1 / 16,
         },
+        "recipe_values": json.loads(json.dumps(vars(settings.resolved_recipe))),
+        "precision": "float32",
+        "num_processes": 1,
     }  # fmt: skip
-    assert result.keys() == RESULT_KEYS
-    assert result["accuracy"].keys() == ACCURACY_KEYS
-    assert json.loads(json.dumps(result)) == result
+    assert {name: json.loads(json.dumps(result[name])) for name in expected} == expected
+    assert set(result) - set(expected) == {"top5", "data", "device", "versions"}
+    labels = four_birds[1].labels.tolist()
+    rows = (torch.arange(20).view(4, 5) % 4).tolist()
+    share = sum(label in row for label, row in zip(labels, rows, strict=True)) / 4
+    assert result["top5"] == dict.fromkeys(("master", "part", "attention", "downsampled", "downsampled_aliased"), share)
+    for split, birds in zip(("train", "test"), four_birds, strict=True):
+        described = {"images": len(birds), "classes": 16, "unreadable": 0, "hash": birds.data_hash}
+        assert result["data"][split] == described
+    assert result["data"]["train"]["hash"] != result["data"]["test"]["hash"]
+    assert result["versions"]["torch"] == importlib.metadata.version("torch")
+    assert json.loads(json.dumps(result)).keys() == result.keys()
 
 
-def test_what_did_not_run_is_none_in_the_result(tmp_path):
+def test_what_did_not_run_is_none_in_the_result(tmp_path, four_birds):
     ran = {"tasn": trained(tmp_path, master=0.0, part=0.8, attention=0.7)}
-    accuracy = summarise(Settings(), ran, classes=16, test_images=50)["accuracy"]
+    accuracy = summarise(Settings(), ran, four_birds)["accuracy"]
     assert accuracy.keys() == ACCURACY_KEYS
     assert (accuracy["master"], accuracy["downsampled"], accuracy["downsampled_aliased"]) == (0.0, None, None)
+
+
+def test_a_result_is_kept_with_the_accuracy_of_every_class(tmp_path, four_birds):
+    ran = {"tasn": trained(tmp_path, master=0.5)}
+    keep_result(tmp_path, {"one": 1}, ran, four_birds[1])
+    assert json.loads((tmp_path / "result.json").read_text()) == {"one": 1}
+    by_class = json.loads((tmp_path / "by_class.json").read_text())["master"]
+    assert list(by_class) == four_birds[1].class_names
+    first = (torch.arange(20).view(4, 5) % 4)[:, 0].tolist()
+    for number, name in enumerate(by_class):
+        mine = [a == label for a, label in zip(first, four_birds[1].labels.tolist(), strict=True) if label == number]
+        assert by_class[name] == (sum(mine) / len(mine) if mine else None)
 
 
 def test_an_epoch_is_one_line_with_every_net(tmp_path):

@@ -8,9 +8,9 @@ import papermill
 import pytest
 from papermill.translators import PythonTranslator
 
+from tasnlib.devices import PRECISIONS
 from tasnlib.recipes import RECIPES
 from tasnlib.settings import DATASETS, Settings, assigned_parameters, check_names
-from tasnlib.training import PRECISIONS
 
 pytestmark = pytest.mark.usefixtures("as_a_user")
 
@@ -33,6 +33,10 @@ BAD = {
     "test_images": [0, -5, 100.0, "100", True, False, 2**31],
     "baselines": [0, 1, "False", "no", None, []],
     "weights": ["", 0, 1, True, False, ["DEFAULT"]],
+    "backbone": ["", "resnet51", "timm/", 50, True, ["resnet50"]],
+    "attention_trunk": ["", "resnet-18", "timm/", 18, False, b"resnet18"],
+    "num_workers": [-1, 2.0, "2", True, 2**31],
+    "cache": [0, 1, "True", None],
 }
 BAD_CASES = [pytest.param(name, value, id=f"{name}={value!r:.20}") for name, values in BAD.items() for value in values]
 
@@ -133,12 +137,19 @@ def test_settings_cannot_be_changed_after_the_check():
 def test_what_is_not_given_is_as_the_recipe_says():
     for name in RECIPES:
         assert Settings(recipe=name).resolved_recipe == RECIPES[name]
-    given = {"epochs": 7, "batch_size": 10, "learning_rate": 0.5, "train_images": 99, "test_images": 98}
+    given = {"epochs": 7, "batch_size": 10, "learning_rate": 0.5, "train_images": 99, "test_images": 98,
+             "backbone": "timm/resnet10t", "attention_trunk": "vgg11"}  # fmt: skip
     resolved = Settings(recipe="smoke", **given).resolved_recipe
     assert {name: getattr(resolved, name) for name in given} == given
     assert resolved.out_size == RECIPES["smoke"].out_size
     assert Settings(recipe="paper", weights="none").resolved_recipe.weights is None
-    assert Settings(recipe="paper").resolved_recipe.weights == "DEFAULT"
+    assert Settings(recipe="paper").resolved_recipe.weights == "IMAGENET1K_V1"
+
+
+def test_another_batch_size_brings_a_scaled_learning_rate_unless_one_is_given():
+    assert Settings(recipe="paper", batch_size=48).resolved_recipe.learning_rate == pytest.approx(0.05)
+    assert Settings(recipe="laptop", batch_size=8).resolved_recipe.learning_rate == pytest.approx(0.001)
+    assert Settings(recipe="paper", batch_size=48, learning_rate=0.1).resolved_recipe.learning_rate == 0.1
 
 
 # -- Names -------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from tasnlib.data.batch import Batch
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.drawing import compose, render
 from tasnlib.data.randomness import SPLITS
@@ -74,14 +75,6 @@ def draw_birds(config: BirdsConfig, seed: int, split: str, indices, device: torc
     return BirdsBatch(images, labels.to(device), boxes.to(device))
 
 
-class Batch(NamedTuple):
-    """What a data set hands to training: images, labels, and which images of the data set they are."""
-
-    images: UInt8[Tensor, "b 3 h w"]
-    labels: Int[Tensor, " b"]
-    indices: Int[Tensor, " b"]
-
-
 class Birds(Dataset):
     """A split of drawn birds, held in memory.
 
@@ -103,12 +96,31 @@ class Birds(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):  # without this, a loop over the data set would never end
+            raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
         return self.__getitems__([index])
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """A whole batch at once: a data loader that finds this method does not collate image by image."""
-        chosen = torch.tensor(indices, device=self.images.device)
+        """A whole batch at once: a data loader that finds this method does not collate image by image.
+
+        The numbers go on from len without end, see `Batch`; a drawn image is the same in every pass.
+        """
+        chosen = torch.tensor(indices, device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
+
+    def take(self, indices) -> Batch:
+        """These images as one batch, for looking at.
+
+        >>> Birds.load(BirdsConfig(image_size=32), "test", count=20, progress=False).take(range(3)).labels.shape
+        torch.Size([3])
+        """
+        return self.__getitems__(list(indices))
+
+    @property
+    def data_hash(self) -> str:
+        """Of what the birds look like, where their parts are and what they are: other birds, another hash."""
+        identity = json.dumps([DRAWING_VERSION, asdict(self.config), self.labels.tolist()], sort_keys=True)
+        return hashlib.sha256(identity.encode() + self.boxes.cpu().numpy().tobytes()).hexdigest()
 
     @classmethod
     def load(

@@ -18,6 +18,7 @@ from tasnlib.plots.style import (
     show,
     show_strip,
 )
+from tasnlib.plots.track import on_track, published_at
 from tasnlib.plots.training import accuracy_bars, confusion, training_curves
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "draw_image",
     "figure_bytes",
     "image_row",
+    "on_track",
+    "published_at",
     "sampling_overview",
     "save_png",
     "show",

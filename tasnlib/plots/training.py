@@ -24,7 +24,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping]], chance: float) -
     left.plot(epochs, [entry["loss"] for entry in histories["tasn"]], "o-", color="black")
     left.set(xlabel="epoch", ylabel="training loss (all four terms)", title="TASN's loss")
     for history in histories.values():
-        for name in history[0]["accuracy"]:
+        for name in (name for name in history[0]["accuracy"] if "+" not in name):
             shares = [100 * entry["accuracy"][name] for entry in history]
             style = "o--" if name.startswith("downsampled") else "o-"
             right.plot(
@@ -42,13 +42,29 @@ def training_curves(histories: Mapping[str, Sequence[Mapping]], chance: float) -
 def confusion(
     labels: Int[Tensor, " n"], answers: Mapping[str, Int[Tensor, " n"]], class_names: Sequence[str], genera: int
 ) -> Figure:
-    """For each net, which class was taken for which, in percent of the true class. Lines part the genera."""
+    """For each net, which class was taken for which, in percent of the true class. Lines part the genera.
+
+    Args:
+        answers: by net; -1 for an image that could not be read, which is left out.
+        genera: how many, of equally many classes that follow each other; as many as classes where there are none.
+
+    >>> figure = confusion(torch.tensor([0, 1, 2]), {"master": torch.tensor([0, 0, -1])}, ["a", "b", "c"], genera=3)
+    >>> figure.axes[0].images[0].get_array().tolist()
+    [[100.0, 0.0, 0.0], [100.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
     classes = len(class_names)
     species = classes // genera
     figure, grid = plt.subplots(1, len(answers), figsize=(6.2 * len(answers), 5.6), squeeze=False, layout="constrained")
     for axes, (name, answer) in zip(grid[0], answers.items(), strict=True):
-        counts = torch.bincount(labels.cpu() * classes + answer.cpu(), minlength=classes**2).view(classes, classes)
+        pairs = (labels.cpu() * classes + answer.cpu())[answer.cpu() >= 0]
+        counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
         share = 100 * counts / counts.sum(1, keepdim=True).clamp_min(1)
+        if species == 1:  # hundreds of classes, without an order that lines could show
+            shown = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=100)
+            if axes is grid[0, -1]:
+                figure.colorbar(shown, ax=axes, label="% of the true class", shrink=0.7)
+            axes.set(xlabel="answer (number of the class)", ylabel="truth", title=LABELS[name])
+            continue
         seaborn.heatmap(
             share.numpy(), ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, cbar=axes is grid[0, -1],
             cbar_kws={"label": "% of the true class", "shrink": 0.7},

@@ -1,0 +1,73 @@
+"""From a recipe to the networks it names: TASN, and the plain classifiers it is compared with."""
+
+from pathlib import Path
+
+from torch import nn
+
+from tasnlib.attention import AttentionNet
+from tasnlib.backbones import attention_trunk, classifier_backbone, small_trunk, weights_in_folder
+from tasnlib.model import TASN, PlainClassifier
+from tasnlib.recipes import Recipe
+
+
+def build_tasn(recipe: Recipe, classes: int) -> TASN:
+    """TASN as the recipe says, from the recipe's weights.
+
+    >>> from tasnlib.recipes import RECIPES
+    >>> model = build_tasn(RECIPES["laptop"], classes=16)
+    >>> sum(weight.numel() for weight in model.parameters())
+    103880
+    """
+    if recipe.attention_trunk == "small":
+        # Without dilations and with sparse features: on so small an image a wide receptive field smears the attention.
+        attention_net = AttentionNet(*small_trunk(), classes, dilations=(), norm_bias=-1.0)
+    else:
+        trunk, channels = attention_trunk(recipe.attention_trunk, _weights_of(recipe.attention_trunk, recipe.weights))
+        attention_net = AttentionNet(trunk, channels, classes)
+    backbone, dimension = classifier_backbone(recipe.backbone, _weights_of(recipe.backbone, recipe.weights))
+    classifier = nn.Linear(dimension, classes)
+    own = (nn.Linear(dimension, classes), nn.Linear(dimension, classes)) if recipe.own_classifiers else None
+    return TASN(
+        attention_net,
+        backbone,
+        classifier,
+        attention_size=recipe.attention_size,
+        out_size=recipe.out_size,
+        scale=recipe.scale,
+        structure_power=recipe.structure_power,
+        max_zoom=recipe.max_zoom,
+        antialias=recipe.antialias,
+        own_classifiers=own,
+        distinct_channels=recipe.distinct_channels,
+        test_detail=recipe.test_detail,
+    )
+
+
+def build_plain(recipe: Recipe, classes: int, antialias: bool) -> PlainClassifier:
+    """The control: the recipe's backbone on the plainly downsampled image.
+
+    >>> from tasnlib.recipes import RECIPES
+    >>> build_plain(RECIPES["laptop"], classes=16, antialias=True).size
+    48
+    """
+    backbone, dimension = classifier_backbone(recipe.backbone, _weights_of(recipe.backbone, recipe.weights))
+    return PlainClassifier(backbone, nn.Linear(dimension, classes), recipe.out_size, antialias)
+
+
+def build_model(kind: str, recipe: Recipe, classes: int) -> nn.Module:
+    """TASN or one of its controls by name: "tasn", "downsampled" or "downsampled_aliased".
+
+    >>> from tasnlib.recipes import RECIPES
+    >>> build_model("downsampled_aliased", RECIPES["laptop"], classes=16).antialias
+    False
+    """
+    if kind == "tasn":
+        return build_tasn(recipe, classes)
+    return build_plain(recipe, classes, antialias={"downsampled": True, "downsampled_aliased": False}[kind])
+
+
+def _weights_of(network: str, weights: str | None) -> str | None:
+    """A network's own file where the recipe names a folder; none for the small networks, which have none."""
+    if network == "small" or weights is None:
+        return None
+    return str(weights_in_folder(weights, network)) if Path(weights).is_dir() else weights

@@ -1,0 +1,22 @@
+"""Devices, precision and processes, all through Hugging Face Accelerate."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DataLoaderConfiguration
+
+PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
+
+
+def make_accelerator(precision: str = "float32") -> Accelerator:
+    """Whatever hardware there is. A batch is the batch of all processes together.
+
+    Args:
+        precision: "float32", or "bfloat16" for the convolutions and matrix products.
+    """
+    # Accelerate keeps one precision a process; a notebook may train in both, one after the other.
+    AcceleratorState._reset_state()
+    config = DataLoaderConfiguration(split_batches=True, even_batches=True)
+    # Only with cpu=True does Accelerate join several processes that have no accelerator.
+    no_accelerator = not torch.accelerator.is_available()
+    return Accelerator(cpu=no_accelerator, mixed_precision=PRECISIONS[precision], dataloader_config=config)

@@ -1,0 +1,137 @@
+"""What a model answers to a test set, and how often it is right: every image exactly once."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from tasnlib.data.batch import Batch
+from tasnlib.data.randomness import hash32
+from tasnlib.devices import make_accelerator
+from tasnlib.model import TASN
+
+KEPT = 5  # the best answers to every image: enough for top-5, and small where there are thousands of classes
+AVERAGES = (("master", "part"), ("master", "part", "attention"))
+
+
+def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
+    """One channel an image, uniform over the channels: a hash of (seed, epoch, image).
+
+    >>> draw_channels(torch.arange(5), channels=1, seed=0, epoch=0).tolist()
+    [0, 0, 0, 0, 0]
+    """
+    return hash32(hash32(indices) + seed * 0x9E3779B1 + epoch * 0x3C6EF372) % channels
+
+
+def answer_batch(
+    model: nn.Module, batch: Batch, seed: int, epoch: int, device: torch.device
+) -> dict[str, Float[Tensor, "b k"]]:
+    """The logits of a model's nets for a batch as a data set hands it out: pixels from 0 to 255."""
+    images = batch.images.to(device, non_blocking=True).float() / 255
+    inner = getattr(model, "module", model)  # several processes wrap the model
+    if isinstance(inner, TASN):
+        channels = inner.attention_net.classifier.in_features
+        return model(images, channel=draw_channels(batch.indices, channels, seed, epoch)).logits
+    return model(images).logits
+
+
+def as_it_is(batch: Batch) -> Batch:
+    """Data sets here hand out whole batches: there is nothing to collate."""
+    return batch
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None, num_workers: int = 0
+) -> dict[str, Int[Tensor, "images kept"]]:
+    """What the model answers to every image of a data set: each net's best classes, best first.
+
+    Every image counts once, whatever the batch size or the number of processes: answers are put in their image's place,
+    so that an image that was seen twice to fill up a batch changes nothing. The detail map's channel is a function of
+    the image alone.
+
+    Args:
+        model: `TASN` or `PlainClassifier`.
+        data: hands out `Batch`es, as `data.birds.Birds` and `data.images.ImageFiles` do.
+        accelerator: the one the model was prepared with; one is made where there is none.
+        num_workers: processes that read images, for each process that computes.
+
+    Returns:
+        In the data set's order, the best five classes (all, where there are fewer), by net, and of the averages of
+        their softmaxes, named "master+part" and so on. An image that could not be read is -1 throughout: wrong.
+
+    Raises:
+        ValueError: for an empty data set.
+    """
+    count = len(data)  # type: ignore[arg-type]
+    if count == 0:
+        raise ValueError("the data set to evaluate on is empty")
+    accelerator = accelerator or make_accelerator()
+    loader = DataLoader(data, batch_size, collate_fn=as_it_is, num_workers=num_workers)
+    loader = accelerator.prepare_data_loader(loader)
+    was_training = model.training
+    model.eval().to(accelerator.device)
+    answers: dict[str, Tensor] = {}
+    for batch in loader:
+        with accelerator.autocast():
+            logits = answer_batch(model, batch, seed=0, epoch=0, device=accelerator.device)
+        indices = accelerator.gather(batch.indices)
+        for name, share in _with_averages(logits).items():
+            best = share.topk(min(KEPT, share.shape[1])).indices  # (b, kept)
+            places = answers.setdefault(name, best.new_full((count, best.shape[1]), -1))
+            places[indices] = accelerator.gather(best)
+    model.train(was_training)
+    unreadable = sorted(getattr(data, "unreadable", ()))
+    for places in answers.values():
+        places[unreadable] = -1
+    return {name: places.cpu() for name, places in answers.items()}
+
+
+def _with_averages(logits: Mapping[str, Float[Tensor, "b k"]]) -> dict[str, Float[Tensor, "b k"]]:
+    """The nets' answers, and the averages of their softmaxes where all nets of one are there."""
+    shares = {name: answer.float().softmax(dim=1) for name, answer in logits.items()}
+    averages = {
+        "+".join(names): torch.stack([shares[name] for name in names]).mean(dim=0)
+        for names in AVERAGES
+        if all(name in shares for name in names)
+    }
+    return dict(logits) | averages
+
+
+def accuracies(
+    answers: Mapping[str, Int[Tensor, "n kept"]], labels: Int[Tensor, " n"], top: int = 1
+) -> dict[str, float]:
+    """The share of images, from 0 to 1, whose class is among each net's `top` best answers.
+
+    Raises:
+        ValueError: for more best answers than were kept.
+
+    >>> accuracies({"master": torch.tensor([[1, 0], [2, 0], [3, 0]])}, torch.tensor([1, 0, 3]))
+    {'master': 0.6666666666666666}
+    """
+    labels = labels.cpu()
+    for answer in answers.values():
+        if not 1 <= top <= answer.shape[1]:
+            raise ValueError(
+                f"top is {top}; {answer.shape[1]} answers an image were kept, so it must be from 1 to that"
+            )
+    return {
+        name: (answer[:, :top] == labels[:, None]).any(dim=1).double().mean().item() for name, answer in answers.items()
+    }
+
+
+def accuracies_by_class(
+    answers: Int[Tensor, "n kept"], labels: Int[Tensor, " n"], class_names: Sequence[str]
+) -> dict[str, float | None]:
+    """The share of right best answers among the images of each class; None for a class without images.
+
+    >>> accuracies_by_class(torch.tensor([[1], [0], [0]]), torch.tensor([1, 1, 0]), ["a", "b", "c"])
+    {'a': 1.0, 'b': 0.5, 'c': None}
+    """
+    labels = labels.cpu()
+    images = torch.bincount(labels, minlength=len(class_names)).tolist()
+    right = torch.bincount(labels[answers[:, 0] == labels], minlength=len(class_names)).tolist()
+    return {name: hits / count if count else None for name, hits, count in zip(class_names, right, images, strict=True)}

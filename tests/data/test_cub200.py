@@ -1,0 +1,209 @@
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tasnlib.data.cub200 import load_cub200
+from tests.photo_sets import BIRD, colour_of, cub200_photos, make_cub200
+
+
+@pytest.fixture
+def home(tmp_path):
+    return make_cub200(tmp_path, classes=3, images_per_class=5, seed=1)
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1, (path, old)
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_read_is_what_was_written(home, split):
+    birds = load_cub200(home, split, image_size=48)
+    photos = [p for p in cub200_photos(3, 5, 1) if p.train == (split == "train")]
+    assert len(photos) == {"train": 9, "test": 6}[split]
+    assert birds.paths == [home / p.file for p in photos]
+    assert birds.labels.tolist() == [p.label for p in photos]
+    assert birds.class_names == ["Black footed Albatross", "Laysan Albatross", "Sooty Albatross"]
+    assert birds.part_names == list(BIRD)
+    assert (birds.name, birds.image_size, birds.root) == (f"CUB-200-2011, {split}", 48, home)
+    np.testing.assert_array_equal(birds.points, np.array([p.points for p in photos], np.float32))
+    assert birds.take(range(len(birds))).images.shape == (len(photos), 3, 48, 48)
+
+
+def test_it_reads_the_files_as_the_readme_of_the_data_set_describes_them(home):
+    """A second reader, by columns and without any check."""
+
+    def columns(file):
+        with (home / file).open() as lines:
+            return list(csv.reader(lines, delimiter=" "))
+
+    file, label = dict(columns("images.txt")), dict(columns("image_class_labels.txt"))
+    tests = [image for image, train in columns("train_test_split.txt") if train == "0"]
+    birds = load_cub200(home, "test")
+    assert [path.relative_to(home / "images").as_posix() for path in birds.paths] == [file[image] for image in tests]
+    assert [str(number + 1) for number in birds.labels.tolist()] == [label[image] for image in tests]
+    seen = {
+        (image, part): (float(x), float(y))
+        for image, part, x, y, shows in columns("parts/part_locs.txt")
+        if shows == "1"
+    }
+    points = {
+        (image, str(part + 1)): tuple(np.round(birds.points[row, part].tolist(), 3))
+        for row, image in enumerate(tests)
+        for part in range(15)
+        if not birds.points[row, part].isnan().any()
+    }
+    assert points == {key: point for key, point in seen.items() if key[0] in tests}
+    assert 0 < len(points) < 15 * len(tests)
+
+
+def test_the_drawn_points_are_on_the_parts(home):
+    """So that whoever tests localisation on these images can trust them."""
+    birds = load_cub200(home, "train")
+    eyes = [birds.part_names.index(f"{side} eye") for side in ("left", "right")]
+    body, checked = birds.part_names.index("belly"), 0
+    for path, label, points in zip(birds.paths, birds.labels.tolist(), birds.points, strict=True):
+        image = Image.open(path)
+        if image.mode == "L":
+            continue
+        pixels = np.asarray(image).astype(int)
+        for part, colour in [(eyes[0], (0, 0, 0)), (eyes[1], (0, 0, 0)), (body, colour_of(label))]:
+            if not points[part].isnan().any():
+                x, y = points[part].round().int().tolist()
+                assert np.abs(pixels[y, x] - colour).max() < 90, (path, birds.part_names[part])
+                checked += 1
+    assert checked > 10
+
+
+def test_the_folder_above_will_do(home):
+    above, itself = load_cub200(home.parent, "test"), load_cub200(str(home), "test")
+    assert above.paths == itself.paths
+    assert above.root == home
+
+
+def test_a_copy_without_parts_can_be_trained_on(home):
+    shutil.rmtree(home / "parts")
+    birds = load_cub200(home, "train")
+    assert birds.points is None
+    assert birds.part_names == []
+
+
+def test_windows_line_ends_and_empty_lines_do_not_matter(home):
+    expected = load_cub200(home, "test")
+    for table in home.glob("**/*.txt"):
+        table.write_bytes(table.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    birds = load_cub200(home, "test")
+    assert birds.paths == expected.paths
+    assert torch.equal(birds.points.nan_to_num(-1), expected.points.nan_to_num(-1))
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "message"),
+    [
+        ("images.txt", "\n3 001.", "\nx 001.", r"images\.txt, line 3: 'x 001.*' should be <image> <class "),
+        ("images.txt", "\n3 001.", "\n2 001.", r"images\.txt, line 3: .* the number 2 stands twice"),
+        ("images.txt", "\n3 001.Black", "\n3 ../001.Black", r"images\.txt in .*: the image images/\.\./001.* outside"),
+        ("image_class_labels.txt", "\n7 2\n", "\n7 4\n", r"line 7: '7 4' should be <image> <class from 1 to 3>"),
+        ("image_class_labels.txt", "\n7 2\n", "\n7 0\n", r"line 7: '7 0' should be"),
+        ("image_class_labels.txt", "\n7 2\n", "\n7\n", r"line 7: '7' should be"),
+        ("image_class_labels.txt", "\n7 2\n", "\n", r"Only in images\.txt: 7\. Only in image_class_labels\.txt: none"),
+        ("image_class_labels.txt", "\n7 2\n", "\n7 2\n99 2\n", r"Only in image_class_labels\.txt: 99"),
+        ("train_test_split.txt", "1 1\n", "1 2\n", r"line 1: '1 2' should be <image> <1 for train, 0 for test>"),
+        ("classes.txt", "\n2 002", "\n5 002", r"classes\.txt: .* from 1 without gaps; these 3 are 1, 3, 5"),
+        ("parts/parts.txt", "2 beak\n", "", r"parts\.txt: .* without gaps"),
+        ("parts/part_locs.txt", "\n2 1 ", "\n99 1 ", r"part_locs\.txt, line 16: '99 1 .*' should be <image of images"),
+        ("parts/part_locs.txt", "\n2 1 ", "\n2 16 ", r"part_locs\.txt, line 16: .* <part from 1 to 15>"),
+        ("parts/part_locs.txt", "\n2 1 ", "\n2 2 ", r"part_locs\.txt, line 17: part 2 of image 2 stands twice"),
+        ("parts/part_locs.txt", "\n2 1 ", "\n\n2 1 nan ", r"part_locs\.txt, line 17"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_is_named(home, table, old, new, message):
+    if table == "train_test_split.txt":  # the first line, which other lines may contain
+        path = home / table
+        first, rest = path.read_text().split("\n", 1)
+        path.write_text(f"{new.strip()}\n{rest}")
+        assert first[:2] == new[:2]
+    else:
+        change(home / table, old, new)
+    with pytest.raises(ValueError, match=message) as caught:
+        [load_cub200(home, split) for split in ("train", "test")]
+    assert str(home) in str(caught.value)
+
+
+def test_an_incomplete_list_of_parts_is_named(home):
+    path = home / "parts" / "part_locs.txt"
+    path.write_text("\n".join(path.read_text().split("\n")[:-2]))
+    with pytest.raises(ValueError, match=r"a line for each of 15 parts; incomplete: 15$"):
+        load_cub200(home, "train")
+
+
+def test_one_image_under_two_numbers_in_both_splits(home):
+    photos = cub200_photos(3, 5, 1)
+    train, test = (next(p for p in photos if p.train == side) for side in (True, False))
+    change(home / "images.txt", test.file.removeprefix("images/"), train.file.removeprefix("images/"))
+    low, high = sorted((train.number, test.number))
+    with pytest.raises(ValueError, match=rf"stands twice and in both splits, as image {low} and {high}"):
+        load_cub200(home, "train")
+
+
+def test_missing_images_are_counted_and_the_first_three_named(home):
+    gone = load_cub200(home, "train").paths[2:7]
+    for path in gone:
+        path.unlink()
+    with pytest.raises(ValueError, match=r"5 of the 9 images that images\.txt names are missing") as caught:
+        load_cub200(home, "train")
+    assert [path.name in str(caught.value) for path in gone] == [True] * 3 + [False] * 2
+    assert "python data_scripts/download_cub200.py" in str(caught.value)
+    assert len(load_cub200(home, "test")) == 6
+    shutil.rmtree(home / "images")
+    with pytest.raises(ValueError, match="6 of the 6 images"):
+        load_cub200(home, "test")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem", "found"),
+    [
+        (shutil.rmtree, "no images.txt, here or in a folder inside", ": attributes.txt."),
+        (lambda home: (home / "images.txt").unlink(), "no images.txt, here or in", ": CUB_200_2011/, attributes.txt."),
+        (lambda home: (home / "classes.txt").unlink(), "no classes.txt", "/CUB_200_2011: README, attributes/, "),
+        (lambda home: (home / "parts" / "part_locs.txt").unlink(), "no parts/part_locs.txt", " parts/ and 1 more."),
+    ],
+)
+def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(home, spoil, problem, found):
+    spoil(home)
+    with pytest.raises(ValueError, match=problem) as caught:
+        load_cub200(home.parent, "test")
+    message = str(caught.value)
+    assert "\n├── train_test_split.txt" in message
+    assert f"\nFound in {home.parent}" in message
+    assert found in message
+    assert message.endswith("\nDownload it with: python data_scripts/download_cub200.py")
+
+
+def test_no_folder_and_a_file(home):
+    with pytest.raises(ValueError, match="there is no such folder"):
+        load_cub200(home / "nowhere", "test")
+    with pytest.raises(ValueError, match="this is not a folder"):
+        load_cub200(home / "images.txt", "test")
+
+
+def test_two_copies_beside_each_other(home):
+    shutil.copytree(home, home.parent / "copy")
+    with pytest.raises(ValueError, match=r"several folders .* \(CUB_200_2011, copy\); give one of them"):
+        load_cub200(home.parent, "test")
+
+
+def test_a_table_that_is_no_text(home):
+    (home / "images.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"images\.txt is not a text file"):
+        load_cub200(home, "test")
+
+
+def test_an_unknown_split(home):
+    with pytest.raises(ValueError, match="split is 'val'; it must be 'train' or 'test'"):
+        load_cub200(home, "val")

@@ -1,0 +1,181 @@
+import json
+import shutil
+import time
+
+import pytest
+
+from tasnlib.data import folder as folder_module
+from tasnlib.data.folder import require_images
+from tasnlib.data.inat2017 import load_inat2017
+from tests.photo_sets import inat2017_photos, make_inat2017
+
+COMMAND = "python data_scripts/download_inat2017.py"
+
+
+@pytest.fixture
+def home(tmp_path):
+    return make_inat2017(tmp_path / "inat2017", classes=4, images_per_class=5)
+
+
+def rewrite(path, change):
+    contents = json.loads(path.read_text())
+    change(contents)
+    path.write_text(json.dumps(contents))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_read_is_what_was_written(home, split):
+    photos = [p for p in inat2017_photos(classes=4, images_per_class=5) if p.train == (split == "train")]
+    for folder in (home, home.parent):
+        nature = load_inat2017(folder, split, image_size=40)
+        assert len(nature) == {"train": 12, "test": 8}[split]
+        assert nature.paths == [home / p.file for p in photos]
+        assert nature.labels.tolist() == [p.label for p in photos]
+        assert nature.class_names == ["Accipiter badius", "Abaeis nicippe", "Abies balsamea", "Drawn species0003"]
+        assert (nature.classes, nature.name, nature.root) == (4, f"iNaturalist-2017, {split}", home)
+    assert nature.take([0, 3]).images.shape == (2, 3, 40, 40)
+
+
+def test_the_split_is_that_of_the_files_and_labels_follow_the_sorted_ids(home):
+    """Ids with gaps, categories and annotations in any order, and an id of val2017.json that train2017.json has too."""
+    expected = {path: load_inat2017(home, "test").labels[i] for i, path in enumerate(load_inat2017(home, "test").paths)}
+    new = {0: 70, 1: 500, 2: 1001, 3: 5088}
+
+    def change(contents):
+        contents["categories"] = [c | {"id": new[c["id"]]} for c in contents["categories"]][::-1]
+        contents["annotations"] = [a | {"category_id": new[a["category_id"]]} for a in contents["annotations"]][::-1]
+        least = min(image["id"] for image in contents["images"])
+        for image in contents["images"]:
+            image["id"] -= least
+        for annotation in contents["annotations"]:
+            annotation["image_id"] -= least
+
+    for file in ("train2017.json", "val2017.json"):
+        rewrite(home / file, change)
+    nature = load_inat2017(home, "test")
+    assert nature.class_names[3] == "Drawn species0003"
+    assert {path: nature.labels[i] for i, path in enumerate(nature.paths)} == expected
+    # Which image belongs to which category, read without the loader.
+    contents = json.loads((home / "val2017.json").read_text())
+    file = {image["id"]: image["file_name"] for image in contents["images"]}
+    category = {file[a["image_id"]]: a["category_id"] for a in contents["annotations"]}
+    assert [sorted(new.values()).index(category[p.relative_to(home).as_posix()]) for p in nature.paths] == (
+        nature.labels.tolist()
+    )
+
+
+def test_the_files_in_a_folder_of_their_own(home):
+    (home / "train_val2017").mkdir()
+    for file in ("train2017.json", "val2017.json"):
+        (home / file).rename(home / "train_val2017" / file)
+    assert len(load_inat2017(home.parent, "train")) == 12
+
+
+def first(table, **changes):
+    return lambda contents: contents[table][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (first("images", id=1), r"images\[1\]: the id 1 stands twice"),
+        (first("images", id="0"), r"images\[0\]: id must be a whole number and file_name text, got '0'"),
+        (first("images", file_name="../secret.jpg"), r"the image \.\./secret\.jpg lies outside"),
+        (first("images", file_name="/etc/secret.jpg"), r"the image /etc/secret\.jpg lies outside"),
+        (first("annotations", category_id=4), "image 0 has the category 4, which is not listed"),
+        (first("annotations", category_id=True), r"annotations\[0\]: .* category_id a whole number, got 0 and True"),
+        (first("annotations", image_id=999), "annotations: there is no image with the id 999"),
+        (first("annotations", image_id=1), r"annotations\[1\]: the image_id 1 stands twice"),
+        (first("categories", id=1), r"categories\[1\]: the id 1 stands twice"),
+        (lambda c: c["annotations"].pop(0), r"images: train_val_images/Aves/.*jpg \(id 0\) has no annotation"),
+        (lambda c: c["images"][0].pop("file_name"), r"images\[0\] must have id and file_name, got {'id': 0"),
+        (lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]), r"images: .* stands twice"),
+        (lambda c: c.pop("categories"), "must hold images, annotations and categories"),
+        (lambda c: c.update(images={}), "images must be a list"),
+        (lambda c: c.update(images=[], annotations=[]), "names no image"),
+        (
+            first("categories", name="Accipiter nisus"),
+            r"same categories; 1 of the second .* first of all 0 \(Accipiter b",
+        ),
+    ],
+)
+def test_a_wrong_entry_is_named(home, change, message):
+    rewrite(home / "train2017.json", change)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_inat2017(home, "train")
+    assert "train2017.json" in str(caught.value)
+    assert str(home) in str(caught.value)
+
+
+def test_an_image_in_both_files(home):
+    train, test = (next(p for p in inat2017_photos(4, 5) if p.train == side) for side in (True, False))
+    rewrite(home / "val2017.json", first("images", file_name=train.file))
+    assert json.loads((home / "val2017.json").read_text())["images"][0]["id"] == test.number
+    with pytest.raises(ValueError, match=rf"1 images stand in both .* first of all {train.file}"):
+        load_inat2017(home, "train")
+
+
+@pytest.mark.parametrize("cut", [0, 1000])
+def test_a_file_cut_short(home, cut):
+    (home / "val2017.json").write_bytes((home / "val2017.json").read_bytes()[:cut])
+    with pytest.raises(ValueError, match=r"val2017\.json cannot be read as JSON .* may be cut short"):
+        load_inat2017(home, "train")
+
+
+def test_missing_images_are_counted_and_the_first_three_named(home):
+    gone = load_inat2017(home, "test").paths[1:6]
+    for path in gone:
+        path.unlink()
+    with pytest.raises(ValueError, match=r"5 of the 8 images that val2017\.json names are missing") as caught:
+        load_inat2017(home, "test")
+    assert [path.name in str(caught.value) for path in gone] == [True] * 3 + [False] * 2
+    assert COMMAND in str(caught.value)
+    assert len(load_inat2017(home, "train")) == 12
+    shutil.rmtree(home / "train_val_images" / "Aves")
+    with pytest.raises(ValueError, match="3 of the 12 images"):
+        load_inat2017(home, "train")
+
+
+def test_folders_are_listed_once_instead_of_asking_for_every_file(tmp_path, monkeypatch):
+    """200,000 images in 40 folders, none of them on the disk."""
+    files = [f"group/species {i % 40}/{i}.jpg" for i in range(200_000)]
+    listed = []
+
+    def listdir(folder):
+        listed.append(folder)
+        kind = int(folder.name.split()[1])
+        return [f"{i}.jpg" for i in range(kind, 200_000, 40) if i != 123_456]
+
+    monkeypatch.setattr(folder_module.os, "listdir", listdir)
+    monkeypatch.setattr(folder_module.os, "stat", lambda *_: pytest.fail("a file was asked for"))
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"1 of the 200,000 images .*\n    group/species 16/123456\.jpg\n") as caught:
+        require_images("nature", tmp_path, files, "list.json", "Look again.")
+    assert time.perf_counter() - start < 5
+    assert len(listed) == 40
+    assert str(caught.value).endswith("Look again.")
+    with pytest.raises(ValueError, match=r"image group/species 0/0\.jpg stands twice"):
+        require_images("nature", tmp_path, [*files[:1], *files[:1]], "list.json", "Look again.")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda home: (home / "train2017.json").unlink(), r"no train2017\.json, here or in a folder inside"),
+        (lambda home: (home / "val2017.json").unlink(), r"no val2017\.json beside train2017\.json"),
+        (lambda home: (home / "train_val_images").rename(home / "images"), "no folder train_val_images/"),
+    ],
+)
+def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(home, spoil, problem):
+    spoil(home)
+    with pytest.raises(ValueError, match=problem) as caught:
+        load_inat2017(home, "test")
+    message = str(caught.value)
+    assert "\n└── train_val_images/<group>/<species>/*.jpg" in message
+    assert f"\nFound in {home}: {', '.join(sorted(p.name + '/' * p.is_dir() for p in home.iterdir()))}." in message
+    assert message.endswith(COMMAND)
+
+
+def test_an_unknown_split(home):
+    with pytest.raises(ValueError, match="split is 'val'; it must be 'train' or 'test'"):
+        load_inat2017(home, "val")
