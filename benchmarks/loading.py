@@ -60,7 +60,7 @@ def steps(paths: list[Path], image_size: int, folder: Path) -> dict[str, Callabl
 def measure(work: dict[str, Callable[[list[int]], object]], images: int, repeats: int) -> dict[str, float]:
     """Images a second: the median of the repeats, in which all steps take turns, batch by batch."""
     seconds = {name: [0.0] * repeats for name in work}
-    for name, treat in work.items():
+    for treat in work.values():
         treat(list(range(min(BATCH, images))))  # what is done once is not counted
     for repeat in range(repeats):
         for start in range(0, images, BATCH):

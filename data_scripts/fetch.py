@@ -13,7 +13,7 @@ import urllib3
 from facts import Archive, Failure
 from tqdm import tqdm
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # bytes that a killed run may lose
 PAUSES = (1, 2, 5, 15, 30)  # seconds before each new try
 ENOUGH = 16 << 20  # bytes after which a try counts as a good one, and the pauses start anew
 
@@ -33,14 +33,15 @@ def discard(part: Path) -> None:
     note_of(part).unlink(missing_ok=True)
 
 
-def download(archive: Archive, part: Path, timeout: float, room: Callable[[int], None]) -> None:
+def download(archive: Archive, part: Path, timeout: float, room: Callable[[int, int], None]) -> None:
     """Bring `part` to its full length. What is in it is not checked here.
 
     Args:
         archive: where it lies; the addresses are tried in order.
         part: the file to write; what an earlier run left there is continued where server and file still agree.
         timeout: seconds of silence after which a server counts as gone.
-        room: called with the bytes still to come once the server has named them; raises where the disk is too small.
+        room: called with the bytes still to come and those of the whole once the server has named an unknown size;
+            raises where the disk is too small.
 
     Raises:
         Failure: where no address gives the file, or it has another size than it should.
@@ -113,7 +114,7 @@ def _validator(answer: requests.Response) -> str | None:
     return etag if etag.startswith('"') else answer.headers.get("Last-Modified")
 
 
-def _try_once(archive: Archive, url: str, part: Path, timeout: float, room: Callable[[int], None]) -> None:
+def _try_once(archive: Archive, url: str, part: Path, timeout: float, room: Callable[[int, int], None]) -> None:
     have, note = _size(part), _read_note(part)
     headers = {"Accept-Encoding": "identity", "User-Agent": "tasnlib-data-scripts"}
     # Without a validator a wrong continuation shows only in the hash: without that too, it is not tried.
@@ -142,7 +143,7 @@ def _cause(reason: BaseException) -> str:
 
 
 def _receive(
-    archive: Archive, url: str, part: Path, have: int, answer: requests.Response, room: Callable[[int], None]
+    archive: Archive, url: str, part: Path, have: int, answer: requests.Response, room: Callable[[int, int], None]
 ) -> None:
     status = answer.status_code
     if status == 416:
@@ -168,15 +169,13 @@ def _receive(
         discard(part)
         raise Failure(f"{archive.name}: the server's file has {total:,} bytes, expected are {archive.bytes:,}")
     if archive.bytes is None and total is not None:
-        room(total - have)
+        room(total - have, total)
     if status == 200:
         part.write_bytes(b"")
         _write_note(part, {"url": url, "validator": _validator(answer), "total": total})
     end = total if total is not None else archive.bytes
     _write_rest(archive, part, have, end, answer)
-    if (
-        total is None and archive.bytes is None
-    ):  # the server closed the connection, and there is nothing to compare with
+    if end is None:  # the server closed the connection, and there is nothing to compare with
         _write_note(part, _read_note(part) | {"total": _size(part)})
 
 

@@ -12,9 +12,10 @@ import torch
 from accelerate.utils import set_seed
 
 from tasnlib.building import build_tasn
-from tasnlib.checkpoints import save_weights, write_atomically
+from tasnlib.checkpoints import save_weights
 from tasnlib.data.birds import EASY, Birds
 from tasnlib.devices import make_accelerator
+from tasnlib.files import write_atomically
 from tasnlib.recipes import RECIPES
 from tasnlib.training import fit
 

@@ -183,8 +183,11 @@ def _check_given(facts: PhotoSet, archive: Archive | None, file: Path, ours: boo
 
 def _fetch(archive: Archive, part: Path, timeout: float) -> Path:
     part.parent.mkdir(parents=True, exist_ok=True)
-    # What the archive unpacks to needs room as well.
-    download(archive, part, timeout, lambda rest: _require_room(part.parent, rest + rest * 6 // 5, archive.name))
+
+    def room(rest: int, total: int) -> None:
+        _require_room(part.parent, rest + (archive.unpacked_bytes or total * 6 // 5), f"{archive.name} and its content")
+
+    download(archive, part, timeout, room)
     if problem := archive_problem(archive, part):
         discard(part)
         raise Failure(f"the downloaded {archive.name} is wrong: {problem}. It was removed and nothing was unpacked")

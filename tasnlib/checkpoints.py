@@ -5,7 +5,6 @@ writing, or runs out of disk, leaves the earlier checkpoint as it was.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,26 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from tasnlib.building import build_model
+from tasnlib.files import write_atomically
 from tasnlib.recipes import Recipe
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content as a whole or not at all.
-
-    Raises:
-        OSError: where it cannot be written; what stood there before is untouched, and no half-written file is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:

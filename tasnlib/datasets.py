@@ -32,8 +32,8 @@ def load_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
     """Training and test images.
 
     Drawn birds are read from the data folder, or drawn and kept there. Photographs are looked for in it; every file is
-    opened once, so that one that cannot be read is known before training, and with `cache` all of them are kept there
-    at the size they are used in.
+    opened once, so that one that cannot be read is known before training. What was found, and with `cache` the images
+    at the size they are used in, is kept in cache/ inside that folder; for one's own images, inside the default folder.
 
     Args:
         default_folder: where the data is looked for when the settings name no folder.
@@ -42,12 +42,16 @@ def load_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
         ValueError: where the folder does not hold what the data set needs; the message shows what it should hold.
     """
     folder = Path(settings.data_folder).expanduser() if settings.data_folder else default_folder
-    return _draw(settings, folder) if settings.dataset in DRAWN else _find(settings, folder)
+    if settings.dataset in DRAWN:
+        return _draw(settings, folder)
+    # Somebody's own folder of images stays as it is.
+    keep = (default_folder if settings.dataset == "folder" else folder) / "cache"
+    return _find(settings, folder, keep)
 
 
 def workers_for(settings: Settings) -> int:
     """How many processes read images for each process that computes: as set, else one for each core it can have, at
-    most 16. Drawn birds are in memory and need none.
+    most 32. Drawn birds are in memory and need none.
 
     >>> workers_for(Settings(dataset="birds")), workers_for(Settings(dataset="cub200", num_workers=3))
     (0, 3)
@@ -57,7 +61,7 @@ def workers_for(settings: Settings) -> int:
     if settings.num_workers is not None:
         return settings.num_workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(16, cores // settings.num_processes))
+    return max(1, min(32, cores // settings.num_processes))
 
 
 def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
@@ -72,7 +76,7 @@ def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
     return train, test
 
 
-def _find(settings: Settings, folder: Path) -> tuple[ImageFiles, ImageFiles]:
+def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, ImageFiles]:
     recipe, workers = settings.resolved_recipe, workers_for(settings)
     sets = []
     for split, count in (("train", settings.train_images), ("test", settings.test_images)):
@@ -84,7 +88,7 @@ def _find(settings: Settings, folder: Path) -> tuple[ImageFiles, ImageFiles]:
             f"{found[0]:,} training and {found[1]:,} test images: not the whole of {settings.dataset} "
             f"({whole[0]:,} and {whole[1]:,}), so no figure of this run can stand beside published ones"
         )
-    sets = [images.inspected(max(1, workers), folder=folder / "cache") for images in sets]
+    sets = [images.inspected(max(1, workers), folder=keep) for images in sets]
     if settings.cache:
-        sets = [images.cached(folder / "cache", max(1, workers)) for images in sets]
+        sets = [images.cached(keep, max(1, workers)) for images in sets]
     return sets[0].augmented(recipe.augmentation, settings.seed), sets[1]

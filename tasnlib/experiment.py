@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from tasnlib import datasets
 from tasnlib.building import build_model
-from tasnlib.checkpoints import load_model, save_weights, write_atomically
+from tasnlib.checkpoints import load_model, save_weights
 from tasnlib.datasets import Data, workers_for
 from tasnlib.devices import make_accelerator
 from tasnlib.evaluation import KEPT, accuracies, accuracies_by_class, evaluate
+from tasnlib.files import write_atomically
 from tasnlib.settings import Settings
 from tasnlib.training import fit
 

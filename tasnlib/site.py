@@ -17,7 +17,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-from tasnlib.checkpoints import write_atomically
+from tasnlib.files import write_atomically
 from tasnlib.widgets import PRERENDER
 
 STYLE = """

@@ -25,9 +25,9 @@ def layers_up_to_the_last_map(network: nn.Module) -> list[nn.Module]:
     >>> layers_up_to_the_last_map(network)
     [Conv2d(3, 8, kernel_size=(2, 2), stride=(2, 2)), ReLU()]
     """
-    calls: list[tuple[nn.Module, object, object]] = []  # (child, what went in, what came out)
+    calls: list[tuple[nn.Module, tuple, object]] = []  # (child, what went in, what came out)
     hooks = [
-        child.register_forward_hook(lambda child, given, output: calls.append((child, given[0], output)))
+        child.register_forward_hook(lambda child, given, output: calls.append((child, given[:1], output)))
         for child in network.children()
     ]
     try:
@@ -44,7 +44,8 @@ def layers_up_to_the_last_map(network: nn.Module) -> list[nn.Module]:
     before = None
     outputs = [(small, large) for (_, _, small), (_, _, large) in zip(calls[:count], calls[count:], strict=True)]
     for (child, given, _), (small, large) in zip(calls[:count], outputs, strict=True):
-        if not (before is None or given is before) or not _is_map(small, large):
+        connected = before is None or (len(given) == 1 and given[0] is before)
+        if not connected or not _is_map(small, large):
             break
         layers.append(child)
         before = small
@@ -74,7 +75,8 @@ def _halvings(image: int, side: int) -> int:
 def keep_halvings(trunk: nn.Module, halvings: int) -> None:
     """Set strides to 1, in place, until an image is halved so many times and no more.
 
-    The last halving goes first, then the last but two; if that is not enough, the others from the last to the first.
+    The last halving goes first, then the last but two (unless that is one of the first two, which stay longest); if
+    that is not enough, the others from the last to the first.
     Of five halvings, as nearly every network for ImageNet has, three leave the first, the second and the fourth.
 
     Raises:
@@ -101,7 +103,7 @@ def keep_halvings(trunk: nn.Module, halvings: int) -> None:
     if not 0 <= halvings <= total:
         raise ValueError(f"halvings is {halvings}; it must be 0 to {total}, as often as this network halves an image")
 
-    order = sorted(range(1, total + 1), key=lambda number: (number not in (total, max(total - 2, 2)), -number))
+    order = sorted(range(1, total + 1), key=lambda number: (number not in (total, total - 2) or number <= 2, -number))
     gone = order[: total - halvings]
     for name, (before, after) in passed.items():
         times = sum(before < number <= after for number in gone)

@@ -75,11 +75,10 @@ def test_a_file_gives_torchvisions_features(resnet18, files, images, suffix):
 
 # name, its head in the state dict, and what torchvision and timm themselves say goes into it
 HEADS = [
-    ("vgg11", "classifier.6.", lambda network: network.classifier[6].in_features),
+    ("alexnet", "classifier.6.", lambda network: network.classifier[6].in_features),
     ("squeezenet1_1", "classifier.1.", lambda network: network.classifier[1].in_channels),
     ("mobilenet_v3_small", "classifier.3.", lambda network: network.classifier[3].in_features),
     ("convnext_tiny", "classifier.2.", lambda network: network.classifier[2].in_features),
-    ("densenet121", "classifier.", lambda network: network.classifier.in_features),
     ("googlenet", ("fc.", "aux"), lambda network: network.fc.in_features),
     ("vit_b_16", "heads.head.", lambda network: network.heads.head.in_features),
     ("timm/convnext_atto", "head.fc.", lambda network: network.num_features),

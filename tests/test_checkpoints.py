@@ -21,8 +21,8 @@ from tasnlib.checkpoints import (
     load_training_state,
     save_training_state,
     save_weights,
-    write_atomically,
 )
+from tasnlib.files import write_atomically
 from tasnlib.recipes import RECIPES
 from tasnlib.training import build_optimizer
 

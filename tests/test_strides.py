@@ -69,6 +69,13 @@ def test_the_last_halving_goes_then_the_last_but_two_then_from_the_end(halvings,
     assert trunk(torch.rand(1, 3, 128, 128)).shape[2:] == (128 >> halvings, 128 >> halvings)
 
 
+@pytest.mark.parametrize(("halvings", "strides"), [(3, [2, 2, 2, 1]), (2, [2, 2, 1, 1]), (1, [2, 1, 1, 1])])
+def test_the_first_two_of_four_halvings_stay_longest(halvings, strides):
+    trunk = nn.Sequential(*(nn.Conv2d(3, 3, 3, 2, padding=1) for _ in range(4)))
+    keep_halvings(trunk, halvings)
+    assert [layer.stride[0] for layer in trunk] == strides
+
+
 class Inside(nn.Module):
     """A halving that is no layer's."""
 

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tasnlib.data.folder import find_data_set, require_images, require_split, wrong_folder
 from tasnlib.data.images import ImageFiles
+from tasnlib.data.layout import find_data_set, require_images, require_split, wrong_folder
 
 __all__ = ["load_cub200"]
 

@@ -191,6 +191,8 @@ class ImageFiles(Dataset):
     def cached(self, folder: Path | str, workers: int = 8, progress: bool = True) -> "ImageFiles":
         """A copy that reads resized images from one file in `folder`, which is made first where it is missing.
 
+        Of what is in `unreadable` nothing is kept there: call `inspected` before, not after.
+
         Raises:
             ValueError: naming a file that cannot be read and is not in `unreadable`.
             OSError: where there is not enough space, or the folder cannot be written.

@@ -6,8 +6,8 @@ Van Horn, Mac Aodha, Song, Cui, Sun, Shepard, Adam, Perona and Belongie, CVPR 20
 import json
 from pathlib import Path
 
-from tasnlib.data.folder import find_data_set, require_images, require_split, wrong_folder
 from tasnlib.data.images import ImageFiles
+from tasnlib.data.layout import find_data_set, require_images, require_split, wrong_folder
 
 __all__ = ["load_inat2017"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from tasnlib.data.folder import find_data_set, require_images, require_split, wrong_folder
 from tasnlib.data.images import ImageFiles
+from tasnlib.data.layout import find_data_set, require_images, require_split, wrong_folder
 
 __all__ = ["load_stanford_cars"]
 

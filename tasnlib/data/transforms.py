@@ -73,19 +73,19 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
 
     "official", in this order:
 
-    | step               | authors' code     | here                                                               |
-    | ------------------ | ----------------- | ------------------------------------------------------------------ |
-    | resize             | short side 512    | the same; of a strip over 4 x as long as wide, the middle           |
-    | crop               | random, 512       | the same, every place equally likely                               |
-    | flip               | yes               | left and right, half of the images                                 |
-    | brightness,        | 0.4 each          | factors uniform in 0.6 to 1.4; rounded and clipped once, after the  |
-    | contrast,          |                   | PCA noise, so that no step loses what a later one would bring back; |
-    | saturation         |                   | so their order makes no difference, and none is drawn              |
-    | PCA noise          | 0.1               | standard deviation 0.1, one draw an image                          |
-    | rotation           | ±30°              | uniform, bilinear; corners have the mean colour, so that they are   |
-    |                    |                   | 0 (to half a step of 8 bits) after normalisation                   |
-    | normalisation      | mean subtracted,  | left to the model: images stay 8 bits, a quarter of the memory and  |
-    |                    | not divided       | of the way to the GPU                                              |
+    | step          | authors' code    | here                                                                |
+    | ------------- | ---------------- | ------------------------------------------------------------------- |
+    | resize        | short side 512   | the same; of a strip over 4 x as long as wide, the middle           |
+    | crop          | random, 512      | the same, every place equally likely                                |
+    | flip          | yes              | left and right, half of the images                                  |
+    | brightness,   | 0.4 each         | factors uniform in 0.6 to 1.4; rounded and clipped once, after the  |
+    | contrast,     |                  | PCA noise, so that no step loses what a later one would bring back; |
+    | saturation    |                  | so their order makes no difference, and none is drawn               |
+    | PCA noise     | 0.1              | standard deviation 0.1, one draw an image                           |
+    | rotation      | ±30°             | uniform, bilinear; corners have the mean colour, so that they are   |
+    |               |                  | 0 (to half a step of 8 bits) after normalisation                    |
+    | normalisation | mean subtracted, | left to the model: images stay 8 bits, a quarter of the memory and  |
+    |               | not divided      | of the way to the GPU                                               |
 
     "modern": a window of 0.4 to 1 of the area and an aspect of 3/4 to 4/3, resized to size x size (enlarged at most
     1 / √(0.4 · 3/4) = 1.83 times); flip; brightness, contrast and saturation 0.2.

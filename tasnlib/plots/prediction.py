@@ -37,7 +37,7 @@ def prediction_figure(
     bars.barh(rows, [100 * share for share in probabilities], color=COLOURS["master"])
     for row, name, share in zip(rows, class_names, probabilities, strict=True):
         bars.text(100 * share + 1, row, f"{name}  {100 * share:.1f}", va="center", fontsize=9)
-    bars.set(xlim=(0, 170), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
+    bars.set(xlim=(0, 230), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
     bars.set_title(f"{class_names[0]}, {100 * probabilities[0]:.1f} %", fontsize=10)
     bars.invert_yaxis()
     seaborn.despine(ax=bars, left=True)

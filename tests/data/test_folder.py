@@ -86,7 +86,7 @@ def test_what_is_no_image_is_left_out(tmp_path):
     for litter in ("notes.txt", "film.mpg", "table.h5", ".hidden.jpg", "jpg"):
         (home / "kind 1" / litter).write_bytes(b"x")
     (home / "kind 1" / "folder.jpg").mkdir()
-    for folder in (".git", "__MACOSX", "cache"):  # the last one is where a run keeps what it made of the images
+    for folder in (".git", "__MACOSX"):
         (home / folder).mkdir()
         (home / folder / "index.json").write_bytes(b"x")
     assert names(load_folder(home, "train")) + names(load_folder(home, "test")) == expected

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server:
-    """Serves `content` at `url`. What it does wrong is set by its attributes; what it was asked and sent is recorded."""
+    """Serves `content` at `url`. Its attributes say what it does wrong, and record what it was asked and sent."""
 
     def __init__(self):
         self.content = b""

@@ -1,7 +1,6 @@
 """Archives that mean harm, and archives that are broken: nothing of them is followed, and nothing lands outside."""
 
 import gzip
-import io
 import stat
 import struct
 import tarfile
@@ -90,7 +89,7 @@ def test_a_zero_byte_in_a_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "/", ".", "./"])
 def test_a_file_without_a_name(tmp_path, name):
-    with pytest.raises(Failure, match="absolute|without a name"):
+    with pytest.raises(Failure, match=r"absolute|without a name"):
         extract(tmp_path, tar_of((name, {}, b"x")))
 
 
@@ -130,7 +129,7 @@ def test_sparse_files_are_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
 def test_links_devices_and_pipes_in_a_zip(tmp_path, kind):
-    with pytest.raises(Failure, match="symbolic link|a device or a pipe"):
+    with pytest.raises(Failure, match=r"symbolic link|a device or a pipe"):
         extract(tmp_path, zip_of((GOOD[0], 0o644, b"x"), ("set/odd", kind | 0o777, b"/etc/passwd")))
 
 
@@ -215,7 +214,7 @@ def test_a_damaged_byte_is_found_by_the_checksum(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Log in</title>", gzip.compress(b"not a tar")])
 def test_what_is_no_archive(tmp_path, content):
-    with pytest.raises(Failure, match="is no .tar|truncated or damaged"):
+    with pytest.raises(Failure, match=r"is no \.tar|truncated or damaged"):
         extract(tmp_path, content)
 
 
@@ -249,5 +248,3 @@ def test_names_that_are_fine():
     fine = "train_val_images/Aves/Accipiter badius/été × 1.jpg"
     assert str(safe_name(fine)) == fine
     assert str(safe_name("a/...b/..c")) == "a/...b/..c"
-    buffer = io.BytesIO(tar_of((fine, {}, b"x")))
-    assert tarfile.open(fileobj=buffer).getnames() == [fine]

@@ -1,0 +1,54 @@
+"""What is known of the data sets, other facts in their place, and the examples in the docstrings."""
+
+import download_cub200
+import pytest
+
+from tests.data_scripts.running import is_one_error
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "one JSON object"),
+        ('{"sha": "x"}', "unknown sha; known are archives, train"),
+        ('{"train": "ten"}', "train is 'ten'; it must be a whole number"),
+        ('{"train": true}', "train is True"),
+        ('{"md5": "123"}', "md5 is '123'; it must be 32 hexadecimal digits"),
+        ('{"url": "ftp://a/b"}', "urls must start with https:// or http://"),
+        ('{"archives": {"cub.tgz": {}}}', "unknown cub.tgz; known are CUB_200_2011.tgz"),
+    ],
+)
+def test_facts_that_make_no_sense(tmp_path, capfd, text, says):
+    (tmp_path / "facts.json").write_text(text)
+    assert download_cub200.main([str(tmp_path / "data"), "--facts", str(tmp_path / "facts.json")]) == 1
+    err = capfd.readouterr().err
+    assert is_one_error(err)
+    assert says in err
+
+
+def test_a_mirror_keeps_the_known_size_and_hash(tmp_path):
+    from facts import replaced
+
+    (tmp_path / "facts.json").write_text('{"url": "https://mirror/cub.tgz"}')
+    (archive,) = replaced(download_cub200.FACTS, tmp_path / "facts.json").archives
+    assert archive.urls == ("https://mirror/cub.tgz",)
+    assert archive.bytes == 1_150_585_339
+    assert archive.hashes == {
+        "sha256": "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+        "md5": "97eceeb196236b17998738112f37df78",
+    }
+
+
+def test_examples_in_the_docstrings():
+    import doctest
+
+    import check
+    import gather
+    import unpack
+
+    results = [
+        doctest.testmod(module, optionflags=doctest.IGNORE_EXCEPTION_DETAIL) for module in (check, gather, unpack)
+    ]
+    assert [result.failed for result in results] == [0, 0, 0]
+    assert all(result.attempted for result in results)
