@@ -4,7 +4,7 @@ BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all lint format lab notebooks site pins
+.PHONY: help setup train test test-all smoke-cub lint format lab notebooks site pins
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -30,6 +30,9 @@ test: lint  ## everything CI runs: lint, tests, doctests, every notebook by stri
 
 test-all: lint  ## the same and the slow tests
 	$(PYTEST) tests tasnlib $(NOTEBOOKS)
+
+smoke-cub: .venv/.ready  ## the way to a CUB-200-2011 result on 20 images: download script, notebook 05, prediction
+	$(BIN)/python -m pytest -v --durations 5 tests/test_smoke_cub.py
 
 lint: .venv/.ready  ## check style and formatting
 	$(BIN)/ruff check .
