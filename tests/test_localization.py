@@ -219,7 +219,7 @@ def test_the_measures_work_on_the_part_points_of_cub(tmp_path):
     assert pointing.isnan().equal(~seen)
     x, y = sampling_positions(attention, 96, 48, 4.0)
     zoomed = magnification(x, y, boxes, 96)[:, part][seen[:, part]]
-    assert zoomed.min() > 3
+    assert zoomed.min() > 1.5  # one pixel at the cap of 4 along each side, 7 pixels just under 1
     assert attention_mass(attention, boxes, 96)[:, part][seen[:, part]].min() == 1
 
 
