@@ -1,46 +1,4 @@
-"""Recipes: everything that decides a result except the data set and the seed, under a name.
-
-`paper` is what the paper says, `official` what the authors' MXNet code does. Where the paper is silent (-), `paper`
-takes the code's value. Numbers in brackets point to the reasons below.
-
-| | the paper | the authors' code | `paper` here | `official` here |
-| --- | --- | --- | --- | --- |
-| inner scale s | 1 | 7 | 1 | 7 |
-| structure map | mean of the maps | their sum, squared | mean | mean, squared [1] |
-| channels that count | all | those with different totals, by a mask [2] | all | the distinct ones |
-| detail map, training | one random channel | one random channel of the mask | as the paper | as the code |
-| detail map, test | - | sum of all channels, not squared | one channel [3] | mean of all |
-| sampler | max, integral, inverse | the same; cap 4, left edges, zero border | ours [4] | ours [4] |
-| classifiers | one, shared | one shared, one of each net's own | shared | shared and own |
-| which one predicts | the master's | the shared one, on the structure image | the same | the same |
-| loss weights | - | attention net 1, four heads 0.5 each | 1, two heads 1 each | 1, 0.5 each |
-| distillation | T = 10, λ = 2 | T = 10, λ = 1, between the own heads | as the paper | as the code |
-| gradient into the teacher | - | flows | cut [5] | flows |
-| networks | ResNet-18, ResNet-50 | their v2 form | v1 [6] | v1 [6] |
-| ImageNet weights | - | MXNet's | IMAGENET1K_V1 [7] | IMAGENET1K_V1 [7] |
-| optimiser | - | SGD, no momentum, no weight decay | the code's | the code's |
-| learning rate | - | 0.1, a tenth after epochs 100 and 200 of 300 | the code's [8] | the code's [8] |
-| batch | - | 96 on 8 GPUs; batch norm sees 24 images | 96; batch norm sees a GPU's share [9] | the same |
-| training images | - | crop, flip, jitter, PCA noise, rotation | the code's [10] | the code's [10] |
-| image → input | 512 → 224 | 512 → 224 | 512 → 224 | 512 → 224 |
-
- [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512: between
-     the two lies only how the last pixels between cell centres are interpolated, and the sampler needs no resized map.
- [2] The code builds the mask in sorted order and applies it unsorted, a mistake that its author acknowledged. Here it
-     is applied as it was meant, see `attention.distinct_channels`.
- [3] Decided by the image, so that a test gives the same figure twice. The prediction does not depend on it.
- [4] Without the code's black border, its shift of half a pixel and its leaking cap: notebook 03 shows them.
- [5] A teacher that moves towards its student is not what "distillation" says; `official` does as the code.
- [6] There are no ImageNet weights of the v2 form for torch.
- [7] Of the paper's time. IMAGENET1K_V2 starts from a better network and would flatter the comparison.
- [8] For a batch of 96. For another one it is scaled, see `scaled_learning_rate`.
- [9] Both images of each of its inputs: 192 on one GPU. Batch norm over other numbers of images trains differently.
-[10] See `data.transforms`.
-
-`modern` is our choice of what today costs least for a good result: momentum, weight decay, warm-up and half a cosine
-instead of steps, 60 epochs instead of 300, milder augmentation, today's weights. It has not been measured on
-photographs; nothing says yet that it is better than `official`.
-"""
+"""Recipes: everything that decides a result except the data set and the seed, under a name."""
 
 from dataclasses import dataclass, replace
 
@@ -48,6 +6,47 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True)
 class Recipe:
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
+
+    `paper` is what the paper says, `official` what the authors' MXNet code does. Where the paper is silent (-), `paper`
+    takes the code's value. Numbers in brackets point to the reasons below.
+
+    | | the paper | the authors' code | `paper` here | `official` here |
+    | --- | --- | --- | --- | --- |
+    | inner scale s | 1 | 7 | 1 | 7 |
+    | structure map | mean of the maps | their sum, squared | mean | mean, squared [1] |
+    | channels that count | all | those with different totals, by a mask [2] | all | the distinct ones |
+    | detail map, training | one random channel | one random channel of the mask | as the paper | as the code |
+    | detail map, test | - | sum of all channels, not squared | one channel [3] | mean of all |
+    | sampler | max, integral, inverse | the same; cap 4, left edges, zero border | ours [4] | ours [4] |
+    | classifiers | one, shared | one shared, one of each net's own | shared | shared and own |
+    | which one predicts | the master's | the shared one, on the structure image | the same | the same |
+    | loss weights | - | attention net 1, four heads 0.5 each | 1, two heads 1 each | 1, 0.5 each |
+    | distillation | T = 10, λ = 2 | T = 10, λ = 1, between the own heads | as the paper | as the code |
+    | gradient into the teacher | - | flows | cut [5] | flows |
+    | networks | ResNet-18, ResNet-50 | their v2 form | v1 [6] | v1 [6] |
+    | ImageNet weights | - | MXNet's | IMAGENET1K_V1 [7] | IMAGENET1K_V1 [7] |
+    | optimiser | - | SGD, no momentum, no weight decay | the code's | the code's |
+    | learning rate | - | 0.1, a tenth after epochs 100 and 200 of 300 | the code's [8] | the code's [8] |
+    | batch | - | 96 on 8 GPUs; batch norm sees 24 images | 96; batch norm sees a GPU's share [9] | the same |
+    | training images | - | crop, flip, jitter, PCA noise, rotation | the code's [10] | the code's [10] |
+    | image → input | - | 512 → 224 | 512 → 224 | 512 → 224 |
+
+     [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512: between
+         the two lies only how pixels between cell centres are interpolated, and the sampler needs no resized map.
+     [2] The code builds the mask in sorted order and applies it unsorted, a mistake that its author acknowledged. Here
+         it is applied as it was meant, see `attention.distinct_channels`.
+     [3] Decided by the image, so that a test gives the same figure twice. The prediction does not depend on it.
+     [4] Without the code's black border, its shift of half a pixel and its leaking cap: notebook 03 shows them.
+     [5] A teacher that moves towards its student is not what "distillation" says; `official` does as the code.
+     [6] There are no ImageNet weights of the v2 form for torch.
+     [7] Of the paper's time. IMAGENET1K_V2 starts from a better network and would flatter the comparison.
+     [8] For a batch of 96. For another one it is scaled, see `scaled_learning_rate`.
+     [9] Both images of each of its inputs: 192 on one GPU. Batch norm over other numbers of images trains differently.
+    [10] See `data.transforms`.
+
+    `modern` is our choice of what today costs least for a good result: momentum, weight decay, warm-up and half a
+    cosine instead of steps, 60 epochs instead of 300, milder augmentation, today's weights. It has not been measured on
+    photographs; nothing says yet that it is better than `official`.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
