@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
 from tasnlib.devices import make_accelerator
-from tasnlib.model import TASN
 
 KEPT = 5  # the best answers to every image: enough for top-5, and small where there are thousands of classes
 AVERAGES = (("master", "part"), ("master", "part", "attention"))
@@ -32,7 +31,7 @@ def answer_batch(
     """The logits of a model's nets for a batch as a data set hands it out: pixels from 0 to 255."""
     images = batch.images.to(device, non_blocking=True).float() / 255
     inner = getattr(model, "module", model)  # several processes wrap the model
-    if isinstance(inner, TASN):
+    if hasattr(inner, "attention_net"):
         channels = inner.attention_net.classifier.in_features
         return model(images, channel=draw_channels(batch.indices, channels, seed, epoch)).logits
     return model(images).logits

@@ -10,15 +10,14 @@ import os
 import re
 from pathlib import Path
 
-import latex2mathml.converter
 import nbformat
 from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from pygments.formatters import HtmlFormatter
 
 from tasnlib.files import write_atomically
+from tasnlib.pages import body_of, framed, picture_of, title_of
 from tasnlib.widgets import PRERENDER
+
 
 def executed_for_reading(path: Path) -> NotebookNode:
     """A notebook with its sliders prerendered. One without sliders is read with the outputs it was committed with."""

@@ -1,0 +1,70 @@
+"""Other ways to get attention maps from features, to be compared with trilinear attention.
+
+Each is a relation between channels, (b, c, c), whose rows say which channels a map is made of; the maps are that
+relation times the features. So all of them can be had for one channel, and as a mean over all.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tasnlib.attention import PooledAttention, bilinear_attention
+
+
+def features_themselves(features: Float[Tensor, "b c h w"], scale: float) -> Float[Tensor, "b c c"]:
+    """Each map is its channel's own features."""
+    return torch.eye(features.shape[1], device=features.device, dtype=features.dtype).expand(len(features), -1, -1)
+
+
+def products(features: Float[Tensor, "b c h w"], scale: float) -> Float[Tensor, "b c c"]:
+    """X Xᵀ, not normalised: a strong channel makes every map like itself."""
+    x = features.flatten(2)
+    return x @ x.mT
+
+
+def inner_only(features: Float[Tensor, "b c h w"], scale: float) -> Float[Tensor, "b c c"]:
+    """N(s·X) Xᵀ: where does channel i fire, and how strongly does channel j there."""
+    x = features.flatten(2)
+    return (scale * x).softmax(dim=-1) @ x.mT
+
+
+def outer_only(features: Float[Tensor, "b c h w"], scale: float) -> Float[Tensor, "b c c"]:
+    """N(X Xᵀ): the sums over space are large, so the softmax picks nearly one channel."""
+    return products(features, scale).softmax(dim=-1)
+
+
+RELATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "features": features_themselves,
+    "products": products,
+    "inner": inner_only,
+    "outer": outer_only,
+    "trilinear": bilinear_attention,
+}
+KINDS = ("uniform", *RELATIONS)
+
+
+@torch.no_grad()
+def pooled_maps(
+    kind: str, features: Float[Tensor, "b c h w"], scale: float, channel: Int[Tensor, " b"]
+) -> PooledAttention:
+    """The mean map and one channel's map of a kind; "uniform" looks everywhere alike.
+
+    >>> features = torch.rand(2, 8, 5, 5)
+    >>> channel = torch.tensor([3, 0])
+    >>> torch.allclose(pooled_maps("features", features, 7.0, channel).detail[0], features[0, 3])
+    True
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+    b, c, h, w = features.shape
+    channel = channel.to(features.device, torch.int64)
+    if kind == "uniform":
+        flat = features.new_ones(b, h, w)
+        return PooledAttention(flat, flat, channel)
+    relation = RELATIONS[kind](features.float(), scale)  # (b, c, c)
+    chosen = relation.gather(1, channel.view(b, 1, 1).expand(b, 1, c))
+    weights = torch.cat([relation.mean(dim=1, keepdim=True), chosen], dim=1)  # (b, 2, c)
+    structure, detail = (weights @ features.float().flatten(2)).view(b, 2, h, w).unbind(1)
+    return PooledAttention(structure, detail, channel)

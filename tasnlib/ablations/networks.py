@@ -1,0 +1,79 @@
+"""TASN with one of its parts exchanged."""
+
+import copy
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tasnlib.ablations.maps import pooled_maps
+from tasnlib.ablations.samplers import crop_at_maximum, saliency_sample
+from tasnlib.ablations.variants import Variant
+from tasnlib.attention import AttentionNet, PooledAttention
+from tasnlib.building import build_plain, build_tasn
+from tasnlib.model import TASN, TASNOutput, downsample
+from tasnlib.recipes import Recipe
+
+
+class ChangedTASN(nn.Module):
+    """TASN whose attention, sampler or part net is that of a variant.
+
+    Args:
+        tasn: whose networks are used, and whose numbers: scale, structure_power, max_zoom, antialias, sizes.
+    """
+
+    def __init__(self, tasn: TASN, variant: Variant):
+        super().__init__()
+        self.tasn, self.variant = tasn, variant
+        own = variant.part == "own"
+        self.part_backbone = copy.deepcopy(tasn.backbone) if own else None
+        self.part_classifier = copy.deepcopy(tasn.classifier) if own else None
+
+    @property
+    def attention_net(self) -> AttentionNet:
+        return self.tasn.attention_net
+
+    def attend(self, features: Float[Tensor, "b c h w"], channel: Int[Tensor, " b"]) -> PooledAttention:
+        """The variant's maps, as they are given to the sampler."""
+        structure, detail, channel = pooled_maps(self.variant.attention, features, self.tasn.scale, channel)
+        return PooledAttention(structure**self.tasn.structure_power, detail, channel)
+
+    def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
+        if self.variant.sampler == "crop":
+            return crop_at_maximum(images, attention, self.tasn.out_size, self.tasn.max_zoom)
+        if self.variant.sampler == "saliency":
+            return saliency_sample(images, attention, self.tasn.out_size)
+        return self.tasn.sample(images, attention)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"], channel: Int[Tensor, " b"]) -> TASNOutput:
+        attention_logits, features = self.attention_net(downsample(images, self.tasn.attention_size))
+        structure, detail, channel = self.attend(features, channel)
+        structure_images, detail_images = self.sample(images, structure), self.sample(images, detail)
+        logits = {"attention": attention_logits}
+        if self.variant.part == "shared":
+            both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, detail_images])))
+            logits["master"], logits["part"] = both.chunk(2)
+        else:
+            logits["master"] = self.tasn.classifier(self.tasn.backbone(structure_images))
+        if self.part_backbone and self.part_classifier:
+            logits["part"] = self.part_classifier(self.part_backbone(detail_images))
+        return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
+
+
+def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
+    """The network of a variant, with random weights.
+
+    For "boxes" it is a plain classifier, of images that were sampled before; for "full" one of the whole image.
+
+    >>> from tasnlib.recipes import RECIPES
+    >>> model = build_variant(Variant("crop", sampler="crop"), RECIPES["laptop"], classes=16)
+    >>> list(model(torch.rand(2, 3, 144, 144), torch.tensor([0, 1])).logits)
+    ['attention', 'master']
+    """
+    if variant.sampler in ("plain", "boxes"):
+        return build_plain(recipe, classes, recipe.antialias)
+    if variant.sampler == "full":
+        model = build_plain(recipe, classes, antialias=True)
+        model.size = recipe.image_size
+        return model
+    return ChangedTASN(build_tasn(recipe, classes), variant)

@@ -1,0 +1,308 @@
+"""Figures of notebook 07: the wall of channels, one channel, the knobs, mistakes, two species, and the measures.
+
+Axes are placed by hand where a slider or a click draws the figure, as in `plots.sampler`: a layout solver takes longer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import seaborn
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasnlib.plots.sampler import GRID_LINES, draw_grid
+from tasnlib.plots.style import ATTENTION_MAP, COLOURS, draw_attention, draw_boxes, draw_image
+from tasnlib.sampler import attention_sample, sampling_positions
+
+MOST = 64  # channels on a wall
+COLUMNS = 8
+TILE = 76  # pixels
+GAP = 4
+_LARGEST_DRAWN = 288  # pixels a side; a larger image is drawn smaller, which nobody sees at this size
+
+
+def strongest(features: Float[Tensor, "c h w"], most: int = MOST) -> list[int]:
+    """The channels that fire most on this image, by the sum of their features, the strongest first.
+
+    >>> strongest(torch.tensor([[[1.0]], [[3.0]], [[0.0]]]), most=2)
+    [1, 0]
+    """
+    return features.sum(dim=(1, 2)).argsort(descending=True, stable=True)[:most].tolist()
+
+
+def wall(
+    image: Float[Tensor, "3 height width"], maps: Float[Tensor, "k h w"], columns: int = COLUMNS
+) -> Float[Tensor, "3 wall_height wall_width"]:
+    """Maps as tiles of one picture, row by row, each over the grey image: bright where the map is high.
+
+    Every map is divided by its own maximum. Tile n begins `TILE + GAP` pixels right of or below the one before it.
+
+    >>> wall(torch.rand(3, 24, 24), torch.rand(10, 4, 4)).shape
+    torch.Size([3, 156, 636])
+    """
+    grey = F.interpolate(image[None].float(), (TILE, TILE), mode="bilinear", antialias=True)[0].mean(0)
+    smooth = F.interpolate(maps[:, None].float(), (TILE, TILE), mode="bilinear")[:, 0]  # (k, TILE, TILE)
+    smooth = smooth / smooth.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    colours = torch.as_tensor(mpl.colormaps[ATTENTION_MAP](smooth.cpu().numpy())[..., :3]).float()
+    tiles = (0.35 * grey.cpu()[None, :, :, None] + 0.65 * colours).permute(0, 3, 1, 2)  # (k, 3, TILE, TILE)
+    rows, step = -(-len(maps) // columns), TILE + GAP
+    picture = torch.ones(3, rows * step - GAP, min(columns, len(maps)) * step - GAP)
+    for number, tile in enumerate(tiles):
+        top, left = step * (number // columns), step * (number % columns)
+        picture[:, top : top + TILE, left : left + TILE] = tile
+    return picture
+
+
+def wall_figure(
+    image: Float[Tensor, "3 height width"], maps: Float[Tensor, "k h w"], channels: Sequence[int]
+) -> Figure:
+    """The wall with the number of its channel over every tile.
+
+    >>> len(wall_figure(torch.rand(3, 24, 24), torch.rand(3, 4, 4), [7, 0, 2]).axes[0].texts)
+    3
+    """
+    picture = wall(image, maps)
+    _, height, width = picture.shape
+    figure = plt.figure(figsize=(width / 60, height / 60))
+    axes = figure.add_axes([0.0, 0.0, 1.0, 1.0])
+    draw_image(axes, picture)
+    for number, channel in enumerate(channels):
+        x, y = (TILE + GAP) * (number % COLUMNS), (TILE + GAP) * (number // COLUMNS)
+        axes.text(x + 3, y + 3, str(channel), color="white", fontsize=10, va="top", weight="bold")
+    return figure
+
+
+def channel_view(
+    image: Float[Tensor, "3 height width"],
+    attention: Float[Tensor, "h w"],
+    detail_image: Float[Tensor, "3 n n"],
+    probabilities: Float[Tensor, " classes"],
+    class_names: Sequence[str],
+    channel: int,
+    fires: bool = True,
+) -> Figure:
+    """One channel: its map over the image, its detail image, and the part net's five most probable classes.
+
+    Args:
+        fires: whether it has any feature above 0 on this image.
+
+    >>> figure = channel_view(
+    ...     torch.rand(3, 9, 9), torch.rand(3, 3), torch.rand(3, 6, 6), torch.tensor([0.1, 0.9]), ["wren", "robin"], 4)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['channel 4', 'detail image', 'part net: robin, 90.0 %']
+    """
+    figure, (left, middle, bars) = _three_panels()
+    title = f"channel {channel}" + ("" if fires else ", silent here")
+    draw_attention(left, _small_enough(image), attention, title)
+    draw_image(middle, detail_image, "detail image", COLOURS["detail"])
+    _draw_answer(bars, probabilities, class_names, COLOURS["part"], "part net: ")
+    return figure
+
+
+def knobs_view(
+    image: Float[Tensor, "3 height width"],
+    mean_map: Float[Tensor, "h w"],
+    classify: Callable[[Tensor], Tensor],
+    class_names: Sequence[str],
+    out_size: int,
+    max_zoom: float | int = 4,
+    exponent: float | int = 1,
+    temperature: float | int = 1,
+    antialias: bool = False,
+) -> Figure:
+    """What three knobs do to an answer: the bent grid over the image, the structure image, the probabilities.
+
+    Args:
+        image: in [0, 1].
+        mean_map: the mean of all channels' maps, not raised to any power yet.
+        classify: structure images (1, 3, n, n) to logits (1, classes).
+        out_size: n.
+        max_zoom: see `sampler.sampling_positions`.
+        exponent: the map is raised to it.
+        temperature: the logits are divided by it before the softmax.
+        antialias: see `sampler.attention_sample`.
+
+    >>> figure = knobs_view(torch.rand(3, 9, 9), torch.rand(3, 3), lambda x: torch.ones(1, 2), ["wren", "robin"], 6)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['where it is read', 'structure image, 6 px', 'wren, 50.0 %']
+    """
+    attention = (mean_map.float() / mean_map.max().clamp_min(1e-12)) ** exponent
+    structure_image = attention_sample(image[None], attention[None], out_size, float(max_zoom), antialias)
+    with torch.no_grad():
+        probabilities = (classify(structure_image)[0].float() / temperature).softmax(0)
+    figure, (left, middle, bars) = _three_panels()
+    drawn = _small_enough(image)
+    size = tuple(drawn.shape[1:])
+    x, y = (one[0] for one in sampling_positions(attention[None], size, GRID_LINES, float(max_zoom)))
+    draw_attention(left, drawn, attention, "where it is read")
+    draw_grid(left, x, y, size, "white", alpha=0.7)
+    draw_image(middle, structure_image[0], f"structure image, {out_size} px", COLOURS["structure"])
+    _draw_answer(bars, probabilities, class_names, COLOURS["master"])
+    return figure
+
+
+def hard_cases(
+    images: Float[Tensor, "n 3 height width"],
+    attention: Float[Tensor, "n h w"],
+    structure_images: Float[Tensor, "n 3 s s"],
+    titles: Sequence[str],
+    boxes: Float[Tensor, "n parts 4"] | None = None,
+) -> Figure:
+    """One column a bird: the image, where the attention lay, the structure image.
+
+    >>> len(hard_cases(torch.rand(2, 3, 9, 9), torch.rand(2, 3, 3), torch.rand(2, 3, 6, 6), ["a", "b"]).axes)
+    6
+    """
+    count = len(images)
+    figure, grid = plt.subplots(3, count, figsize=(2.1 * count, 6.9), squeeze=False)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.91, 0.06, 0.04)
+    for number, (first, second, third) in enumerate(grid.T):
+        draw_image(first, images[number], titles[number])
+        first.title.set_fontsize(8.5)
+        if boxes is not None:
+            draw_boxes(first, boxes[number])
+        draw_attention(second, images[number], attention[number])
+        draw_image(third, structure_images[number], "", COLOURS["structure"])
+    return figure
+
+
+def differences(first: str, second: str) -> str:
+    """What differs between two classes, in the words of their names.
+
+    >>> differences("red-yellow, head along, wing along", "red-yellow, head across, wing along")
+    'head along against head across'
+    >>> differences("wren", "wren")
+    'nothing: it is the same class'
+    """
+    if first == second:
+        return "nothing: it is the same class"
+    one, other = first.split(", "), second.split(", ")
+    if len(one) != len(other):
+        return f"{first} against {second}"
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a != b]
+    return "; ".join(f"{a} against {b}" for a, b in pairs)
+
+
+def two_species(
+    images: Float[Tensor, "n 3 height width"],
+    labels: Int[Tensor, " n"],
+    attention: Float[Tensor, "n h w"],
+    structure_images: Float[Tensor, "n 3 s s"],
+    class_names: Sequence[str],
+    first: str,
+    second: str,
+    birds: int = 3,
+) -> Figure:
+    """Birds of two species, one row each: attention and structure image of the first few, and what differs in words.
+
+    Args:
+        class_names: by label.
+        first, second: two of them.
+
+    Raises:
+        ValueError: for a name that is no class.
+
+    >>> n = 4
+    >>> figure = two_species(torch.rand(n, 3, 9, 9), torch.tensor([0, 1, 0, 1]), torch.rand(n, 3, 3),
+    ...     torch.rand(n, 3, 6, 6), ["grey, head along", "grey, head across"], "grey, head along", "grey, head across")
+    >>> figure.get_suptitle()
+    'what differs: head along against head across'
+    """
+    for name in (first, second):
+        if name not in class_names:
+            raise ValueError(f"{name!r} is no class; choose among {', '.join(class_names)}")
+    figure, grid = plt.subplots(2, 2 * birds, figsize=(1.8 * 2 * birds, 4.5), squeeze=False)
+    figure.subplots_adjust(0.005, 0.01, 0.995, 0.86, 0.05, 0.14)
+    figure.suptitle(f"what differs: {differences(first, second)}", fontsize=11, y=0.985)
+    for row, name in zip(grid, (first, second), strict=True):
+        chosen = (labels == list(class_names).index(name)).nonzero().flatten()[:birds].tolist()
+        for axes in row:
+            axes.set_axis_off()
+        for place, number in enumerate(chosen):
+            left, right = row[2 * place], row[2 * place + 1]
+            for axes in (left, right):
+                axes.set_axis_on()
+            draw_attention(left, _small_enough(images[number]), attention[number])
+            draw_image(right, structure_images[number], "", COLOURS["structure"])
+        row[0].set_title(name, fontsize=10, loc="left")
+    return figure
+
+
+def measures(
+    mass: Mapping[str, Sequence[float]],
+    magnification: Mapping[str, Sequence[float]],
+    reached: Sequence[float],
+    parts: Sequence[str],
+    at_least: float,
+) -> Figure:
+    """Three panels: attention mass in the parts, their magnification, and the parts reached by random detail images.
+
+    Args:
+        mass: by the name of the attention, one share a part, from 0 to 1.
+        magnification: by the name of the attention, one number a part.
+        reached: the share of parts after 1, 2, ... draws of a channel.
+        at_least: from which magnification on a part counts as reached.
+
+    >>> figure = measures({"structure": [0.2, 0.3]}, {"structure": [8, 9]}, [0.7, 0.9], ["head", "wing"], 6)
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['attention in the box, %', 'times the pixels of plain resizing', 'parts reached, %']
+    """
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 3.3), layout="constrained")
+    percent = {name: [100 * share for share in shares] for name, shares in mass.items()}
+    _grouped(left, percent, parts, "attention in the box, %")
+    _grouped(middle, magnification, parts, "times the pixels of plain resizing")
+    left.legend(frameon=False, fontsize=9, loc="upper left")
+    draws = range(1, len(reached) + 1)
+    right.plot(draws, [100 * share for share in reached], "o-", color=COLOURS["detail"], markersize=4)
+    right.set(xlabel="random channels drawn so far", ylabel="parts reached, %", ylim=(0, 103))
+    right.set_title(f"parts that some detail image made at least {at_least:g} times larger", fontsize=9)
+    for axes in (left, middle, right):
+        seaborn.despine(ax=axes)
+    return figure
+
+
+def _grouped(axes: Axes, values: Mapping[str, Sequence[float]], parts: Sequence[str], label: str) -> None:
+    colours = {"structure map": COLOURS["structure"], "detail map": COLOURS["detail"]}
+    width = 0.8 / len(values)
+    for number, (name, heights) in enumerate(values.items()):
+        places = [part + (number - (len(values) - 1) / 2) * width for part in range(len(parts))]
+        grey = COLOURS["chance"] if number == len(values) - 1 else COLOURS["downsampled_aliased"]
+        axes.bar(places, heights, width, label=name, color=colours.get(name, grey))
+        for x, height in zip(places, heights, strict=True):
+            axes.text(x, height, f"{height:.0f}", ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(len(parts)), parts)
+    axes.set_ylabel(label)
+
+
+def _three_panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
+    """Two square pictures and a panel for bars."""
+    figure = plt.figure(figsize=(9.6, 2.9))
+    left, middle = figure.add_axes([0.005, 0.02, 0.27, 0.87]), figure.add_axes([0.295, 0.02, 0.27, 0.87])
+    return figure, (left, middle, figure.add_axes([0.59, 0.17, 0.405, 0.72]))
+
+
+def _draw_answer(
+    axes: Axes, probabilities: Float[Tensor, " classes"], class_names: Sequence[str], colour: str, who: str = ""
+) -> None:
+    shares, order = probabilities.topk(min(5, len(class_names)))
+    names, percent = [class_names[place] for place in order.tolist()], [100 * share for share in shares.tolist()]
+    axes.barh(range(len(names)), percent, color=colour)
+    for row, (name, share) in enumerate(zip(names, percent, strict=True)):
+        axes.text(share + 1, row, f"{name}  {share:.1f}", va="center", fontsize=9)
+    axes.set(xlim=(0, 262), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
+    axes.set_title(f"{who}{names[0]}, {percent[0]:.1f} %", fontsize=10)
+    axes.invert_yaxis()
+    seaborn.despine(ax=axes, left=True)
+
+
+def _small_enough(image: Tensor) -> Tensor:
+    longest = max(image.shape[1:])
+    if longest <= _LARGEST_DRAWN:
+        return image
+    size = [max(1, round(side * _LARGEST_DRAWN / longest)) for side in image.shape[1:]]
+    return F.interpolate(image[None].float(), size=size, mode="bilinear", antialias=True)[0]
