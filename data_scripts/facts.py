@@ -19,9 +19,7 @@ class Archive:
     md5: str | None = None
     sha256: str | None = None
     unpacked_bytes: int | None = None
-    about_bytes: int | None = (
-        None  # where the exact size is not known: for the question whether the disk is large enough
-    )
+    about_bytes: int | None = None  # where the exact size is not known: to ask whether the disk is large enough
     expands: int = 3  # unpacked, it is never larger than this many times itself: photographs hardly shrink
 
     @property

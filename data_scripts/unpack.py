@@ -35,8 +35,10 @@ DAMAGE = (
     ValueError,
     IndexError,
     KeyError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
 )
-DAMAGE = (*DAMAGE, OverflowError, NotImplementedError, RuntimeError)
 
 
 def safe_name(name: str) -> PurePosixPath:

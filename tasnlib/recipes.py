@@ -31,8 +31,8 @@ class Recipe:
     | training images | - | crop, flip, jitter, PCA noise, rotation | the code's [10] | the code's [10] |
     | image → input | - | 512 → 224 | 512 → 224 | 512 → 224 |
 
-     [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512: between
-         the two lies only how pixels between cell centres are interpolated, and the sampler needs no resized map.
+     [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512:
+         between the two lies only how pixels between cell centres are interpolated.
      [2] The code builds the mask in sorted order and applies it unsorted, a mistake that its author acknowledged. Here
          it is applied as it was meant, see `attention.distinct_channels`.
      [3] Decided by the image, so that a test gives the same figure twice. The prediction does not depend on it.

@@ -86,7 +86,8 @@ def as_text(rows: Sequence[Row], reference: str) -> str:
     for row in rows:
         mean, deviation = row.against(base)
         difference = "" if row is base else f"{mean:+5.1f} ± {deviation:3.1f}"
-        line = f"{row.title:{width}} {row.mean:5.1f} ± {row.deviation:3.1f}   {difference:16} {row.multiply_adds / 1e6:11.1f}"
+        line = f"{row.title:{width}} {row.mean:5.1f} ± {row.deviation:3.1f}   {difference:16} "
+        line += f"{row.multiply_adds / 1e6:11.1f}"
         if row.attention:
             line += f"   {row.attention['mass']:8.2f}  {row.attention['magnification']:9.1f}"
         lines.append(line)

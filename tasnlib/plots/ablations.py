@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 from tasnlib.ablations.tables import Row
 from tasnlib.plots.style import COLOURS
 
-UPPER, LOWER = COLOURS["chance"], COLOURS["downsampled"]
-
 
 def _colour(row: Row) -> str:
     """Blue for what uses attention, grey for what does not, lighter for upper bounds."""
