@@ -65,7 +65,7 @@ def run_pipeline(
         notebooks: the folder they lie in; each runs there.
         folder: for the executed notebooks and the report.
         profile: one of PROFILES.
-        again: forget what is finished.
+        again: forget what is finished, trainings included.
         library: the folder whose Python files the notebooks depend on.
 
     Returns:
@@ -115,7 +115,9 @@ def key_of(notebook: Path, parameters: dict[str, Any], library: Path = _LIBRARY)
     cells = nbformat.read(notebook, as_version=4).cells
     source = [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells]
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    networks = [path for path in sorted(notebook.parent.rglob("*.safetensors")) if path.name in code]
+    kept = sorted(path for path in notebook.parent.rglob("*") if path.suffix in (".safetensors", ".json"))
+    # "saved_run/tasn.safetensors", or only "saved_run".
+    networks = [path for path in kept if path.name in code or _folder_below(notebook.parent, path) in code.split('"')]
     modules = sorted(library.rglob("*.py"))
     files = {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -223,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="laptop", help=f"{', '.join(PROFILES)}; default: laptop")
     parser.add_argument("--folder", type=Path, help="default: runs/pipeline-PROFILE")
     parser.add_argument("--notebooks", type=Path, help="default: the course's")
-    parser.add_argument("--again", action="store_true", help="run everything, also what is finished")
+    parser.add_argument("--again", action="store_true", help="run everything anew, trainings included")
     given = parser.parse_args(arguments)
     project = project_folder()
     folder = given.folder or project / "runs" / f"pipeline-{given.profile}"
@@ -237,8 +239,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "\nstopped by you; the same command, without --again, continues with this notebook. "
-            f"What is finished is kept in {readable(folder)}",
+            f"\nstopped; what is finished is kept in {readable(folder)}, "
+            "and the same command (without --again) continues with this notebook",
             file=sys.stderr,
         )
         return 130

@@ -171,7 +171,8 @@ def _training(result: dict[str, Any] | None) -> str:
     facts = {name: result[name] for name in (*told, "checkpoint") if name in result}
     recipe = _values(result.get("recipe_values", {}), ("value", "of this run"))
     return (
-        '<h2>The training run</h2><div class="figures">'
+        "<h2>The training run</h2><p>Numbers and figures are those of this run. The words around them in the notebook "
+        'were written about a run by the recipe laptop.</p><div class="figures">'
         f"{_table(shares, ('net', 'test accuracy'))}{_values(facts, ('what', 'of this run'))}</div>"
         f"<details><summary>The recipe, all values</summary>{recipe}</details>"
     )

@@ -17,10 +17,6 @@ SHARES = {
     "part net and distillation": (0.7, 0.65, 0.5),
     "plain": (0.1, 0.2, 0.3),
 }
-    "trilinear, squared": (0.5, 0.6, 0.4),
-    "part net and distillation": (0.7, 0.65, 0.5),
-    "plain": (0.1, 0.2, 0.3),
-}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -171,8 +172,43 @@ def drag_and_press_the_bump(page) -> None:
     changes(output, lambda: max_zoom.press("Home"))  # to 1: no zoom at all, whatever the width
 
 
-@pytest.mark.parametrize("notebook", ["03_attention_sampler.ipynb", "04_distillation.ipynb"])
-def test_every_slider_changes_its_picture_by_keyboard_and_by_mouse(browser, lab, notebook):
+def click_and_press_the_wall(page) -> None:
+    """Three tiles by mouse, one by keyboard; the chosen one is marked and its number stands over its picture."""
+    output = outputs_with(page, ".tasn-wall").first
+    tiles, everything = output.locator(".tasn-tile"), output.locator(".tasn-wall")
+    assert tiles.count() == 32
+    changes(output, lambda: tiles.nth(9).click())
+    changes(output, lambda: tiles.last.click())
+    changes(output, lambda: tiles.first.click())
+
+    def press():
+        everything.focus()
+        page.keyboard.press("ArrowDown")
+
+    changes(output, press)
+    assert [n for n in range(32) if tiles.nth(n).get_attribute("aria-selected") == "true"] in ([8], [16], [24])
+    picture, tile = everything.locator("img").bounding_box(), tiles.last.bounding_box()
+    assert abs(picture["x"] + picture["width"] - tile["x"] - tile["width"]) < 1.5  # tiles lie on the picture
+    assert abs(picture["y"] + picture["height"] - tile["y"] - tile["height"]) < 1.5
+
+
+def open_a_file_and_choose_species(page, folder: Path) -> None:
+    Image.new("RGB", (90, 60), "brown").save(folder / "brown.png")
+    upload = outputs_with(page, "button.widget-upload").first
+
+    def open_file():
+        with page.expect_file_chooser() as chooser:
+            upload.locator("button.widget-upload").click()
+        chooser.value.set_files(folder / "brown.png")
+
+    changes(upload, open_file)
+    menus = outputs_with(page, ".widget-dropdown select").first
+    for menu in menus.locator("select").all():
+        changes(menus, lambda menu=menu: menu.select_option(index=7))
+
+
+@pytest.mark.parametrize("notebook", ["03_attention_sampler.ipynb", "04_distillation.ipynb", "07_explore.ipynb"])
+def test_every_slider_changes_its_picture_by_keyboard_and_by_mouse(browser, lab, notebook, tmp_path):
     page = run_all(browser, lab, notebook)
     outputs_with(page, ".noUi-handle")
     outputs = page.locator(".jp-OutputArea-output:has(.noUi-handle):not(:has(.tasn-pad))")
@@ -192,5 +228,8 @@ def test_every_slider_changes_its_picture_by_keyboard_and_by_mouse(browser, lab,
             changes(output, lambda handle=handle: drag_a_little(page, handle))
     if notebook.startswith("03"):
         drag_and_press_the_bump(page)
+    if notebook.startswith("07"):
+        click_and_press_the_wall(page)
+        open_a_file_and_choose_species(page, tmp_path)
     assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
     page.close()

@@ -3,6 +3,7 @@
 Axes are placed by hand where a slider or a click draws the figure, as in `plots.sampler`: a layout solver takes longer.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
@@ -68,12 +69,12 @@ def wall_figure(
     """
     picture = wall(image, maps)
     _, height, width = picture.shape
-    figure = plt.figure(figsize=(width / 60, height / 60))
+    figure = plt.figure(figsize=(width / 80, height / 80))
     axes = figure.add_axes([0.0, 0.0, 1.0, 1.0])
     draw_image(axes, picture)
     for number, channel in enumerate(channels):
         x, y = (TILE + GAP) * (number % COLUMNS), (TILE + GAP) * (number // COLUMNS)
-        axes.text(x + 3, y + 3, str(channel), color="white", fontsize=10, va="top", weight="bold")
+        axes.text(x + 3, y + 3, str(channel), color="white", fontsize=8, va="top", weight="bold")
     return figure
 
 
@@ -153,21 +154,24 @@ def hard_cases(
     titles: Sequence[str],
     boxes: Float[Tensor, "n parts 4"] | None = None,
 ) -> Figure:
-    """One column a bird: the image, where the attention lay, the structure image.
+    """One column a bird: above, where the attention lay and where the parts are; below, the structure image.
+
+    Args:
+        titles: of up to four lines.
+        boxes: of the parts, in pixels of the image.
 
     >>> len(hard_cases(torch.rand(2, 3, 9, 9), torch.rand(2, 3, 3), torch.rand(2, 3, 6, 6), ["a", "b"]).axes)
-    6
+    4
     """
     count = len(images)
-    figure, grid = plt.subplots(3, count, figsize=(2.1 * count, 6.9), squeeze=False)
-    figure.subplots_adjust(0.01, 0.01, 0.99, 0.91, 0.06, 0.04)
-    for number, (first, second, third) in enumerate(grid.T):
-        draw_image(first, images[number], titles[number])
-        first.title.set_fontsize(8.5)
+    figure, grid = plt.subplots(2, count, figsize=(2.2 * count, 5.0), squeeze=False)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.86, 0.06, 0.03)
+    for number, (above, below) in enumerate(grid.T):
+        draw_attention(above, images[number], attention[number], titles[number])
+        above.title.set_fontsize(8.5)
         if boxes is not None:
-            draw_boxes(first, boxes[number])
-        draw_attention(second, images[number], attention[number])
-        draw_image(third, structure_images[number], "", COLOURS["structure"])
+            draw_boxes(above, boxes[number])
+        draw_image(below, structure_images[number], "", COLOURS["structure"])
     return figure
 
 
@@ -196,7 +200,7 @@ def two_species(
     class_names: Sequence[str],
     first: str,
     second: str,
-    birds: int = 3,
+    birds: int = 2,
 ) -> Figure:
     """Birds of two species, one row each: attention and structure image of the first few, and what differs in words.
 
@@ -216,9 +220,10 @@ def two_species(
     for name in (first, second):
         if name not in class_names:
             raise ValueError(f"{name!r} is no class; choose among {', '.join(class_names)}")
-    figure, grid = plt.subplots(2, 2 * birds, figsize=(1.8 * 2 * birds, 4.5), squeeze=False)
-    figure.subplots_adjust(0.005, 0.01, 0.995, 0.86, 0.05, 0.14)
-    figure.suptitle(f"what differs: {differences(first, second)}", fontsize=11, y=0.985)
+    figure, grid = plt.subplots(2, 2 * birds, figsize=(1.8 * 2 * birds, 4.6), squeeze=False)
+    figure.subplots_adjust(0.005, 0.01, 0.995, 0.83, 0.05, 0.14)
+    words = textwrap.fill(f"what differs: {differences(first, second)}", 45 * birds)
+    figure.suptitle(words, fontsize=10, y=0.985)
     for row, name in zip(grid, (first, second), strict=True):
         chosen = (labels == list(class_names).index(name)).nonzero().flatten()[:birds].tolist()
         for axes in row:
@@ -281,9 +286,9 @@ def _grouped(axes: Axes, values: Mapping[str, Sequence[float]], parts: Sequence[
 
 def _three_panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
     """Two square pictures and a panel for bars."""
-    figure = plt.figure(figsize=(9.6, 2.9))
-    left, middle = figure.add_axes([0.005, 0.02, 0.27, 0.87]), figure.add_axes([0.295, 0.02, 0.27, 0.87])
-    return figure, (left, middle, figure.add_axes([0.59, 0.17, 0.405, 0.72]))
+    figure = plt.figure(figsize=(8.9, 2.5))
+    left, middle = figure.add_axes([0.005, 0.02, 0.245, 0.86]), figure.add_axes([0.268, 0.02, 0.245, 0.86])
+    return figure, (left, middle, figure.add_axes([0.535, 0.19, 0.46, 0.69]))
 
 
 def _draw_answer(
@@ -294,7 +299,7 @@ def _draw_answer(
     axes.barh(range(len(names)), percent, color=colour)
     for row, (name, share) in enumerate(zip(names, percent, strict=True)):
         axes.text(share + 1, row, f"{name}  {share:.1f}", va="center", fontsize=9)
-    axes.set(xlim=(0, 262), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
+    axes.set(xlim=(0, 280), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
     axes.set_title(f"{who}{names[0]}, {percent[0]:.1f} %", fontsize=10)
     axes.invert_yaxis()
     seaborn.despine(ax=axes, left=True)

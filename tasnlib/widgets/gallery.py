@@ -1,6 +1,5 @@
 """Widgets of notebook 07: open a picture, turn the sampler's knobs on it, put two species side by side."""
 
-import base64
 import html
 import os
 from collections.abc import Sequence
@@ -18,12 +17,14 @@ from torchvision.transforms.v2 import functional as transforms
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.birds import draw_birds
 from tasnlib.data.image_file import decode_image
-from tasnlib.plots import figure_bytes
 from tasnlib.plots.explore import knobs_view, two_species
 from tasnlib.prediction import Predictor
 from tasnlib.widgets.explore import PRERENDER, Slider, explore
+from tasnlib.widgets.wall import picture_html
 
-BIRDS = range(16)
+BIRDS = range(100)
+PRERENDERED_BIRDS = (0, 3, 5, 9, 14)  # on a page without a kernel, where each costs a third of a megabyte
+PRERENDERED_SPECIES = 8
 ZOOMS = (1, 1.5, 2, 3, 4, 6, 8)
 EXPONENTS = (0.5, 1, 2, 3, 4)
 TEMPERATURES = (0.5, 1, 2, 5, 10, 20)
@@ -43,12 +44,13 @@ def birds_it_knows(predictor: Predictor) -> BirdsConfig | None:
 
 
 def at_size(config: BirdsConfig, image_size: int) -> BirdsConfig:
-    """The same birds in images of another size, their stripes as wide as before in proportion.
+    """The same birds in images of another size, their stripes as wide as before in proportion, but 2.5 pixels at least.
 
     >>> at_size(EASY, 288).stripe_period
     7.0
     """
-    return replace(config, image_size=image_size, stripe_period=config.stripe_period * image_size / config.image_size)
+    period = config.stripe_period * image_size / config.image_size
+    return replace(config, image_size=image_size, stripe_period=max(2.5, period))
 
 
 def a_drawn_bird(number: int, config: BirdsConfig = EASY) -> Image.Image:
@@ -64,7 +66,7 @@ def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
     """Any image file, or a drawn bird by its number: where the model looks, and what it says.
 
     Args:
-        bird: the number to begin with.
+        bird: the number to begin with, 0 to 99.
 
     >>> import tasnlib
     >>> open_a_picture(tasnlib.load("notebooks/saved_run", device="cpu"))
@@ -77,15 +79,14 @@ def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
         return predictor.predict(a_drawn_bird(number, config)).figure()
 
     if os.environ.get(PRERENDER):
-        explore(draw, [Slider("number", "drawn bird number", BIRDS, bird)], alt)
+        explore(draw, [Slider("number", "drawn bird number", sorted({*PRERENDERED_BIRDS, bird}), bird)], alt)
         return
     number = ipywidgets.SelectionSlider(options=BIRDS, value=bird, description="drawn bird")
     upload = ipywidgets.FileUpload(accept="image/*", description="your picture")
     message, result = ipywidgets.HTML(), ipywidgets.HTML()
 
     def show(figure) -> None:
-        encoded = base64.b64encode(figure_bytes(figure)).decode()
-        result.value = f'<img alt="{alt}" src="data:image/png;base64,{encoded}">'
+        result.value = picture_html(figure, alt)
         message.value = ""
 
     def open_upload(change) -> None:
@@ -156,15 +157,14 @@ def compare_species(
     draw = partial(two_species, images, labels, attention, structure_images, class_names)
     alt = "birds of two species, one row each: attention and structure images; above them what differs in words"
     if os.environ.get(PRERENDER):
-        names = list(class_names)
+        names = list(dict.fromkeys([first, second, *class_names[:PRERENDERED_SPECIES]]))
         explore(draw, [Slider("first", "first species", names, first), Slider("second", "second", names, second)], alt)
         return
     menus = [ipywidgets.Dropdown(options=list(class_names), value=name) for name in (first, second)]
     result = ipywidgets.HTML()
 
     def redraw(_change=None) -> None:
-        encoded = base64.b64encode(figure_bytes(draw(*(menu.value for menu in menus)))).decode()
-        result.value = f'<img alt="{alt}" src="data:image/png;base64,{encoded}">'
+        result.value = picture_html(draw(*(menu.value for menu in menus)), alt)
 
     redraw()
     for menu in menus:
