@@ -4,7 +4,7 @@ BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all smoke-cub lint format lab notebooks site pins
+.PHONY: help setup train test test-all smoke-cub pipeline lint format lab notebooks site pins
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -33,6 +33,11 @@ test-all: lint  ## the same and the slow tests
 
 smoke-cub: .venv/.ready  ## the way to a CUB-200-2011 result on 20 images: download script, notebook 05, prediction
 	$(BIN)/python -m pytest -v --durations 5 tests/test_smoke_cub.py
+
+PROFILE ?= laptop
+
+pipeline: .venv/.ready  ## run every notebook headless, then one report: make pipeline PROFILE=smoke, laptop or gpu
+	$(BIN)/python -m tasnlib.pipeline --profile $(PROFILE) $(ARGS)
 
 lint: .venv/.ready  ## check style and formatting
 	$(BIN)/ruff check .

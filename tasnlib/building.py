@@ -13,6 +13,10 @@ from tasnlib.recipes import Recipe
 def build_tasn(recipe: Recipe, classes: int) -> TASN:
     """TASN as the recipe says, from the recipe's weights.
 
+    Raises:
+        ValueError: for a network or weights that there are none of.
+        OSError: where weights cannot be fetched.
+
     >>> from tasnlib.recipes import RECIPES
     >>> model = build_tasn(RECIPES["laptop"], classes=16)
     >>> sum(weight.numel() for weight in model.parameters())
@@ -41,6 +45,25 @@ def build_tasn(recipe: Recipe, classes: int) -> TASN:
         distinct_channels=recipe.distinct_channels,
         test_detail=recipe.test_detail,
     )
+
+
+def check_networks(recipe: Recipe) -> None:
+    """Refuse a recipe whose networks or files of weights do not exist, in seconds and without fetching anything.
+
+    Raises:
+        ValueError: naming what there is none of.
+
+    >>> from dataclasses import replace
+    >>> from tasnlib.recipes import RECIPES
+    >>> check_networks(replace(RECIPES["laptop"], attention_trunk="vit_b_16"))
+    Traceback (most recent call last):
+        ...
+    ValueError: name is 'vit_b_16', which gives no trunk with 3 halvings: ...
+    """
+    for network, make in ((recipe.attention_trunk, attention_trunk), (recipe.backbone, classifier_backbone)):
+        if network != "small":
+            _weights_of(network, recipe.weights)
+            make(network, None)
 
 
 def build_plain(recipe: Recipe, classes: int, antialias: bool) -> PlainClassifier:

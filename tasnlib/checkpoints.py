@@ -98,6 +98,18 @@ def save_training_state(
     _save(path, tensors, progress)
 
 
+def epochs_done(path: Path) -> int:
+    """After how many epochs a training state was saved.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
+    """
+    try:
+        return len(_load(path)[1]["history"])
+    except (KeyError, TypeError) as reason:
+        raise _not_ours(path, reason) from reason
+
+
 def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The reverse of `save_training_state`: fills model and optimiser, returns `progress`.
 

@@ -40,6 +40,7 @@ def load_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
 
     Raises:
         ValueError: where the folder does not hold what the data set needs; the message shows what it should hold.
+            Where fewer images are there than asked for, or than a batch holds.
     """
     folder = Path(settings.data_folder).expanduser() if settings.data_folder else default_folder
     if settings.dataset in DRAWN:
@@ -81,7 +82,14 @@ def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, Ima
     sets = []
     for split, count in (("train", settings.train_images), ("test", settings.test_images)):
         images = _LOADERS[settings.dataset](folder, split, recipe.image_size)
-        sets.append(images.subset(min(count, len(images))) if count else images)
+        if count and count > len(images):
+            raise ValueError(f"{split}_images is {count}, but {images.name} has {len(images)}; it must not be larger")
+        sets.append(images.subset(count) if count else images)
+    if recipe.batch_size > len(sets[0]):
+        raise ValueError(
+            f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; "
+            f"take at most {len(sets[0])}"
+        )
     found, whole = tuple(len(images) for images in sets), OFFICIAL_SIZES.get(settings.dataset)
     if whole and found != whole:
         print(

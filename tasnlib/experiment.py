@@ -1,7 +1,7 @@
 """One run from settings to result: data, TASN and its controls trained, everything kept in one folder.
 
-The folder holds settings.json, for each model NAME.safetensors (its weights) and NAME.training.safetensors (what
-`resume` needs), and at the end result.json and by_class.json.
+The folder holds settings.json and data.json (what it was trained on), for each model NAME.safetensors (its weights)
+and NAME.training.safetensors (what `resume` needs), and at the end result.json and by_class.json.
 
 Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnlib.experiment FOLDER tasn`, or
 `accelerate launch -m tasnlib.experiment FOLDER tasn` on several machines, does what `train` does, in a folder that
@@ -9,9 +9,12 @@ Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnli
 """
 
 import json
+import os
 import platform
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -25,7 +28,7 @@ from torch import Tensor, nn
 
 from tasnlib import datasets
 from tasnlib.building import build_model
-from tasnlib.checkpoints import load_model, save_weights
+from tasnlib.checkpoints import epochs_done, load_model, save_weights
 from tasnlib.datasets import Data, workers_for
 from tasnlib.devices import make_accelerator
 from tasnlib.evaluation import KEPT, accuracies, accuracies_by_class, evaluate
@@ -47,12 +50,13 @@ class Trained:
     weights_path: Path
 
 
+_MARK = "notebooks/05_train_full.ipynb"
+
+
 def project_folder() -> Path:
     """The folder above the current one that holds this project; the current one where there is none."""
     here = Path.cwd()
-    return next(
-        (folder for folder in (here, *here.parents) if (folder / "notebooks/05_train_full.ipynb").is_file()), here
-    )
+    return next((folder for folder in (here, *here.parents) if (folder / _MARK).is_file()), here)
 
 
 def readable(path: Path) -> str:
@@ -65,7 +69,7 @@ def prepare_folder(settings: Settings) -> Path:
     """Make the output folder and note the settings in it; or, to resume, make sure that they are those noted in it.
 
     Raises:
-        ValueError: where the folder already holds a run and `resume` is off: nothing is ever overwritten. Where it
+        ValueError: where the folder already holds weights and `resume` is off: they are never overwritten. Where it
             holds a run of other settings and `resume` is on.
     """
     folder = Path(settings.output_folder).expanduser() if settings.output_folder else _new_folder(settings)
@@ -77,7 +81,9 @@ def prepare_folder(settings: Settings) -> Path:
                 "or name another folder"
             )
         if noted.is_file():
-            _same_run(Settings(**{**json.loads(noted.read_text()), "resume": False}), settings, folder)
+            # Where the first weights lay does not matter any more, and they may be gone.
+            before = {**json.loads(noted.read_text()), "resume": False, "weights": settings.weights}
+            _same_run(Settings(**before), settings, folder)
             return folder
     write_atomically(noted, json.dumps({**settings.as_dict(), "output_folder": str(folder)}, indent=1).encode())
     return folder
@@ -98,14 +104,52 @@ def _new_folder(settings: Settings) -> Path:
 
 def _same_run(before: Settings, now: Settings, folder: Path) -> None:
     """Where it runs may differ from what was begun, what it computes may not."""
-    was, wanted = ({**vars(one.resolved_recipe), "dataset": one.dataset, "seed": one.seed} for one in (before, now))
+    was, wanted = (
+        {"recipe": one.recipe, "dataset": one.dataset, "seed": one.seed, "precision": one.precision}
+        | vars(one.resolved_recipe)
+        for one in (before, now)
+    )
     for name, value in wanted.items():
-        if was[name] != value:
+        if was[name] != value and name not in ("name", "weights"):  # the first weights were read long ago
             raise ValueError(f"{name} is {value!r}, but the run in {str(folder)!r} was begun with {was[name]!r}")
 
 
+def _same_data(folder: Path, data: tuple[Data, Data]) -> None:
+    """Note which images and classes a run is of; or, where that is noted, make sure that they are the same."""
+    noted = folder / "data.json"
+    found = {split: _described(images) for split, images in zip(("train", "test"), data, strict=True)}
+    found["class_names"] = data[0].class_names
+    if not noted.is_file():
+        write_atomically(noted, json.dumps(found, indent=1, ensure_ascii=False).encode())
+        return
+    before = json.loads(noted.read_text())
+    if before["class_names"] != found["class_names"]:
+        was, now = ({*one["class_names"]} for one in (before, found))
+        raise ValueError(
+            f"the run in {str(folder)!r} was begun with {len(before['class_names'])} classes, this data has "
+            f"{len(found['class_names'])} (only then: {sorted(was - now)[:5]}, only now: {sorted(now - was)[:5]}); "
+            "name the data_folder it was begun with, or another output_folder"
+        )
+    for split in ("train", "test"):
+        if before[split]["hash"] != found[split]["hash"]:
+            raise ValueError(
+                f"the {split} images are not those that the run in {str(folder)!r} was begun with "
+                f"({before[split]['images']} images then, {found[split]['images']} now, and other bytes); name the "
+                "data_folder it was begun with, or another output_folder"
+            )
+
+
 def load_data(settings: Settings) -> tuple[Data, Data]:
-    """Training and test images, see `datasets.load_data`; from datasets/ in the project where no folder is named."""
+    """Training and test images, see `datasets.load_data`; from datasets/ in the project where no folder is named.
+
+    Raises:
+        ValueError: as `datasets.load_data`; where no folder is named and this is not inside the project.
+    """
+    if settings.data_folder is None and not (project_folder() / _MARK).is_file():
+        raise ValueError(
+            "data_folder is None, which means datasets/ in the project, but this was started outside of the project; "
+            "start it inside, or name a data_folder (and an output_folder)"
+        )
     return datasets.load_data(settings, project_folder() / "datasets")
 
 
@@ -134,6 +178,9 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
         RuntimeError: where one of several processes failed.
     """
     weights_path = folder / f"{name}.safetensors"
+    _same_data(folder, data)
+    if settings.resume:
+        print(_resumed(folder / f"{name}.training.safetensors", name), flush=True)
     if settings.num_processes == 1:
         model, history = _fit(name, settings, folder, data)
     else:
@@ -143,6 +190,11 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
     test, batch_size = data[1], settings.resolved_recipe.batch_size
     answers = evaluate(model, test, batch_size, make_accelerator(settings.precision), workers_for(settings))
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
+
+
+def _resumed(state: Path, name: str) -> str:
+    done = epochs_done(state) if state.is_file() else 0
+    return f"{name}: continuing after epoch {done}" if done else f"{name}: nothing to continue, starting at epoch 1"
 
 
 def _fit(
@@ -176,7 +228,8 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
         str(settings.num_processes),
     ]
     command = [*launcher, "-m", "tasnlib.experiment", str(folder), name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    parent = {**os.environ, _PARENT: str(os.getpid())}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=parent) as process:
         lines = []
         for line in process.stdout or ():
             lines.append(line)
@@ -199,7 +252,6 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
     names = [*NETS, *(name for name in found if name not in NETS)]
     best = {name: answer for one in trained.values() for name, answer in one.answers.items()}
-    top = min(KEPT, test_set.classes)
     seconds = sum(entry["seconds"] for entry in tasn.history)
     speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
     return {
@@ -212,7 +264,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "checkpoint": readable(tasn.weights_path),
         "test_images": len(test_set),
         "accuracy": {**{name: found.get(name) for name in names}, "chance": 1 / test_set.classes},
-        "top5": accuracies(best, test_set.labels, top),  # with fewer classes, top of all of them
+        "top5": accuracies(best, test_set.labels, KEPT) if test_set.classes > KEPT else None,
         "data": {split: _described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": asdict(settings.resolved_recipe),
         "precision": settings.precision,
@@ -245,8 +297,27 @@ def keep_result(folder: Path, result: dict[str, Any], trained: dict[str, Trained
     write_atomically(folder / "result.json", (json.dumps(result) + "\n").encode())
 
 
+_PARENT = "TASN_PARENT_PROCESS"
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after that one is gone: a killed notebook must not leave processes on the GPUs."""
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(parent, 0)  # asks whether it is there
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(2)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(folder: Path, name: str) -> None:
     """What each of several processes runs."""
+    if _PARENT in os.environ:
+        _end_with(int(os.environ[_PARENT]))
     settings = Settings(**json.loads((folder / "settings.json").read_text()))
     # One process of each machine draws or inspects the images; the others find what it kept.
     with make_accelerator(settings.precision).local_main_process_first():

@@ -1,8 +1,8 @@
 """The whole course headless, with one report at its end: `python -m tasnlib.pipeline [--profile laptop]`
 
-Runs the notebooks in order and stops at the first error. What is finished is not run again: a notebook's result is
-kept with a key made of all that it depends on, namely its own source, the parameters, the trained networks that it
-reads, this library's code, the versions of the packages and the device. Whatever of these changes, makes it run again.
+Runs the notebooks in order and stops at the first error. What is finished is not run again, unless something that it
+depends on has changed: its own source, the parameters, the trained networks beside it that it names, this library's
+code, the versions of the packages, the device.
 
 A notebook that is running, or that failed, is NAME.unfinished.ipynb; only a whole one is called NAME.ipynb.
 """
@@ -116,12 +116,12 @@ def key_of(notebook: Path, parameters: dict[str, Any], library: Path = _LIBRARY)
     source = [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells]
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     kept = sorted(path for path in notebook.parent.rglob("*") if path.suffix in (".safetensors", ".json"))
-    # "saved_run/tasn.safetensors", or only "saved_run".
-    networks = [path for path in kept if path.name in code or _folder_below(notebook.parent, path) in code.split('"')]
+    # Named as saved_run/tasn.safetensors, or by the folder alone.
+    read = [one for one in kept if one.name in code or (one.parent != notebook.parent and one.parent.name in code)]
     modules = sorted(library.rglob("*.py"))
     files = {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for root, found in ((library, modules), (notebook.parent, networks))
+        for root, found in ((library, modules), (notebook.parent, read))
         for path in found
     }
     everything = json.dumps([source, parameters, files, versions(), device()], sort_keys=True)

@@ -14,6 +14,7 @@ from tasnlib.data.image_file import open_image
 from tasnlib.data.transforms import evaluation, resize_short_side
 from tasnlib.model import TASN, downsample
 from tasnlib.plots.prediction import prediction_figure
+from tasnlib.plots.style import in_notebook, show
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Prediction:
         return prediction_figure(self.image, self.attention, self.structure_image, names, shares)
 
     def show(self) -> None:
-        """The figure, in a notebook."""
-        from tasnlib.plots.style import show
-
+        """The figure, in a notebook; elsewhere, the three most probable classes as text."""
+        if not in_notebook():
+            print(f"{self}\nThe picture: prediction.figure().savefig('prediction.png')")
+            return
         show(self.figure(), f"an image, its attention, its structure image, and the most probable classes: {self}")
 
 

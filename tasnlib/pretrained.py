@@ -137,8 +137,9 @@ def _nearest(name: str, names: Collection[str], prefix: str = "") -> str:
 
 def _not_fetched(name: str, weights: object, reason: Exception) -> OSError:
     return OSError(
-        f"the {weights} weights of {name} could not be fetched ({reason}). Pass weights=None to start from random "
-        "ones, or the path of a file (.pth or .safetensors) that you fetched elsewhere"
+        f"the {weights} weights of {name} could not be fetched ({reason}). In Python pass weights=None to start from "
+        "random ones, or the path of a file (.pth or .safetensors) that you fetched elsewhere; to notebook 05 pass "
+        f"weights none, or a folder that holds such a file for each network ({name.removeprefix(TIMM)}*.pth)"
     )
 
 

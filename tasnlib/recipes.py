@@ -12,23 +12,30 @@ class Recipe:
 
     | | the paper | the authors' code | `paper` here | `official` here |
     | --- | --- | --- | --- | --- |
+    | attention network's strides | changed to keep resolution | 1 in stages 2 and 4 | the code's | the code's |
+    | its dilations | several | (1, 2), then (1, 2, 3) | the code's | the code's |
     | inner scale s | 1 | 7 | 1 | 7 |
     | structure map | mean of the maps | their sum, squared | mean | mean, squared [1] |
     | channels that count | all | those with different totals, by a mask [2] | all | the distinct ones |
     | detail map, training | one random channel | one random channel of the mask | as the paper | as the code |
     | detail map, test | - | sum of all channels, not squared | one channel [3] | mean of all |
-    | sampler | max, integral, inverse | the same; cap 4, left edges, zero border | ours [4] | ours [4] |
+    | sampler | max, integral, inverse | with a cap of 4, left edges, zero border | ours [4] | ours [4] |
     | classifiers | one, shared | one shared, one of each net's own | shared | shared and own |
-    | which one predicts | the master's | the shared one, on the structure image | the same | the same |
+    | which one predicts | - | the shared one, on the structure image | the same | the same |
     | loss weights | - | attention net 1, four heads 0.5 each | 1, two heads 1 each | 1, 0.5 each |
     | distillation | T = 10, λ = 2 | T = 10, λ = 1, between the own heads | as the paper | as the code |
+    | times T² | - | no | no | no |
     | gradient into the teacher | - | flows | cut [5] | flows |
+    | gradient into the maps | - | blocked | blocked | blocked |
     | networks | ResNet-18, ResNet-50 | their v2 form | v1 [6] | v1 [6] |
-    | ImageNet weights | - | MXNet's | IMAGENET1K_V1 [7] | IMAGENET1K_V1 [7] |
+    | ImageNet weights | - | - | IMAGENET1K_V1 [7] | IMAGENET1K_V1 [7] |
     | optimiser | - | SGD, no momentum, no weight decay | the code's | the code's |
     | learning rate | - | 0.1, a tenth after epochs 100 and 200 of 300 | the code's [8] | the code's [8] |
     | batch | - | 96 on 8 GPUs; batch norm sees 24 images | 96; batch norm sees a GPU's share [9] | the same |
     | training images | - | crop, flip, jitter, PCA noise, rotation | the code's [10] | the code's [10] |
+    | normalisation | - | mean subtracted, not divided | mean and deviation [7] | mean and deviation [7] |
+    | test images | - | short side 512, centre crop 512 | the same | the same |
+    | test accuracy | - | over padded batches | over each image once | over each image once |
     | image → input | - | 512 → 224 | 512 → 224 | 512 → 224 |
 
      [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512:
@@ -39,7 +46,8 @@ class Recipe:
      [4] Without the code's black border, its shift of half a pixel and its leaking cap: notebook 03 shows them.
      [5] A teacher that moves towards its student is not what "distillation" says; `official` does as the code.
      [6] There are no ImageNet weights of the v2 form for torch.
-     [7] Of the paper's time. IMAGENET1K_V2 starts from a better network and would flatter the comparison.
+     [7] Of the paper's time, with the normalisation they were trained with. IMAGENET1K_V2 starts from a better network
+         and would flatter the comparison.
      [8] For a batch of 96. For another one it is scaled, see `scaled_learning_rate`.
      [9] Both images of each of its inputs: 192 on one GPU. Batch norm over other numbers of images trains differently.
     [10] See `data.transforms`.

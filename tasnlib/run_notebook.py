@@ -76,6 +76,13 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; what was executed is in {readable(output)}. A training goes on from its last whole epoch with "
+            "-p output_folder FOLDER -p resume True",
+            file=sys.stderr,
+        )
+        return 130
     except papermill.PapermillExecutionError as reason:
         # The notebook's own message, not papermill's page of traceback; that one is in the output notebook.
         print(

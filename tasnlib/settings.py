@@ -72,6 +72,13 @@ class Settings:
                 f"weights is {self.weights!r}, but the recipe {self.recipe!r} has small networks, which have no "
                 "ImageNet weights; it must be None"
             )
+        for name in ("backbone", "attention_trunk"):
+            network = getattr(recipe, name)
+            if network.startswith("timm/") and recipe.weights in ("IMAGENET1K_V1", "IMAGENET1K_V2"):
+                raise ValueError(
+                    f"{name} is {network!r} and weights {recipe.weights!r}, which are torchvision's alone; "
+                    "add weights DEFAULT for the ones that belong to each network, a folder of files, or none"
+                )
         if self.dataset == "folder" and self.data_folder is None:
             raise ValueError(
                 "dataset is 'folder', but data_folder is None; it must be the path of your images, "

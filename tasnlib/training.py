@@ -123,6 +123,7 @@ def fit(
     # What must be the same for a checkpoint to be continued. JSON makes lists of tuples.
     identity = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(recipe).items()}
     identity["seed"] = seed
+    del identity["weights"]  # only where the first ones came from
     history: list[dict[str, Any]] = []
     if resume and state_path.is_file():
         progress = load_training_state(state_path, model, optimizer)

@@ -29,7 +29,8 @@ def home(tmp_path):
 
 def settings_for(dataset: str, home, **more) -> Settings:
     folder = home / "mine" if dataset == "folder" else home
-    return Settings(dataset=dataset, data_folder=str(folder), recipe="smoke", num_workers=0, **more)
+    given = {"recipe": "smoke", "num_workers": 0, "batch_size": 2, **more}
+    return Settings(dataset=dataset, data_folder=str(folder), **given)
 
 
 @pytest.mark.parametrize("dataset", MAKERS)
@@ -78,6 +79,21 @@ def test_a_number_of_images_takes_them_from_all_over_the_set(home, tmp_path):
     assert (len(train_set), len(test_set)) == (4, 2)
     assert train_set.labels.tolist() == [0, 0, 1, 1]
     assert test_set.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"train_images": 11}, "train_images is 11, but .* has 10"),
+        ({"test_images": 11}, "test_images is 11, but .* has 10"),
+        ({"batch_size": 12}, "batch_size is 12, but there are only 10 training images"),
+    ],
+)
+def test_more_than_there_is_is_refused_before_any_file_is_opened(home, tmp_path, more, told, capsys):
+    make_cub200(home)
+    with pytest.raises(ValueError, match=told):
+        load_data(settings_for("cub200", home, **more), tmp_path)
+    assert not (home / "cache").exists()
 
 
 def test_a_file_that_cannot_be_read_is_named_before_training_and_counts_as_wrong(home, tmp_path, capsys):

@@ -1,8 +1,11 @@
 """A run from settings to result: one folder, nothing overwritten, the same again from the same seed."""
 
+import copy
 import importlib.metadata
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +16,7 @@ import torch
 from tasnlib import experiment
 from tasnlib.checkpoints import load_model
 from tasnlib.data import birds as birds_module
-from tasnlib.data.birds import EASY, Birds
+from tasnlib.data.birds import EASY, Birds, BirdsBatch
 from tasnlib.experiment import (
     Trained,
     epoch_line,
@@ -137,9 +140,19 @@ def test_data_are_as_the_settings_say_and_kept(tiny, tmp_path, monkeypatch):
 
 
 def test_without_a_data_folder_data_are_kept_in_the_project(tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    project = tmp_path / "project"
+    (project / "notebooks").mkdir(parents=True)
+    (project / "notebooks" / "05_train_full.ipynb").touch()
+    monkeypatch.chdir(project / "notebooks")
     load_data(replace(tiny, data_folder=None))
-    assert len(list((tmp_path / "datasets").iterdir())) == 2
+    assert len(list((project / "datasets").iterdir())) == 2
+
+
+def test_outside_of_the_project_a_data_folder_must_be_named(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="outside of the project; start it inside, or name a data_folder"):
+        load_data(replace(tiny, data_folder=None))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_data_do_not_change_with_the_seed_of_the_run(tiny):
@@ -156,7 +169,7 @@ def test_a_run_leaves_weights_history_and_what_resume_needs(tiny, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [epoch_line(entry, 2) for entry in trained.history]
     assert [entry["epoch"] for entry in trained.history] == [1, 2]
-    names = {"settings.json", "tasn.safetensors", "tasn.training.safetensors", "tasn.history.json"}
+    names = {"settings.json", "data.json", "tasn.safetensors", "tasn.training.safetensors", "tasn.history.json"}
     assert {path.name for path in folder.iterdir()} == names
     assert json.loads((folder / "tasn.history.json").read_text()) == trained.history
     assert trained.weights_path == folder / "tasn.safetensors"
@@ -197,7 +210,9 @@ def test_a_run_may_be_resumed_after_it_was_stopped(tiny, tmp_path, monkeypatch, 
     resumed = replace(stopped, resume=True)
     capsys.readouterr()
     trained = train("downsampled", resumed, prepare_folder(resumed), load_data(resumed))
-    assert [line[:10] for line in capsys.readouterr().out.splitlines()] == ["epoch  2/2"]
+    printed = capsys.readouterr().out.splitlines()
+    assert [line[:40] for line in printed] == ["downsampled: continuing after epoch 1", printed[1][:40]]
+    assert printed[1].startswith("epoch  2/2")
     assert same_weights(trained.model, expected.model)
     assert trained.accuracy == expected.accuracy
 
@@ -222,6 +237,55 @@ def test_after_a_refused_resume_the_settings_are_still_those_of_the_weights_besi
     with pytest.raises((ValueError, RuntimeError)):
         train("downsampled", other, prepare_folder(other), load_data(other))
     assert [path.name for path in folder.iterdir() if path.read_bytes() != before.get(path.name)] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [("names", "was begun with 16 classes.*only now"), ("images", "test images")]
+)
+def test_a_run_is_not_resumed_on_other_data(tiny, change, told):
+    folder, (train_set, test_set) = prepare_folder(tiny), load_data(tiny)
+    train("downsampled", tiny, folder, (train_set, test_set))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if change == "names":
+        train_set = copy.copy(train_set)
+        train_set.class_names = ["renamed", *train_set.class_names[1:]]
+    else:
+        test_set = Birds(BirdsBatch(test_set.images, test_set.labels, test_set.boxes + 1), test_set.config)
+    with pytest.raises(ValueError, match=told):
+        train("downsampled", replace(tiny, resume=True), folder, (train_set, test_set))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_resume_says_where_it_goes_on_or_that_there_is_nothing(tiny, capsys):
+    fresh = replace(tiny, resume=True)
+    folder, data = prepare_folder(fresh), load_data(fresh)
+    train("downsampled", fresh, folder, data)
+    assert "downsampled: nothing to continue, starting at epoch 1" in capsys.readouterr().out
+    train("downsampled", fresh, folder, data)
+    assert "downsampled: continuing after epoch 2" in capsys.readouterr().out
+
+
+def test_a_resume_does_not_ask_for_the_first_weights_again(tmp_path):
+    """They were read long ago, and may lie elsewhere by now."""
+    for place in ("before", "now"):
+        (tmp_path / place).mkdir()
+    begun = Settings(recipe="paper", weights=str(tmp_path / "before"), output_folder=str(tmp_path / "run"))
+    folder = prepare_folder(begun)
+    (folder / "tasn.training.safetensors").touch()
+    (tmp_path / "before").rmdir()
+    assert prepare_folder(replace(begun, weights=str(tmp_path / "now"), resume=True)) == folder
+    with pytest.raises(ValueError, match="precision is 'bfloat16'"):
+        prepare_folder(replace(begun, weights="none", resume=True, precision="bfloat16"))
+
+
+def test_a_process_ends_soon_after_the_one_it_belongs_to_was_killed(tmp_path):
+    child = "import os, time; from tasnlib.experiment import _end_with; _end_with(os.getppid()); print('up'); "
+    child += "time.sleep(60)"
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-uc', {child!r}]); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "up\n"
+        process.kill()
+        assert process.stdout.read() == ""  # ends when the child, who holds the other end, is gone
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from tasnlib.attention import bilinear_attention, distinct_channels, pooled_attention, trilinear_attention
-from tasnlib.building import build_tasn
+from tasnlib.building import build_tasn, check_networks
 from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
 from tasnlib.recipes import RECIPES, scaled_learning_rate
 from tests import reference
@@ -146,3 +146,18 @@ def test_the_recipes_say_what_their_table_says():
     assert official.own_weight == 0.5
     assert (paper.test_detail, official.test_detail) == ("channel", "mean")
     assert modern.augmentation == "modern"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"attention_trunk": "vit_b_16"}, "vit_b_16.*gives no trunk"),
+        ({"backbone": "timm/resnet10tt"}, "resnet10t"),
+        ({"backbone": "resnet18", "weights": "."}, "must hold one file resnet18"),
+    ],
+)
+def test_networks_and_files_that_do_not_exist_are_told_before_anything_is_read(tmp_path, monkeypatch, changes, told):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=told):
+        check_networks(replace(OFFICIAL, **changes))
+    check_networks(OFFICIAL)

@@ -146,6 +146,21 @@ def test_what_is_not_given_is_as_the_recipe_says():
     assert Settings(recipe="paper").resolved_recipe.weights == "IMAGENET1K_V1"
 
 
+@pytest.mark.parametrize("name", ["backbone", "attention_trunk"])
+def test_weights_that_are_torchvision_s_alone_are_refused_for_timm(name):
+    with pytest.raises(ValueError, match=f"{name} is 'timm/resnet10t'.*add weights DEFAULT"):
+        Settings(recipe="official", **{name: "timm/resnet10t"})
+    Settings(recipe="official", weights="DEFAULT", **{name: "timm/resnet10t"})
+    Settings(recipe="modern", **{name: "timm/resnet10t"})
+
+
+def test_one_s_own_images_need_a_folder_and_drawn_ones_no_cache():
+    with pytest.raises(ValueError, match="data_folder is None; it must be the path of your images"):
+        Settings(dataset="folder")
+    with pytest.raises(ValueError, match="cache is True, but 'birds' is drawn"):
+        Settings(cache=True)
+
+
 def test_another_batch_size_brings_a_scaled_learning_rate_unless_one_is_given():
     assert Settings(recipe="paper", batch_size=48).resolved_recipe.learning_rate == pytest.approx(0.05)
     assert Settings(recipe="laptop", batch_size=8).resolved_recipe.learning_rate == pytest.approx(0.001)

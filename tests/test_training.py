@@ -132,7 +132,7 @@ def test_without_resume_a_run_starts_anew_and_resume_without_a_checkpoint_starts
     ("field", "value"),
     [("learning_rate", 0.5), ("batch_size", 4), ("optimizer", "sgd"), ("epochs", 5), ("temperature", 1.0),
      ("warmup", 0.0), ("milestones", (0.5,)), ("distillation_weight", 0.0), ("scale", 1.0), ("stripe_period", 3.0),
-     ("backbone", "resnet18"), ("train_images", 27), ("antialias", True), ("weights", "DEFAULT"), ("seed", 1)],
+     ("backbone", "resnet18"), ("train_images", 27), ("antialias", True), ("max_zoom", 2.0), ("seed", 1)],
 )  # fmt: skip
 def test_a_checkpoint_of_another_run_is_refused_and_left_alone(tmp_path, birds, field, value):
     with pytest.raises(Interrupted):

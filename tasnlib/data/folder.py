@@ -78,9 +78,18 @@ def load_folder(
             )
         chosen = sides[split]
     else:
-        chosen = {
-            kind: _one_side(kind, images, split, test_share, seed) for kind, images in _images_by_class(home).items()
-        }
+        images_of = _images_by_class(home)
+        if single := [str(images[0]) for images in images_of.values() if len(images) < 2]:
+            more = f" and {len(single) - 5} more" if len(single) > 5 else ""
+            raise ValueError(
+                f"{name}: {len(single)} classes have a single image ({', '.join(single[:5])}{more}); each needs one "
+                "for training and one for testing"
+            )
+        chosen = {kind: _one_side(kind, images, split, test_share, seed) for kind, images in images_of.items()}
+    if len(chosen) < 2:
+        raise ValueError(
+            f"{name}: {home} has the one class {', '.join(chosen)}; to tell apart there must be two or more"
+        )
     paths = [path for images in chosen.values() for path in images]
     labels = [label for label, images in enumerate(chosen.values()) for _ in images]
     return ImageFiles(paths, labels, list(chosen), image_size, name, root=home)
@@ -112,15 +121,24 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
     if empty or not images:
         problem = f"no image in {', '.join(f'{kind}/' for kind in empty[:5])}" if images else "no folder of a class"
         raise wrong_folder("one's own images", folder, problem, LAYOUT, ADVICE)
+    _tell_left_out(folder, images)
     return images
 
 
-def _one_side(kind: str, images: list[Path], split: str, test_share: float, seed: int) -> list[Path]:
-    if len(images) < 2:
-        raise ValueError(
-            f"the class {kind!r} has a single image ({images[0]}); it needs one for training and one for testing"
-        )
+def _tell_left_out(folder: Path, images: dict[str, list[Path]]) -> None:
+    """A phone's .heic, say, that Pillow does not read: better heard of than missed."""
+    others = [
+        os.path.splitext(entry)[1].lower() or "no suffix"  # noqa: PTH122
+        for kind, of_class in images.items()
+        for entry in set(list_entries(folder / kind)) - {path.name for path in of_class}
+        if not entry.endswith("/") and entry.lower() not in ("thumbs.db", "desktop.ini")
+    ]
+    if others:
+        kinds = ", ".join(f"{kind} {others.count(kind)}" for kind in sorted(set(others)))
+        print(f"{folder}: {len(others)} files left out that are not images Pillow reads ({kinds})")
 
+
+def _one_side(kind: str, images: list[Path], split: str, test_share: float, seed: int) -> list[Path]:
     def order(path: Path) -> bytes:
         return hashlib.sha256(f"{seed}/".encode() + os.fsencode(f"{kind}/{path.name}")).digest()
 

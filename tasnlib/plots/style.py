@@ -2,6 +2,7 @@
 gets into a notebook."""
 
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -43,6 +45,11 @@ LABELS = {
     "chance": "chance",
 }
 ATTENTION_MAP = "magma"
+# Class names may be in any script: after the usual font, those of these that are installed.
+_FURTHER_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK SC", "Malgun Gothic", "Microsoft YaHei",
+                  "Yu Gothic", "Apple SD Gothic Neo", "PingFang SC", "WenQuanYi Zen Hei", "NanumGothic")  # fmt: skip
+_INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
+plt.rcParams["font.family"] = ["DejaVu Sans", *(font for font in _FURTHER_FONTS if font in _INSTALLED)]
 BOX_COLOUR = "#FFFFFF"
 
 
@@ -74,6 +81,15 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
     data = {"image/png": png.getvalue(), "text/plain": f"[picture: {alt}]"}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a kernel that can show pictures."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return get_ipython().__class__.__name__ == "ZMQInteractiveShell"
 
 
 def figure_bytes(figure: Figure) -> bytes:

@@ -37,7 +37,8 @@ def on_track(history: Sequence[Mapping] = (), epochs: int = 300) -> Figure:
     for name in PUBLISHED if history else ():
         own = [100 * entry["accuracy"][name] for entry in history]
         label = f"{LABELS[name]}, this run"
-        axes.plot([entry["epoch"] for entry in history], own, color=COLOURS[name], linewidth=2.5, label=label)
+        axes.plot([entry["epoch"] for entry in history], own, "o-", color=COLOURS[name], markersize=3, linewidth=2.5,
+                  label=label)  # fmt: skip
     axes.set(xlabel="epoch", ylabel="test accuracy, %", ylim=(0, 100), xlim=(0, max(epochs, PUBLISHED_EPOCHS[-1]) + 5))
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     seaborn.despine(ax=axes)

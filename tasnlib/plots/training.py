@@ -22,7 +22,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping]], chance: float) -
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     epochs = [entry["epoch"] for entry in histories["tasn"]]
     left.plot(epochs, [entry["loss"] for entry in histories["tasn"]], "o-", color="black")
-    left.set(xlabel="epoch", ylabel="training loss (all four terms)", title="TASN's loss")
+    left.set(xlabel="epoch", ylabel="training loss, all terms", title="TASN's loss")
     for history in histories.values():
         for name in (name for name in history[0]["accuracy"] if "+" not in name):
             shares = [100 * entry["accuracy"][name] for entry in history]
@@ -64,6 +64,8 @@ def confusion(
             if axes is grid[0, -1]:
                 figure.colorbar(shown, ax=axes, label="% of the true class", shrink=0.7)
             axes.set(xlabel="answer (number of the class)", ylabel="truth", title=LABELS[name])
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.get_major_locator().set_params(integer=True)
             continue
         seaborn.heatmap(
             share.numpy(), ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, cbar=axes is grid[0, -1],
