@@ -22,18 +22,30 @@ def multiply_adds(work: Callable[[], object]) -> int:
 
 
 @torch.no_grad()
-def forward_cost(model: nn.Module, image_size: int) -> int:
-    """The multiply-adds of one image's way forward, as in training.
+def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
+    """The multiply-adds of one image's way forward through each of a model's parts, and "total".
+
+    What no part does is "the rest": the products of trilinear attention, and the sampler's where it multiplies.
 
     >>> from tasnlib.building import build_tasn
     >>> from tasnlib.recipes import RECIPES
-    >>> forward_cost(build_tasn(RECIPES["laptop"], 16), 144) // 10**6  # in millions
-    39
+    >>> cost = cost_by_part(build_tasn(RECIPES["laptop"], 16), 144)
+    >>> {name: round(count / 1e6, 1) for name, count in cost.items()}
+    {'attention_net': 1.1, 'backbone': 37.9, 'classifier': 0.0, 'the rest': 0.2, 'total': 39.1}
     """
     was_training = model.training
     inputs = [torch.rand(1, 3, image_size, image_size)]
     if hasattr(model, "attention_net"):
-        inputs.append(torch.zeros(1, dtype=torch.int64))  # the detail map's channel
-    cost = multiply_adds(lambda: model.eval()(*inputs))
+        inputs.append(torch.zeros(1, dtype=torch.int64))
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(*inputs)
     model.train(was_training)
-    return cost
+    counts = counter.get_flop_counts()
+    kind = type(model).__name__
+    cost = {
+        name: sum(counts[f"{kind}.{name}"].values()) // 2
+        for name, _ in model.named_children()
+        if f"{kind}.{name}" in counts
+    }
+    total = counter.get_total_flops() // 2
+    return cost | {"the rest": total - sum(cost.values()), "total": total}

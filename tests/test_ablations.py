@@ -16,7 +16,7 @@ from tasnlib.ablations.study import PROFILES, Profile, inside_boxes, plan, run_o
 from tasnlib.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Variant
 from tasnlib.attention import pooled_attention
 from tasnlib.building import build_tasn
-from tasnlib.cost import forward_cost, multiply_adds
+from tasnlib.cost import cost_by_part, multiply_adds
 from tasnlib.model import downsample
 from tasnlib.recipes import RECIPES
 from tests.reference import softmax
@@ -166,7 +166,7 @@ def test_equal_compute_is_as_many_multiply_adds():
     longer = run_of(PROFILES["laptop"], variant, "hard", 0).recipe.epochs
     classes = 64
     cost = {
-        v.title: forward_cost(build_variant(v, LAPTOP, classes), 144) * epochs
+        v.title: cost_by_part(build_variant(v, LAPTOP, classes), 144)["total"] * epochs
         for v, epochs in ((TASN, 8), (STRUCTURE_ONLY, longer))
     }
     assert cost[STRUCTURE_ONLY.title] == pytest.approx(cost[TASN.title], rel=0.07)
@@ -175,6 +175,15 @@ def test_equal_compute_is_as_many_multiply_adds():
 def test_multiply_adds_are_counted_by_the_definition():
     network = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2, padding=2, bias=False), nn.Flatten(), nn.Linear(8 * 36, 10))
     assert multiply_adds(lambda: network(torch.rand(2, 3, 12, 12))) == 2 * (8 * 36 * 3 * 25 + 8 * 36 * 10)
+
+
+def test_the_parts_cost_adds_up_and_is_each_part_s_own():
+    model = build_tasn(LAPTOP, 4)
+    cost = cost_by_part(model, 144)
+    assert sum(count for name, count in cost.items() if name != "total") == cost["total"]
+    small = torch.rand(1, 3, 48, 48)
+    assert cost["attention_net"] == multiply_adds(lambda: model.attention_net.eval()(small))
+    assert cost["backbone"] == 2 * multiply_adds(lambda: model.backbone.eval()(small))
 
 
 def test_pixels_are_in_a_box_when_their_centre_is():

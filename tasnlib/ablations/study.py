@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from tasnlib.ablations.networks import build_variant
 from tasnlib.ablations.variants import TASN, Variant
-from tasnlib.cost import forward_cost
+from tasnlib.cost import cost_by_part
 from tasnlib.data.birds import EASY, HARD, Birds, BirdsBatch, BirdsConfig
 from tasnlib.devices import make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
@@ -117,7 +117,7 @@ def run_of(profile: Profile, variant: Variant, dataset: str, seed: int) -> Run:
     if variant.equal_compute:
         classes = STYLES[dataset].classes
         whole, own = (
-            forward_cost(build_variant(one, recipe, classes), recipe.image_size)
+            cost_by_part(build_variant(one, recipe, classes), recipe.image_size)["total"]
             for one in (TASN, replace(variant, equal_compute=False))
         )
         recipe = replace(recipe, epochs=round(recipe.epochs * whole / own))
@@ -164,7 +164,7 @@ def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:
     accelerator = make_accelerator(run.precision)
     set_seed(run.seed)
     model = build_variant(run.variant, run.recipe, test_set.classes)
-    cost = forward_cost(model, test_set.images.shape[-1])
+    cost = cost_by_part(model, test_set.images.shape[-1])["total"]
     with tempfile.TemporaryDirectory() as state:
         history = fit(model, train_set, test_set, run.recipe, run.seed, Path(state) / "state", accelerator)
     answers = evaluate(model, test_set, run.recipe.batch_size, accelerator)
