@@ -239,7 +239,7 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
         raise RuntimeError(f"one of {settings.num_processes} processes failed:\n{''.join(lines[-40:])}")
 
 
-NETS = ("master", "part", "attention", "master+part", "master+part+attention", "downsampled", "downsampled_aliased")
+NETS = ("master", "part", "attention", "downsampled", "downsampled_aliased")
 
 
 def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data, Data]) -> dict[str, Any]:
@@ -250,7 +250,6 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
     """
     tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
-    names = [*NETS, *(name for name in found if name not in NETS)]
     best = {name: answer for one in trained.values() for name, answer in one.answers.items()}
     seconds = sum(entry["seconds"] for entry in tasn.history)
     speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
@@ -263,7 +262,10 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "images_per_second": round(speed, 1),
         "checkpoint": readable(tasn.weights_path),
         "test_images": len(test_set),
-        "accuracy": {**{name: found.get(name) for name in names}, "chance": 1 / test_set.classes},
+        "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
+        "other_accuracy": {
+            name: share for name, share in found.items() if name not in NETS
+        },  # averages, own classifiers
         "top5": accuracies(best, test_set.labels, KEPT) if test_set.classes > KEPT else None,
         "data": {split: _described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": asdict(settings.resolved_recipe),
