@@ -374,7 +374,8 @@ def test_a_result_holds_all_that_is_needed_to_compare_it_and_is_json(tmp_path, m
     labels = four_birds[1].labels.tolist()
     rows = (torch.arange(20).view(4, 5) % 4).tolist()
     share = sum(label in row for label, row in zip(labels, rows, strict=True)) / 4
-    assert result["top5"] == dict.fromkeys(("master", "part", "attention", "downsampled", "downsampled_aliased"), share)
+    nets = ("master", "part", "attention", "part_own", "master+part", "downsampled", "downsampled_aliased")
+    assert result["top5"] == dict.fromkeys(nets, share)
     for split, birds in zip(("train", "test"), four_birds, strict=True):
         described = {"images": len(birds), "classes": 16, "unreadable": 0, "hash": birds.data_hash}
         assert result["data"][split] == described
