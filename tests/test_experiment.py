@@ -362,7 +362,8 @@ def test_a_result_holds_all_that_is_needed_to_compare_it_and_is_json(tmp_path, m
         "checkpoint": str(Path("runs") / "tasn.safetensors"),
         "test_images": 4,
         "accuracy": {
-            "master": 0.9, "part": 0.8, "attention": 0.7, "downsampled": 0.3, "downsampled_aliased": 0.5, "chance": 1 / 16,
+            "master": 0.9, "part": 0.8, "attention": 0.7, "downsampled": 0.3, "downsampled_aliased": 0.5,
+            "chance": 1 / 16,
         },
         "recipe_values": json.loads(json.dumps(vars(settings.resolved_recipe))),
         "other_accuracy": {"master+part": 0.95, "part_own": 0.6},
