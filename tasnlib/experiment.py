@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from accelerate.utils import set_seed
 from jaxtyping import Int
@@ -305,13 +306,13 @@ _PARENT = "TASN_PARENT_PROCESS"
 def _end_with(parent: int) -> None:
     """End this process soon after that one is gone: a killed notebook must not leave processes on the GPUs."""
 
+    watched = psutil.Process(parent)
+
     def watch() -> None:
-        while True:
-            try:
-                os.kill(parent, 0)  # asks whether it is there
-            except ProcessLookupError:
-                os._exit(1)
+        # A killed process may stay in the list, as a zombie, until whoever started it asks for it.
+        while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
             time.sleep(2)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

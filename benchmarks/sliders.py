@@ -1,0 +1,66 @@
+"""How long a slider of the notebooks takes to answer: python benchmarks/sliders.py
+
+Seconds from a new value to the finished PNG, on one thread: the median and the slowest of ten drawings, the first left
+out because it loads fonts. The aim is under 0.2 s: a picture that follows the hand.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import matplotlib as mpl
+import torch
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from tasnlib.plots import bilinear, distillation, explore, sampler, trilinear
+from tasnlib.plots.style import figure_bytes
+from tasnlib.widgets.explore import keep_for_good
+
+AIM = 0.2
+
+
+def drawings() -> dict[str, Callable[[], Figure]]:
+    """Each slider's drawing function, on inputs as large as in the notebooks."""
+    image, large = torch.rand(3, 144, 144), torch.rand(3, 288, 288)
+    features, attention = torch.rand(32, 12, 12), torch.rand(12, 12)
+    names = [f"class {number}" for number in range(16)]
+    history = [{"epoch": epoch, "accuracy": {"master": 0.9, "part": 0.8, "attention": 0.2}} for epoch in range(1, 9)]
+    epochs = (torch.rand(4, 3, 144, 144), torch.rand(9, 4, 12, 12), torch.rand(9, 4, 3, 48, 48))
+    pair = torch.tensor([4.0, 2.0, 0.0, -2.0])
+    return {
+        "01 channel and scale": lambda: bilinear.where_and_who(image, features, channel=3, scale=7.0),
+        "02 channel and scale": lambda: trilinear.explain_channel(
+            image, features, box=torch.tensor([40.0, 40.0, 90.0, 80.0]), channel=3, scale=7.0
+        ),
+        "03 zoom, exponent, sharpness": lambda: sampler.sampler_view(image, attention),
+        "03 drag a bump": lambda: sampler.bump_view(large, 0.4, 0.4, 0.15, 4.0),
+        "04 temperature and logits": lambda: distillation.softened(pair.flip(0), pair, 3.0, list("abcd")),
+        "04 epochs": lambda: distillation.training_epoch(*epochs, history, 5, torch.rand(4, 3, 4) * 100),
+        "07 click a channel": lambda: explore.channel_view(image, attention, image, torch.rand(16), names, 3),
+        "07 zoom, exponent, temperature": lambda: explore.knobs_view(
+            image, attention, lambda _: torch.rand(1, 16), names, 48
+        ),
+    }
+
+
+def main() -> None:
+    mpl.use("Agg")
+    torch.set_num_threads(1)
+    keep_for_good()  # as every slider does
+    rows = []
+    for name, draw in tqdm(drawings().items(), unit=" sliders"):
+        figure_bytes(draw())
+        seconds = []
+        for _ in range(10):
+            begun = time.perf_counter()
+            figure_bytes(draw())
+            seconds.append(time.perf_counter() - begun)
+        rows.append((name, statistics.median(seconds), max(seconds)))
+    print(f"{'slider':34} median, s   slowest, s   share of the {AIM} s aimed at")
+    for name, median, slowest in rows:
+        print(f"{name:34} {median:9.3f} {slowest:12.3f} {median / AIM:12.0%}")
+
+
+if __name__ == "__main__":
+    main()
