@@ -5,6 +5,7 @@ draws what the sliders say; and prerendered, where every picture was drawn befor
 turns them like pages (see `site`).
 """
 
+import atexit
 import base64
 import gc
 import html
@@ -83,6 +84,7 @@ def keep_for_good() -> None:
     and matplotlib hold would stop a slider for 0.3 s now and then."""
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries complain at the end of what they take for leaks
 
 
 def _prerendered(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> None:
