@@ -2,7 +2,7 @@
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DataLoaderConfiguration
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
@@ -20,3 +20,13 @@ def make_accelerator(precision: str = "float32") -> Accelerator:
     # Only with cpu=True does Accelerate join several processes that have no accelerator.
     no_accelerator = not torch.accelerator.is_available()
     return Accelerator(cpu=no_accelerator, mixed_precision=PRECISIONS[precision], dataloader_config=config)
+
+
+def leave_processes() -> None:
+    """What each of several processes does last: wait for the others, and take leave of them in order.
+
+    A process that ends with its connections open may crash at the very end, after all work is done.
+    """
+    state = PartialState()
+    state.wait_for_everyone()
+    state.destroy_process_group()

@@ -31,7 +31,7 @@ from tasnlib import datasets
 from tasnlib.building import build_model
 from tasnlib.checkpoints import epochs_done, load_model, save_weights
 from tasnlib.datasets import Data, workers_for
-from tasnlib.devices import make_accelerator
+from tasnlib.devices import leave_processes, make_accelerator
 from tasnlib.evaluation import KEPT, accuracies, accuracies_by_class, evaluate
 from tasnlib.files import write_atomically
 from tasnlib.settings import Settings
@@ -326,6 +326,7 @@ def main(folder: Path, name: str) -> None:
     with make_accelerator(settings.precision).local_main_process_first():
         data = load_data(settings)
     _fit(name, settings, folder, data)
+    leave_processes()
 
 
 if __name__ == "__main__":

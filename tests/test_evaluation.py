@@ -19,7 +19,7 @@ STYLE = BirdsConfig(image_size=48)
 SCRIPT = """
 import json, sys
 import torch
-from tasnlib.devices import make_accelerator
+from tasnlib.devices import leave_processes, make_accelerator
 from tasnlib.evaluation import evaluate
 from tests.test_evaluation import some_birds, some_model
 
@@ -28,6 +28,7 @@ accelerator = make_accelerator()
 answers = evaluate(some_model(), some_birds(int(sys.argv[1])), int(sys.argv[2]), accelerator)
 if accelerator.is_main_process:
     print("answers " + json.dumps([accelerator.num_processes, {name: a.tolist() for name, a in answers.items()}]))
+leave_processes()
 """
 
 
