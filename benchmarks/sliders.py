@@ -1,7 +1,7 @@
 """How long a slider of the notebooks takes to answer: python benchmarks/sliders.py
 
-Seconds from a new value to the finished PNG, on one thread: the median and the slowest of ten drawings, the first left
-out because it loads fonts. The aim is under 0.2 s: a picture that follows the hand.
+Seconds from a new value to the picture in the page, on one thread: the median and the slowest of ten drawings, the
+first left out because it loads fonts. The aim is under 0.2 s: a picture that follows the hand.
 """
 
 import statistics
@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from tasnlib.plots import bilinear, distillation, explore, sampler, trilinear
-from tasnlib.plots.style import figure_bytes
-from tasnlib.widgets.explore import keep_for_good
+from tasnlib.widgets.explore import keep_for_good, picture_html
 
 AIM = 0.2
 
@@ -50,11 +49,11 @@ def main() -> None:
     keep_for_good()  # as every slider does
     rows = []
     for name, draw in tqdm(drawings().items(), unit=" sliders"):
-        figure_bytes(draw())
+        picture_html(draw(), name)
         seconds = []
         for _ in range(10):
             begun = time.perf_counter()
-            figure_bytes(draw())
+            picture_html(draw(), name)
             seconds.append(time.perf_counter() - begun)
         rows.append((name, statistics.median(seconds), max(seconds)))
     print(f"{'slider':34} median, s   slowest, s   share of the {AIM} s aimed at")

@@ -116,7 +116,7 @@ def pooled_attention(
     (True, True)
     """
     relation = bilinear_attention(features, scale)  # (b, c, c)
-    b, c, h, w = features.shape
+    b, c = features.shape[:2]
     if channel is None:
         channel = torch.randint(c, (b,), generator=generator)
     elif channel.shape != (b,) or channel.is_floating_point():
@@ -124,15 +124,31 @@ def pooled_attention(
     elif channel.device.type == "cpu" and not bool(((channel >= 0) & (channel < c)).all()):
         raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
     channel = channel.to(features.device, torch.int64, non_blocking=True)
-    if distinct:
-        first = distinct_channels(relation, features)  # (b, c)
-        number = first.sum(dim=1)  # (b,)
-        channel = (first.cumsum(dim=1) > (channel % number)[:, None]).int().argmax(dim=1)
-        mean_row = (relation * first[:, :, None]).sum(dim=1, keepdim=True) / number[:, None, None]  # (b, 1, c)
-    else:
-        mean_row = relation.mean(dim=1, keepdim=True)  # (b, 1, c)
+    if not distinct:
+        return pool_maps(relation, features, channel, relation.mean(dim=1))
+    first = distinct_channels(relation, features)  # (b, c)
+    number = first.sum(dim=1, keepdim=True)  # (b, 1)
+    channel = (first.cumsum(dim=1) > channel[:, None] % number).int().argmax(dim=1)
+    return pool_maps(relation, features, channel, (relation * first[:, :, None]).sum(dim=1) / number)
+
+
+def pool_maps(
+    relation: Float[Tensor, "b c c"],
+    features: Float[Tensor, "b c h w"],
+    channel: Int[Tensor, " b"],
+    mean_row: Float[Tensor, "b c"],
+) -> PooledAttention:
+    """Two maps of the c that any relation makes of features: that of its mean row and that of one channel's row.
+
+    >>> features, channel = torch.rand(2, 8, 5, 5), torch.tensor([3, 0])
+    >>> relation = bilinear_attention(features)
+    >>> pooled = pool_maps(relation, features, channel, relation.mean(dim=1))
+    >>> torch.allclose(pooled.structure, trilinear_attention(features).mean(1))
+    True
+    """
+    b, c, h, w = features.shape
     chosen_row = relation.gather(1, channel.view(b, 1, 1).expand(b, 1, c))  # (b, 1, c)
-    weights = torch.cat([mean_row, chosen_row], dim=1)  # (b, 2, c)
+    weights = torch.cat([mean_row[:, None], chosen_row], dim=1)  # (b, 2, c)
     structure, detail = (weights @ features.flatten(2)).view(b, 2, h, w).unbind(1)
     return PooledAttention(structure, detail, channel)
 

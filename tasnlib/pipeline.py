@@ -25,10 +25,10 @@ import papermill
 import torch
 from nbformat import NotebookNode
 
-from tasnlib.experiment import project_folder, readable
 from tasnlib.files import write_atomically
 from tasnlib.notebook_errors import CellError, cell_reached, find_error
 from tasnlib.report import RECORD, in_words, write_report
+from tasnlib.run_folder import project_folder, readable
 from tasnlib.settings import check_names
 
 PROFILES = ("smoke", "laptop", "gpu")

@@ -18,7 +18,7 @@ import papermill
 from nbclient import NotebookClient
 from papermill.cli import _resolve_type
 
-from tasnlib.experiment import project_folder, readable
+from tasnlib.run_folder import project_folder, readable
 from tasnlib.settings import check_names
 
 

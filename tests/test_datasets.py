@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 from tasnlib.datasets import load_data, workers_for
-from tasnlib.experiment import keep_result, prepare_folder, summarise, train
+from tasnlib.experiment import train
+from tasnlib.results import keep_result, summarise
+from tasnlib.run_folder import prepare_folder
 from tasnlib.settings import Settings
 from tests.photo_sets import make_cub200, make_folder, make_inat2017, make_stanford_cars
 

@@ -13,21 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasnlib import experiment
+from tasnlib import experiment, run_folder
 from tasnlib.checkpoints import load_model
 from tasnlib.data import birds as birds_module
 from tasnlib.data.birds import EASY, Birds, BirdsBatch
-from tasnlib.experiment import (
-    Trained,
-    epoch_line,
-    keep_result,
-    load_data,
-    prepare_folder,
-    project_folder,
-    readable,
-    summarise,
-    train,
-)
+from tasnlib.experiment import epoch_line, load_data, train
+from tasnlib.results import Trained, keep_result, summarise
+from tasnlib.run_folder import prepare_folder, project_folder, readable
 from tasnlib.settings import Settings
 
 ACCURACY_KEYS = {"master", "part", "attention", "downsampled", "downsampled_aliased", "chance"}
@@ -101,7 +93,7 @@ def test_two_runs_started_in_the_same_second_do_not_share_a_folder(tmp_path, mon
             return cls(2026, 11, 21, 12, 0, 0)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment, "datetime", StoppedClock)
+    monkeypatch.setattr(run_folder, "datetime", StoppedClock)
     first, second = (prepare_folder(Settings(learning_rate=rate)) for rate in (0.1, 0.2))
     assert first != second
     assert json.loads((first / "settings.json").read_text())["learning_rate"] == 0.1

@@ -79,6 +79,17 @@ def test_uniform_attention_gets_the_share_of_the_area(seed, h, w):
     torch.testing.assert_close(area_share(boxes, SIZE), torch.tensor(by_hand))
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (2, 8), (1, 16), (16, 1)])
+def test_mass_is_what_counting_pixels_gives(shape):
+    # For boxes on whole pixels and cells of a whole number of pixels.
+    attention = torch.rand(3, *shape, generator=torch.Generator().manual_seed(1))
+    boxes = torch.tensor([[0, 0, 16, 16], [2, 4, 8, 10], [5, 0, 6, 16]])
+    mass = attention_mass(attention, boxes[:, None].float(), 16)
+    for one, (x0, y0, x1, y1), found in zip(attention, boxes, mass, strict=True):
+        pixels = one.repeat_interleave(16 // shape[0], 0).repeat_interleave(16 // shape[1], 1)
+        torch.testing.assert_close(found[0], pixels[y0:y1, x0:x1].sum() / pixels.sum())
+
+
 def test_attention_that_is_zero_everywhere_counts_as_uniform():
     boxes = some_boxes(seeded(0), 2, 3)
     torch.testing.assert_close(attention_mass(torch.zeros(2, 5, 5), boxes, SIZE), area_share(boxes, SIZE))

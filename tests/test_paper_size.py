@@ -5,7 +5,8 @@ import math
 import pytest
 
 from tasnlib.checkpoints import load_model
-from tasnlib.experiment import load_data, prepare_folder, train
+from tasnlib.experiment import load_data, train
+from tasnlib.run_folder import prepare_folder
 from tasnlib.settings import Settings
 
 

@@ -19,6 +19,7 @@ from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.devices import make_accelerator
 from tasnlib.evaluation import accuracies, draw_channels, evaluate
 from tasnlib.recipes import RECIPES
+from tasnlib.run_folder import prepare_folder
 from tasnlib.settings import Settings
 from tasnlib.training import (
     EpochOrder,
@@ -553,7 +554,7 @@ def test_two_processes_answer_as_one_does(tmp_path, capsys):
         data_folder=str(tmp_path / "data"),
         output_folder=str(tmp_path / "run"),
     )
-    folder, data = experiment.prepare_folder(settings), experiment.load_data(settings)
+    folder, data = prepare_folder(settings), experiment.load_data(settings)
     capsys.readouterr()
     trained = experiment.train("tasn", settings, folder, data)
     lines = capsys.readouterr().out.splitlines()

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tasnlib.attention import PooledAttention, bilinear_attention
+from tasnlib.attention import PooledAttention, bilinear_attention, pool_maps
 
 
 def features_themselves(features: Float[Tensor, "b c h w"], scale: float) -> Float[Tensor, "b c c"]:
@@ -58,13 +58,11 @@ def pooled_maps(
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-    b, c, h, w = features.shape
+    b, _, h, w = features.shape
     channel = channel.to(features.device, torch.int64)
     if kind == "uniform":
         flat = features.new_ones(b, h, w)
         return PooledAttention(flat, flat, channel)
-    relation = RELATIONS[kind](features.float(), scale)  # (b, c, c)
-    chosen = relation.gather(1, channel.view(b, 1, 1).expand(b, 1, c))
-    weights = torch.cat([relation.mean(dim=1, keepdim=True), chosen], dim=1)  # (b, 2, c)
-    structure, detail = (weights @ features.float().flatten(2)).view(b, 2, h, w).unbind(1)
-    return PooledAttention(structure, detail, channel)
+    features = features.float()
+    relation = RELATIONS[kind](features, scale)  # (b, c, c)
+    return pool_maps(relation, features, channel, relation.mean(dim=1))

@@ -14,47 +14,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tasnlib.attention import bilinear_attention
+from tasnlib.localization import attention_mass
 from tasnlib.plots.style import ATTENTION_MAP, COLOURS, draw_attention, draw_boxes, draw_image
 
 RAW, TRILINEAR, UNIFORM = COLOURS["downsampled"], COLOURS["attention"], "#000000"
-
-
-def _cover(start: Tensor, end: Tensor, cells: int, image_size: int) -> Float[Tensor, "n cells"]:
-    """Which share of each cell along one axis lies between start and end, both in pixels."""
-    edges = torch.linspace(0, image_size, cells + 1)
-    overlap = torch.minimum(end[:, None], edges[1:]) - torch.maximum(start[:, None], edges[:-1])
-    return overlap.clamp_min(0) * cells / image_size
-
-
-def share_in_box(
-    attention: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"], image_size: int
-) -> Float[Tensor, " n"]:
-    """How much of each map's mass lies inside a box, from 0 to 1. A uniform map gets the box's share of the image.
-
-    A cell that the box covers in part counts in part. A map of zeros counts as uniform, as it does for the sampler.
-
-    Args:
-        attention: not negative.
-        boxes: x0, y0, x1, y1 in pixels, inside the image.
-        image_size: side of the square image in pixels.
-
-    Raises:
-        ValueError: for negative attention.
-
-    >>> half = torch.tensor([[0.0, 0.0, 4.0, 8.0]])
-    >>> share_in_box(torch.tensor([[[3.0, 1.0]]]), half, image_size=8)
-    tensor([0.7500])
-    >>> share_in_box(torch.zeros(1, 2, 2), half, image_size=8)
-    tensor([0.5000])
-    """
-    if bool((attention < 0).any()):
-        raise ValueError(f"attention must not be negative, got values down to {attention.min():.4g}")
-    h, w = attention.shape[1:]
-    x0, y0, x1, y1 = boxes.unbind(1)
-    cover = _cover(y0, y1, h, image_size)[:, :, None] * _cover(x0, x1, w, image_size)[:, None, :]  # (n, h, w)
-    total = attention.sum((1, 2))
-    share = (attention * cover).sum((1, 2)) / total.clamp_min(torch.finfo(total.dtype).tiny)
-    return torch.where(total > 0, share, cover.mean((1, 2)))
 
 
 def _heat(axes: Axes, values: Float[Tensor, "h w"], title: str, largest: float, colour: str = "black") -> None:
@@ -142,9 +105,9 @@ def before_and_after(
     figure, grid = plt.subplots(2, count + 1, figsize=(2.5 * (count + 1), 5.4), layout="constrained")
     draw_image(grid[0, 0], image, "image")
     grid[1, 0].set_axis_off()
-    boxes = box.expand(count, 4)
     for line, maps, kind, colour in ((grid[0], raw, "raw", RAW), (grid[1], trilinear, "trilinear", TRILINEAR)):
-        for axes, attention, name, share in zip(line[1:], maps, names, share_in_box(maps, boxes, size), strict=True):
+        shares = attention_mass(maps, box.expand(count, 1, 4), size)[:, 0]
+        for axes, attention, name, share in zip(line[1:], maps, names, shares, strict=True):
             inside = f"{share:.0%} in the box" if attention.max() > 0 else "silent"
             draw_attention(axes, image, attention)
             axes.set_title(f"{name}\n{kind}: {inside}", fontsize=10, color=colour)
@@ -220,7 +183,7 @@ def explain_channel(
     figure, (first, middle, last) = plt.subplots(1, 3, figsize=(9, 2.7), width_ratios=(1, 1.4, 1))
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.17, top=0.9, wspace=0.18)
     for axes, attention, kind, colour in ((first, raw, "raw", RAW), (last, trilinear, "trilinear", TRILINEAR)):
-        share = share_in_box(attention[None], box[None], size).item()
+        share = attention_mass(attention[None], box[None, None], size).item()
         inside = f"{share:.0%} in the box" if attention.max() > 0 else "silent"
         draw_attention(axes, image, attention)
         draw_boxes(axes, box[None])

@@ -9,6 +9,7 @@ import atexit
 import base64
 import gc
 import html
+import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
+from PIL import Image
 
 from tasnlib.plots import figure_bytes
 
@@ -50,8 +52,19 @@ def explore(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) ->
     (_prerendered if os.environ.get(PRERENDER) else _live)(draw, sliders, alt)
 
 
-def _picture(draw: Callable[..., Figure], values: dict[str, Any], alt: str) -> str:
-    encoded = base64.b64encode(figure_bytes(draw(**values))).decode()
+def picture_html(figure: Figure, alt: str) -> str:
+    """A figure as an HTML image of 256 colours: a third of the size, because the notebook file keeps what a widget
+    shows.
+
+    >>> from matplotlib.figure import Figure
+    >>> picture_html(Figure(), "nothing")[:50]
+    '<img alt="nothing" src="data:image/png;base64,iVBO'
+    """
+    png = io.BytesIO()
+    Image.open(io.BytesIO(figure_bytes(figure))).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(
+        png, "PNG"
+    )
+    encoded = base64.b64encode(png.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}">'
 
 
@@ -70,7 +83,7 @@ def _live(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> N
     picture = ipywidgets.HTML()
 
     def redraw(_change=None) -> None:
-        picture.value = _picture(draw, {name: control.value for name, control in controls.items()}, alt)
+        picture.value = picture_html(draw(**{name: control.value for name, control in controls.items()}), alt)
 
     redraw()  # an error in the drawing ends the cell, here and in headless runs
     keep_for_good()
@@ -92,7 +105,7 @@ def _prerendered(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: st
     start = {slider.argument: slider.start for slider in sliders}
     rows = []
     for slider in sliders:
-        frames = [_picture(draw, {**start, slider.argument: value}, alt) for value in slider.values]
+        frames = [picture_html(draw(**{**start, slider.argument: value}), alt) for value in slider.values]
         at = list(slider.values).index(slider.start)
         pictures = "".join(
             f'<div class="frame"{"" if n == at else " hidden"}>{frame}</div>' for n, frame in enumerate(frames)

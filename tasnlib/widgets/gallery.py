@@ -19,8 +19,7 @@ from tasnlib.data.birds import draw_birds
 from tasnlib.data.image_file import decode_image
 from tasnlib.plots.explore import knobs_view, two_species
 from tasnlib.prediction import Predictor
-from tasnlib.widgets.explore import PRERENDER, Slider, explore
-from tasnlib.widgets.wall import picture_html
+from tasnlib.widgets.explore import PRERENDER, Slider, explore, picture_html
 
 BIRDS = range(100)
 PRERENDERED_BIRDS = (0, 3, 5, 9, 14)  # on a page without a kernel, where each costs a third of a megabyte

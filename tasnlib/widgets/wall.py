@@ -1,7 +1,6 @@
 """The wall of channels: every channel's attention map over one image. Click a tile, and that channel is looked into."""
 
 import base64
-import html
 import io
 import os
 
@@ -12,16 +11,14 @@ import traitlets
 from IPython.display import display
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from tasnlib.attention import trilinear_attention
 from tasnlib.model import downsample
-from tasnlib.plots import figure_bytes
 from tasnlib.plots.explore import COLUMNS, GAP, MOST, TILE, channel_view, strongest, wall
 from tasnlib.prediction import Predictor
-from tasnlib.widgets.explore import PRERENDER, Slider, explore
+from tasnlib.widgets.explore import PRERENDER, Slider, explore, picture_html
 
 ALT = "one channel's map over the image, its detail image, and the five classes that the part net finds most probable"
 
@@ -162,22 +159,6 @@ def click_a_channel(channels: Channels) -> None:
     look()
     tiles.observe(look, names="chosen")
     display(ipywidgets.VBox([tiles, result]))
-
-
-def picture_html(figure: Figure, alt: str) -> str:
-    """A figure as an HTML image of 256 colours: a third of the size, because the notebook file keeps what a widget
-    shows.
-
-    >>> from matplotlib.figure import Figure
-    >>> picture_html(Figure(), "nothing")[:50]
-    '<img alt="nothing" src="data:image/png;base64,iVBO'
-    """
-    png = io.BytesIO()
-    Image.open(io.BytesIO(figure_bytes(figure))).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(
-        png, "PNG"
-    )
-    encoded = base64.b64encode(png.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}">'
 
 
 def _data_address(image: Tensor) -> str:

@@ -9,6 +9,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from tasnlib.attention import trilinear_attention
+from tasnlib.localization import attention_mass
 from tasnlib.plots import trilinear as figures
 from tasnlib.widgets import trilinear as widgets
 
@@ -25,43 +26,10 @@ def features(channels: int = 5) -> torch.Tensor:
     return torch.rand(channels, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
-def share_by_pixels(attention: torch.Tensor, box: torch.Tensor, size: int) -> float:
-    """The same share by counting pixels; for boxes on whole pixels and cells of a whole number of pixels."""
-    pixels = attention.repeat_interleave(size // len(attention), 0).repeat_interleave(size // attention.shape[1], 1)
-    x0, y0, x1, y1 = box.int().tolist()
-    return float(pixels[y0:y1, x0:x1].sum() / pixels.sum())
-
-
-@pytest.mark.parametrize("shape", [(4, 4), (2, 8), (1, 16), (16, 1)])
-def test_share_in_box_is_what_counting_pixels_gives(shape):
-    generator = torch.Generator().manual_seed(1)
-    attention = torch.rand(3, *shape, generator=generator)
-    boxes = torch.tensor([[0.0, 0, 16, 16], [2, 4, 8, 10], [5, 0, 6, 16]])
-    expected = torch.tensor([share_by_pixels(one, box, 16) for one, box in zip(attention, boxes, strict=True)])
-    torch.testing.assert_close(figures.share_in_box(attention, boxes, 16), expected)
-
-
-def test_share_of_a_uniform_and_of_an_empty_map_is_the_share_of_the_area():
-    boxes = BOX.expand(2, 4)
-    maps = torch.stack([torch.full((3, 3), 7.0), torch.zeros(3, 3)])
-    torch.testing.assert_close(figures.share_in_box(maps, boxes, 12), torch.full((2,), 36 / 144))
-
-
-def test_share_does_not_depend_on_how_bright_the_map_is():
-    maps = features()
-    boxes = BOX.expand(5, 4)
-    torch.testing.assert_close(figures.share_in_box(1e-6 * maps, boxes, 12), figures.share_in_box(maps, boxes, 12))
-
-
-def test_share_refuses_negative_attention():
-    with pytest.raises(ValueError, match="negative"):
-        figures.share_in_box(torch.tensor([[[1.0, -1.0]]]), BOX[None], 12)
-
-
 def test_explorer_draws_the_row_and_the_map_of_the_library():
     channel = 2
     figure = figures.explain_channel(torch.rand(3, 12, 12), features(), channel, 7.0, BOX)
-    share = figures.share_in_box(trilinear_attention(features()[None], 7.0)[:, channel], BOX[None], 12).item()
+    share = attention_mass(trilinear_attention(features()[None], 7.0)[:, channel], BOX[None, None], 12).item()
     assert f"{share:.0%}" in figure.axes[2].get_title()
     weights = [float(segment[1, 1]) for segment in figure.axes[1].collections[0].get_segments()]
     assert sum(weights) == pytest.approx(1, abs=1e-5)

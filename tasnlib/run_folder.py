@@ -1,0 +1,113 @@
+"""The folder of a run: where it lies, and that what is in it is never mixed with another run.
+
+It holds settings.json and data.json (what it was trained on), for each model NAME.safetensors (its weights) and
+NAME.training.safetensors (what `resume` needs), and at the end result.json and by_class.json.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tasnlib.datasets import Data
+from tasnlib.files import write_atomically
+from tasnlib.settings import Settings
+
+_MARK = "notebooks/05_train_full.ipynb"
+
+
+def project_folder() -> Path:
+    """The folder above the current one that holds this project; the current one where there is none."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / _MARK).is_file()), here)
+
+
+def in_project() -> bool:
+    """Was this started inside the project?"""
+    return (project_folder() / _MARK).is_file()
+
+
+def readable(path: Path) -> str:
+    """A path as one would type it: relative to the project where it lies inside."""
+    path, project = path.resolve(), project_folder().resolve()
+    return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+
+
+def prepare_folder(settings: Settings) -> Path:
+    """Make the output folder and note the settings in it; or, to resume, make sure that they are those noted in it.
+
+    Raises:
+        ValueError: where the folder already holds weights and `resume` is off: they are never overwritten. Where it
+            holds a run of other settings and `resume` is on.
+    """
+    folder = Path(settings.output_folder).expanduser() if settings.output_folder else _new_folder(settings)
+    noted = folder / "settings.json"
+    if any(folder.glob("*.safetensors")):
+        if not settings.resume:
+            raise ValueError(
+                f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
+                "or name another folder"
+            )
+        if noted.is_file():
+            # Where the first weights lay does not matter any more, and they may be gone.
+            before = {**json.loads(noted.read_text()), "resume": False, "weights": settings.weights}
+            _same_run(Settings(**before), settings, folder)
+            return folder
+    write_atomically(noted, json.dumps({**settings.as_dict(), "output_folder": str(folder)}, indent=1).encode())
+    return folder
+
+
+def _new_folder(settings: Settings) -> Path:
+    """A folder that nobody else has, named after the time."""
+    name = f"{settings.dataset}-{settings.recipe}-seed{settings.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+        folder = project_folder() / "runs" / (name + suffix)
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise ValueError(f"runs/ already holds a thousand runs named {name}")
+
+
+def _same_run(before: Settings, now: Settings, folder: Path) -> None:
+    """Where it runs may differ from what was begun, what it computes may not."""
+    was, wanted = (
+        {"recipe": one.recipe, "dataset": one.dataset, "seed": one.seed, "precision": one.precision}
+        | vars(one.resolved_recipe)
+        for one in (before, now)
+    )
+    for name, value in wanted.items():
+        if was[name] != value and name not in ("name", "weights"):  # the first weights were read long ago
+            raise ValueError(f"{name} is {value!r}, but the run in {str(folder)!r} was begun with {was[name]!r}")
+
+
+def same_data(folder: Path, data: tuple[Data, Data]) -> None:
+    """Note which images and classes a run is of; or, where that is noted, make sure that they are the same."""
+    noted = folder / "data.json"
+    found = {split: described(images) for split, images in zip(("train", "test"), data, strict=True)}
+    found["class_names"] = data[0].class_names
+    if not noted.is_file():
+        write_atomically(noted, json.dumps(found, indent=1, ensure_ascii=False).encode())
+        return
+    before = json.loads(noted.read_text())
+    if before["class_names"] != found["class_names"]:
+        was, now = ({*one["class_names"]} for one in (before, found))
+        raise ValueError(
+            f"the run in {str(folder)!r} was begun with {len(before['class_names'])} classes, this data has "
+            f"{len(found['class_names'])} (only then: {sorted(was - now)[:5]}, only now: {sorted(now - was)[:5]}); "
+            "name the data_folder it was begun with, or another output_folder"
+        )
+    for split in ("train", "test"):
+        if before[split]["hash"] != found[split]["hash"]:
+            raise ValueError(
+                f"the {split} images are not those that the run in {str(folder)!r} was begun with "
+                f"({before[split]['images']} images then, {found[split]['images']} now, and other bytes); name the "
+                "data_folder it was begun with, or another output_folder"
+            )
+
+
+def described(images: Data) -> dict[str, Any]:
+    """What is kept of a data set, so that another one is recognised."""
+    unreadable = len(getattr(images, "unreadable", ()))
+    return {"images": len(images), "classes": images.classes, "unreadable": unreadable, "hash": images.data_hash}
