@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from tasnlib.ablations.study import PROFILES, run_of
-from tasnlib.ablations.tables import Row, as_text, table
-from tasnlib.ablations.variants import STRUCTURE_ONLY, TASN, Variant
+from tasnlib.ablations.tables import Row, as_text, table_rows
+from tasnlib.ablations.variants import STRUCTURE_ONLY, TASN, Table, Variant
 from tasnlib.plots.ablations import accuracy_against, seeds_and_means
 
 PROFILE = replace(PROFILES["smoke"], seeds=(0, 1, 2))
 PLAIN = Variant("plain", sampler="plain")
+THREE = Table("three", "easy", (STRUCTURE_ONLY, TASN, PLAIN))
 SHARES = {
     "trilinear, squared": (0.5, 0.6, 0.4),
     "part net and distillation": (0.7, 0.65, 0.5),
@@ -22,20 +23,20 @@ SHARES = {
 @pytest.fixture
 def results():
     found = {}
-    for variant in (STRUCTURE_ONLY, TASN, PLAIN):
+    for variant in THREE.variants:
         for seed, share in zip(PROFILE.seeds, SHARES[variant.title], strict=True):
             accuracy = {"downsampled": share} if variant is PLAIN else {"attention": 0.05, "master": share}
             if variant is TASN:
                 accuracy["part"] = share / 2
             attention = None if variant is PLAIN else {"mass": 0.1 * (seed + 1), "magnification": 2.0 * (seed + 1)}
-            found[run_of(PROFILE, variant, "easy", seed).file_name] = {
+            found[run_of(PROFILE, THREE, variant, seed).file_name] = {
                 "accuracy": accuracy, "attention": attention, "multiply_adds": 10**6, "seconds": 10.0 + seed,
             }  # fmt: skip
     return found
 
 
 def test_a_row_is_the_mean_over_seeds_of_the_net_that_predicts(results):
-    rows = table((STRUCTURE_ONLY, TASN, PLAIN), "easy", PROFILE, results)
+    rows = table_rows(THREE, PROFILE, results)
     for row in rows:
         percent = [100 * share for share in SHARES[row.title]]
         assert row.accuracies == pytest.approx(percent)
@@ -48,7 +49,7 @@ def test_a_row_is_the_mean_over_seeds_of_the_net_that_predicts(results):
 
 
 def test_differences_are_taken_seed_by_seed(results):
-    first, second, _ = table((STRUCTURE_ONLY, TASN, PLAIN), "easy", PROFILE, results)
+    first, second, _ = table_rows(THREE, PROFILE, results)
     mean, deviation = second.against(first)
     assert mean == pytest.approx((20 + 5 + 10) / 3)
     assert deviation == pytest.approx(statistics.stdev([20, 5, 10]))
@@ -57,7 +58,7 @@ def test_differences_are_taken_seed_by_seed(results):
 
 def test_a_run_that_is_missing_is_named(results):
     with pytest.raises(KeyError, match="easy-"):
-        table((replace(STRUCTURE_ONLY, attention="uniform"),), "easy", PROFILE, results)
+        table_rows(replace(THREE, variants=(replace(STRUCTURE_ONLY, attention="uniform"),)), PROFILE, results)
 
 
 def test_with_one_seed_there_is_no_spread():
@@ -66,7 +67,7 @@ def test_with_one_seed_there_is_no_spread():
 
 
 def test_the_text_has_a_line_a_variant_and_measures_where_there_are_any(results):
-    rows = table((STRUCTURE_ONLY, TASN, PLAIN), "easy", PROFILE, results)
+    rows = table_rows(THREE, PROFILE, results)
     lines = as_text(rows, reference="trilinear, squared").splitlines()
     assert len(lines) == 4
     assert lines[0].endswith("in parts  magnified")
@@ -77,7 +78,7 @@ def test_the_text_has_a_line_a_variant_and_measures_where_there_are_any(results)
 
 
 def test_figures_show_every_seed_and_every_mean(results):
-    rows = table((STRUCTURE_ONLY, TASN, PLAIN), "easy", PROFILE, results)
+    rows = table_rows(THREE, PROFILE, results)
     (axes,) = seeds_and_means({"easy": rows}, {"easy": 1 / 16}).axes
     dots = [line for line in axes.lines if len(line.get_xdata()) == 3]
     assert [tuple(line.get_xdata()) for line in dots] == [row.accuracies for row in rows]

@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from tasnlib.ablations import study as study_module
+from tasnlib.ablations.changes import Penalty, draw_different, finer_cells, likeness
 from tasnlib.ablations.maps import KINDS, pooled_maps
 from tasnlib.ablations.networks import build_variant
 from tasnlib.ablations.samplers import crop_at_maximum, saliency_sample
 from tasnlib.ablations.study import PROFILES, Profile, inside_boxes, plan, run_of, study
-from tasnlib.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Variant
-from tasnlib.attention import pooled_attention
+from tasnlib.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
+from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
+from tasnlib.backbones import attention_trunk
 from tasnlib.building import build_tasn
 from tasnlib.cost import cost_by_part, multiply_adds
 from tasnlib.model import downsample
@@ -118,8 +120,8 @@ def test_the_saliency_sampler_magnifies_what_is_attended_to():
 
 def test_every_variant_answers_with_the_nets_that_it_says():
     images, channel = torch.rand(2, 3, 144, 144), torch.tensor([0, 1])
-    for variants in TABLES.values():
-        for variant in variants:
+    for table in TABLES:
+        for variant in table.variants:
             recipe = variant.recipe(LAPTOP)
             if variant.sampler == "boxes":
                 continue
@@ -162,8 +164,8 @@ def test_the_whole_image_is_seen_whole():
 
 
 def test_equal_compute_is_as_many_multiply_adds():
-    variant = Variant("longer", equal_compute=True)
-    longer = run_of(PROFILES["laptop"], variant, "hard", 0).recipe.epochs
+    table = Table("longer", "hard", (Variant("longer", equal_compute=True),))
+    longer = run_of(PROFILES["laptop"], table, table.variants[0], 0).recipe.epochs
     classes = 64
     cost = {
         v.title: cost_by_part(build_variant(v, LAPTOP, classes), 144)["total"] * epochs
@@ -194,14 +196,17 @@ def test_pixels_are_in_a_box_when_their_centre_is():
     assert inside.tolist() == expected
 
 
-TINY = Profile(
-    replace(PROFILES["smoke"].recipe, image_size=48, train_images=16, test_images=8, batch_size=8), (0, 1), {"easy": 1}
-)
+TINY_RECIPE = replace(PROFILES["smoke"].recipes["easy"], image_size=48, train_images=16, test_images=8, batch_size=8)
+TINY = Profile({"easy": TINY_RECIPE}, seeds=(0, 1), choice_seeds=(0, 1, 2))
+
+
+def easy(*variants: Variant, split: str = "test") -> Table:
+    return Table("some", "easy", variants, split)
 
 
 def test_a_study_keeps_every_run_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     variants = (STRUCTURE_ONLY, Variant("boxes", sampler="boxes"), Variant("plain", sampler="plain"))
-    runs = plan(TINY, [(variants, "easy"), (variants[:1], "easy")])
+    runs = plan(TINY, [easy(*variants), easy(variants[0])])
     assert len(runs) == 6
     real, trained = study_module.train_run, []
 
@@ -226,7 +231,7 @@ def test_a_study_keeps_every_run_and_goes_on_where_it_stopped(tmp_path, monkeypa
 
 
 def test_runs_in_processes_give_what_one_process_gives(tmp_path):
-    runs = plan(replace(TINY, seeds=(0,)), [((STRUCTURE_ONLY, Variant("plain", sampler="plain")), "easy")])
+    runs = plan(replace(TINY, seeds=(0,)), [easy(STRUCTURE_ONLY, Variant("plain", sampler="plain"))])
     torch.set_num_threads(1)
     one = study(runs, tmp_path / "one", tmp_path / "data")
     two = study(runs, tmp_path / "two", tmp_path / "data", processes=2)
@@ -235,21 +240,106 @@ def test_runs_in_processes_give_what_one_process_gives(tmp_path):
 
 
 def test_a_run_s_name_tells_apart_all_that_decides_its_result():
-    base = run_of(PROFILES["laptop"], STRUCTURE_ONLY, "easy", 0)
+    base = run_of(PROFILES["laptop"], easy(), STRUCTURE_ONLY, 0)
     others = [
         replace(base, seed=1), replace(base, dataset="hard"), replace(base, precision="bfloat16"),
         replace(base, recipe=replace(base.recipe, epochs=9)), replace(base, variant=ATTENTION[0]),
+        replace(base, split="val"),
     ]  # fmt: skip
     names = {run.file_name for run in (base, *others)}
-    assert len(names) == 6
+    assert len(names) == 7
     assert replace(base, variant=replace(base.variant, title="another name")).file_name == base.file_name
 
 
 def test_a_result_says_what_was_measured(tmp_path):
-    (result,) = study(plan(replace(TINY, seeds=(3,)), [((TASN,), "easy")]), tmp_path / "kept", tmp_path / "data")
+    (result,) = study(plan(replace(TINY, seeds=(3,)), [easy(TASN)]), tmp_path / "kept", tmp_path / "data")
     assert (result["seed"], result["dataset"], result["epochs"], result["test_images"]) == (3, "easy", 1, 8)
     assert set(result["accuracy"]) >= {"master", "part", "attention"}
-    assert set(result["attention"]) == {"mass", "mass of single channels", "pointing", "magnification", "area"}
+    assert set(result["attention"]) == {
+        *("mass", "mass of single channels", "pointing", "magnification", "diversity", "coverage", "area")
+    }
     assert len(result["by_epoch"]) == 1
     assert result["multiply_adds"] > 10**6
     assert json.loads((tmp_path / "kept").joinpath(next((tmp_path / "kept").iterdir()).name).read_text()) == result
+
+
+def test_choices_are_made_on_validation_birds_over_their_own_seeds():
+    runs = plan(TINY, [easy(TASN), easy(TASN, split="val")])
+    assert [(run.seed, run.split) for run in runs] == [(0, "test"), (0, "val"), (1, "test"), (1, "val"), (2, "val")]
+
+
+def test_a_master_that_sees_one_channel_sees_its_map():
+    torch.manual_seed(0)
+    one = build_variant(Variant("one", one_channel=True), LAPTOP, 4).eval()
+    images, channel = torch.rand(2, 3, 144, 144), torch.tensor([3, 1])
+    output = one(images, channel)
+    assert torch.equal(output.structure, output.detail)
+    expected = one.tasn.classifier(one.tasn.backbone(one.sample(images, output.detail)))
+    torch.testing.assert_close(output.logits["master"], expected)
+
+
+def test_finer_cells_are_four_times_as_many_with_the_same_weights():
+    model = build_variant(Variant("finer", part="shared", finer=True), LAPTOP, 4)
+    output = model(torch.rand(2, 3, 144, 144), torch.tensor([3, 1]))
+    assert output.structure.shape == (2, 24, 24)
+    plain = build_tasn(LAPTOP, 4).attention_net
+    assert [weight.shape for weight in model.attention_net.parameters()] == [w.shape for w in plain.parameters()]
+    wide = AttentionNet(*attention_trunk("resnet18", weights=None), 4)
+    finer_cells(wide, 64)
+    assert wide(torch.rand(2, 3, 64, 64))[1].shape == (2, 512, 16, 16)
+
+
+def test_channels_are_drawn_by_how_far_their_map_is_from_the_mean():
+    features = torch.rand(1, 6, 4, 4, generator=torch.Generator().manual_seed(0)) ** 4
+    maps = trilinear_attention(features, 30.0)[0].flatten(1).double()
+    maps /= maps.sum(1, keepdim=True)
+    distance = (maps - maps.mean(0)).abs().sum(1)
+    drawn = draw_different(features.repeat(6, 1, 1, 1), 30.0, torch.arange(6)).tolist()
+    # Channel k of six asks for the place (k + 1/2) / 6: by a loop.
+    expected = []
+    for number in range(6):
+        place, total = (number + 0.5) / 6 * distance.sum(), 0.0
+        for channel, share in enumerate(distance):
+            total += share
+            if total > place:
+                expected.append(channel)
+                break
+    assert drawn == expected
+    assert len(set(expected)) < 6  # or the draw would be the uniform one
+
+
+def test_channels_that_all_coincide_are_drawn_uniformly():
+    features = torch.ones(4, 4, 3, 3)
+    assert draw_different(features, 7.0, torch.arange(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_likeness_is_the_mean_squared_cosine_over_pairs():
+    features = torch.rand(3, 4, 2, 5, generator=torch.Generator().manual_seed(0))
+    rows = features.flatten(2)
+    cosines = [
+        float(rows[b, i] @ rows[b, j] / rows[b, i].norm() / rows[b, j].norm()) ** 2
+        for b in range(3) for i in range(4) for j in range(4) if i != j
+    ]  # fmt: skip
+    assert likeness(features).item() == pytest.approx(sum(cosines) / len(cosines))
+
+
+def test_a_penalty_has_the_gradient_of_a_term_of_the_loss():
+    torch.manual_seed(0)
+    images, labels = torch.rand(4, 3, 48, 48), torch.tensor([0, 1, 2, 3])
+    net = build_tasn(LAPTOP, 4).attention_net
+    logits, features = net(images)
+    (nn.functional.cross_entropy(logits, labels) + 0.7 * likeness(features)).backward()
+    expected = [weight.grad.clone() for weight in net.parameters()]
+    net.zero_grad()
+    logits, features = net(images)
+    nn.functional.cross_entropy(Penalty.apply(logits, 0.7 * likeness(features)), labels).backward()
+    for weight, gradient in zip(net.parameters(), expected, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
+
+
+def test_a_head_that_reads_the_maximum_gives_gradient_to_one_cell_a_channel():
+    model = build_variant(Variant("max", head="max"), LAPTOP, 4)
+    logits, features = model.look(torch.rand(1, 3, 144, 144))
+    features.retain_grad()
+    logits.sum().backward()
+    assert ((features.grad != 0).sum(dim=(2, 3)) <= 1).all()

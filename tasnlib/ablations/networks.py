@@ -1,18 +1,29 @@
 """TASN with one of its parts exchanged."""
 
 import copy
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tasnlib.ablations.changes import Penalty, draw_different, finer_cells, likeness
 from tasnlib.ablations.maps import pooled_maps
 from tasnlib.ablations.samplers import crop_at_maximum, saliency_sample
 from tasnlib.ablations.variants import Variant
 from tasnlib.attention import AttentionNet, PooledAttention
 from tasnlib.building import build_plain, build_tasn
-from tasnlib.model import TASN, TASNOutput, downsample
+from tasnlib.model import TASN, downsample
 from tasnlib.recipes import Recipe
+
+
+class VariantOutput(NamedTuple):
+    """The maps and answers of a variant."""
+
+    structure: Float[Tensor, "b h w"]
+    detail: Float[Tensor, "b h w"]
+    features: Float[Tensor, "b c h w"]  #: of the attention network
+    logits: dict[str, Float[Tensor, "b k"]]  #: of "attention", "master", and "part" where there is a part net
 
 
 class ChangedTASN(nn.Module):
@@ -35,8 +46,11 @@ class ChangedTASN(nn.Module):
 
     def attend(self, features: Float[Tensor, "b c h w"], channel: Int[Tensor, " b"]) -> PooledAttention:
         """The variant's maps, as they are given to the sampler."""
+        if self.variant.draw == "different":
+            channel = draw_different(features, self.tasn.scale, channel)
         structure, detail, channel = pooled_maps(self.variant.attention, features, self.tasn.scale, channel)
-        return PooledAttention(structure**self.tasn.structure_power, detail, channel)
+        structure, detail = structure**self.tasn.structure_power, detail**self.variant.detail_power
+        return PooledAttention(detail if self.variant.one_channel else structure, detail, channel)
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
         if self.variant.sampler == "crop":
@@ -45,19 +59,28 @@ class ChangedTASN(nn.Module):
             return saliency_sample(images, attention, self.tasn.out_size)
         return self.tasn.sample(images, attention)
 
-    def forward(self, images: Float[Tensor, "b 3 height width"], channel: Int[Tensor, " b"]) -> TASNOutput:
-        attention_logits, features = self.attention_net(downsample(images, self.tasn.attention_size))
-        structure, detail, channel = self.attend(features, channel)
-        structure_images, detail_images = self.sample(images, structure), self.sample(images, detail)
+    def forward(self, images: Float[Tensor, "b 3 height width"], channel: Int[Tensor, " b"]) -> VariantOutput:
+        attention_logits, features = self.look(images)
+        structure, detail, _ = self.attend(features, channel)
+        structure_images = self.sample(images, structure)
         logits = {"attention": attention_logits}
         if self.variant.part == "shared":
-            both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, detail_images])))
+            both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, self.sample(images, detail)])))
             logits["master"], logits["part"] = both.chunk(2)
         else:
             logits["master"] = self.tasn.classifier(self.tasn.backbone(structure_images))
         if self.part_backbone and self.part_classifier:
-            logits["part"] = self.part_classifier(self.part_backbone(detail_images))
-        return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
+            logits["part"] = self.part_classifier(self.part_backbone(self.sample(images, detail)))
+        return VariantOutput(structure, detail, features, logits)
+
+    def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Tensor, Tensor]:
+        """The attention network's logits and features."""
+        logits, features = self.attention_net(downsample(images, self.tasn.attention_size))
+        if self.variant.head == "max":
+            logits = self.attention_net.classifier(features.amax(dim=(2, 3)))
+        if self.variant.likeness_weight and self.training:
+            logits = Penalty.apply(logits, self.variant.likeness_weight * likeness(features))
+        return logits, features
 
 
 def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
@@ -76,4 +99,7 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
         model = build_plain(recipe, classes, antialias=True)
         model.size = recipe.image_size
         return model
-    return ChangedTASN(build_tasn(recipe, classes), variant)
+    tasn = build_tasn(recipe, classes)
+    if variant.finer:
+        finer_cells(tasn.attention_net, recipe.attention_size)
+    return ChangedTASN(tasn, variant)

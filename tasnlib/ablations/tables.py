@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasnlib.ablations.study import Profile, run_of
-from tasnlib.ablations.variants import Variant
+from tasnlib.ablations.variants import Table
 
 NETS = ("master", "downsampled", "downsampled_aliased")
 
@@ -40,17 +40,15 @@ class Row:
         return statistics.fmean(differences), statistics.stdev(differences) if len(differences) > 1 else 0.0
 
 
-def table(
-    variants: Sequence[Variant], dataset: str, profile: Profile, results: Mapping[str, Mapping[str, Any]]
-) -> list[Row]:
+def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     """The rows of a table, from results by the name of their file.
 
     Raises:
         KeyError: for a run that is not among the results.
     """
     rows = []
-    for variant in variants:
-        found = [results[run_of(profile, variant, dataset, seed).file_name] for seed in profile.seeds]
+    for variant in table.variants:
+        found = [results[run_of(profile, table, variant, seed).file_name] for seed in profile.seeds_of(table)]
         measures = found[0]["attention"] or {}
         rows.append(
             Row(

@@ -18,6 +18,12 @@ class Variant:
         part: the part net: "none" (structure only), "shared" with the master, or "own", with weights of its own.
         changes: of the recipe's values.
         equal_compute: the training is longer, so that it costs as many multiply-adds as the whole TASN's.
+        one_channel: the master sees the map of one channel instead of the mean of all.
+        finer: one halving of the attention network is left out: four times the cells.
+        head: its classifier reads the "mean" of each channel, or the "max".
+        draw: detail channels are drawn "uniform", or "different": by how different their map is from the mean map.
+        likeness_weight: of a loss term that keeps the attention network's channels from firing alike.
+        detail_power: the detail map is raised to it.
     """
 
     title: str
@@ -26,6 +32,12 @@ class Variant:
     part: str = "none"
     changes: dict[str, Any] = field(default_factory=dict)
     equal_compute: bool = False
+    one_channel: bool = False
+    finer: bool = False
+    head: str = "mean"
+    draw: str = "uniform"
+    likeness_weight: float = 0.0
+    detail_power: float = 1.0
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with this variant's changes."""
@@ -44,6 +56,8 @@ ATTENTION = (
     Variant("outer softmax only", attention="outer"),
     Variant("trilinear, not squared", changes={"structure_power": 1.0}),
     STRUCTURE_ONLY,
+    Variant("one channel of the features", attention="features", one_channel=True),
+    Variant("one channel, trilinear", one_channel=True),
 )
 
 SAMPLER = (
@@ -69,15 +83,37 @@ DISTILLATION = (
     *(Variant(f"λ = {w:g}", part="shared", changes={"distillation_weight": w}) for w in (0.5, 1.0, 4.0)),
 )
 
+# Asked on validation birds, before any of them is adopted.
+CHANGES = (
+    TASN,
+    replace(TASN, title="4 times the cells", finer=True),
+    replace(TASN, title="attention head reads the maximum", head="max"),
+    replace(TASN, title="channel drawn by difference", draw="different"),
+    replace(TASN, title="channels kept unlike", likeness_weight=1.0),
+    replace(TASN, title="detail map squared", detail_power=2.0),
+    replace(TASN, title="structure map not squared", changes={"structure_power": 1.0}),
+)
+
 # Where everything that reads the stripes is near the ceiling, temperatures and weights have nothing to show.
 DISTILLATION_IN_SHORT = DISTILLATION[:4]
 
-# Each table, and the birds it is made on.
-TABLES = {
-    ("attention", "easy"): ATTENTION,
-    ("attention", "hard"): ATTENTION,
-    ("sampler", "easy"): SAMPLER,
-    ("sampler", "hard"): SAMPLER,
-    ("distillation", "easy"): DISTILLATION_IN_SHORT,
-    ("distillation", "hard"): DISTILLATION,
-}
+
+@dataclass(frozen=True)
+class Table:
+    """Variants that are compared on one data set: on "test" to report, on "val" to choose."""
+
+    name: str
+    dataset: str
+    variants: tuple[Variant, ...]
+    split: str = "test"
+
+
+TABLES = (
+    Table("attention", "easy", ATTENTION),
+    Table("attention", "hard", ATTENTION),
+    Table("sampler", "easy", SAMPLER),
+    Table("sampler", "hard", SAMPLER),
+    Table("distillation", "easy", DISTILLATION_IN_SHORT),
+    Table("distillation", "hard", DISTILLATION),
+    Table("changes", "hard", CHANGES, split="val"),
+)
