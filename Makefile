@@ -4,7 +4,7 @@ BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all smoke-cub pipeline lint format lab notebooks site pins
+.PHONY: help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -53,6 +53,12 @@ lab: .venv/.ready  ## open the course in JupyterLab
 notebooks: .venv/.ready  ## execute every notebook in place, as it is to be committed
 	$(BIN)/python -m tasnlib.exercises.solutions
 	$(BIN)/python -m tasnlib.run_notebook --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
+
+bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
+	$(BIN)/python -m benchmarks $(ARGS)
+
+figures: .venv/.ready  ## the figures of the ablations as PNG and PDF, in figures/
+	$(BIN)/python -m tasnlib.ablations.figures $(ARGS)
 
 site: .venv/.ready  ## write the course as web pages that need no kernel and no network: site/index.html
 	$(BIN)/python -m tasnlib.site site $(NOTEBOOKS)

@@ -51,7 +51,10 @@ def classifier_backbone(
 
 
 def attention_trunk(
-    name: str, weights: models.WeightsEnum | str | Path | None = "DEFAULT", halvings: int = 3
+    name: str,
+    weights: models.WeightsEnum | str | Path | None = "DEFAULT",
+    halvings: int = 3,
+    last_stage: bool = True,
 ) -> tuple[nn.Module, int]:
     """A plain convolutional network as trunk: images (b, 3, h, w) in [0, 1] to maps (b, c, h / 2^halvings,
     w / 2^halvings). Returns it and c.
@@ -72,6 +75,7 @@ def attention_trunk(
     Args:
         name, weights: as of `classifier_backbone`. "small" has a trunk of its own, `small_trunk`.
         halvings: how many are left, 0 to as many as the network has.
+        last_stage: False leaves the last of its layers out, where the most multiply-adds are.
 
     Raises:
         ValueError: as `classifier_backbone`; if the network is not convolutional, or no chain of layers (ViT, Swin,
@@ -87,7 +91,8 @@ def attention_trunk(
         raise ValueError("name is 'small', whose trunk is made by small_trunk()")
     normalize, network, _ = headless_network(name, weights)
     try:
-        trunk = nn.Sequential(normalize, *layers_up_to_the_last_map(network))
+        layers = layers_up_to_the_last_map(network)
+        trunk = nn.Sequential(normalize, *(layers if last_stage else layers[:-1]))
         if isinstance(network, models.DenseNet):  # it applies its last ReLU outside of its layers
             trunk.append(nn.ReLU())
         keep_halvings(trunk, halvings)

@@ -62,7 +62,9 @@ def workers_for(settings: Settings) -> int:
     if settings.num_workers is not None:
         return settings.num_workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(32, cores // settings.num_processes))
+    # A launcher on several machines says how many of the processes are on this one.
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", settings.num_processes))
+    return max(1, min(32, cores // here))
 
 
 def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:

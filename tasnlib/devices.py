@@ -1,9 +1,11 @@
 """Devices, precision and processes, all through Hugging Face Accelerate."""
 
+from datetime import timedelta
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import DataLoaderConfiguration, InitProcessGroupKwargs
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 
@@ -19,7 +21,14 @@ def make_accelerator(precision: str = "float32") -> Accelerator:
     config = DataLoaderConfiguration(split_batches=True, even_batches=True)
     # Only with cpu=True does Accelerate join several processes that have no accelerator.
     no_accelerator = not torch.accelerator.is_available()
-    return Accelerator(cpu=no_accelerator, mixed_precision=PRECISIONS[precision], dataloader_config=config)
+    # While one process opens every image of a large data set, the others wait for it; 10 minutes would be too short.
+    waiting = InitProcessGroupKwargs(timeout=timedelta(hours=3))
+    return Accelerator(
+        cpu=no_accelerator,
+        mixed_precision=PRECISIONS[precision],
+        dataloader_config=config,
+        kwargs_handlers=[waiting],
+    )
 
 
 def leave_processes() -> None:

@@ -1,16 +1,26 @@
 """One run from settings to result: data, TASN and its controls trained, everything kept in one folder (`run_folder`).
 
-Several processes: `python -m torch.distributed.run --nproc-per-node 2 -m tasnlib.experiment FOLDER tasn`, or
-`accelerate launch -m tasnlib.experiment FOLDER tasn` on several machines, does what `train` does, in a folder that
-`prepare_folder` made. `train` itself starts the former where the settings ask for several processes.
+Several processes on one machine: `train` starts them, where the settings ask for several. On several machines, this on
+each of them, with FOLDER where all see it, trains one model of NAMES:
+
+    accelerate launch --multi_gpu --num_machines 2 --num_processes 16 --machine_rank 0 --main_process_ip HOST \\
+        --main_process_port 29500 -m tasnlib.training FOLDER NAME -p dataset inat2017 -p recipe modern
+
+Parameters are those of notebook 05, num_processes apart, which is the launcher's; FOLDER keeps them, so that they need
+not be given again. With `-p resume True` it goes on after the last whole epoch, on as many processes as there are now.
+Afterwards notebook 05 with output_folder FOLDER and resume True trains nothing anew and makes figures and result.json.
 """
 
+import argparse
+import ast
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +36,8 @@ from tasnlib.devices import leave_processes, make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
 from tasnlib.files import write_atomically
 from tasnlib.results import Trained
-from tasnlib.run_folder import in_project, project_folder, same_data
-from tasnlib.settings import Settings
+from tasnlib.run_folder import in_project, prepare_folder, project_folder, same_data
+from tasnlib.settings import Settings, check_names
 from tasnlib.training import fit
 
 NAMES = ("tasn", "downsampled", "downsampled_aliased")
@@ -104,6 +114,7 @@ def _fit(
         resume=settings.resume,
         report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
         num_workers=workers_for(settings),
+        accumulate=settings.accumulate,
     )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
@@ -122,13 +133,21 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
         str(settings.num_processes),
     ]
     command = [*launcher, "-m", "tasnlib.experiment", str(folder), name]
+    if settings.resume:  # the folder holds the settings as they were when the run was begun
+        for parameter, value in settings.as_dict().items():
+            command += ["-p", parameter, repr(value)]
     parent = {**os.environ, _PARENT: str(os.getpid())}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=parent) as process:
         lines = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if line.startswith("epoch"):
-                print(line, end="", flush=True)
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                if line.startswith("epoch"):
+                    print(line, end="", flush=True)
+        except BaseException:  # a notebook that was interrupted lives on, but the training must not
+            process.terminate()
+            process.wait()
+            raise
     if process.returncode:
         raise RuntimeError(f"one of {settings.num_processes} processes failed:\n{''.join(lines[-40:])}")
 
@@ -144,23 +163,66 @@ def _end_with(parent: int) -> None:
     def watch() -> None:
         # A killed process may stay in the list, as a zombie, until whoever started it asks for it.
         while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(2)
+            time.sleep(1)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(folder: Path, name: str) -> None:
-    """What each of several processes runs."""
+def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> None:
+    """What each of several processes runs: one model of NAMES, by the settings that the folder holds.
+
+    Args:
+        given: settings by name that are added to those, or replace them.
+
+    Raises:
+        ValueError: for settings that cannot be; as `prepare_folder`, where any are given; where the folder already
+            holds this model and nobody said `resume`.
+    """
+    given = given or {}
     if _PARENT in os.environ:
         _end_with(int(os.environ[_PARENT]))
-    settings = Settings(**json.loads((folder / "settings.json").read_text()))
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # started by a launcher, which may be killed on its own
+        _end_with(os.getppid())
+    check_names(given, [field.name for field in fields(Settings)])
+    noted = folder / "settings.json"
+    processes = make_accelerator()
+    with processes.main_process_first():
+        known = json.loads(noted.read_text()) if noted.is_file() else {}
+        # `resume` is for this time; what the folder holds of it is of an earlier one.
+        known |= {"resume": False, **given, "output_folder": str(folder), "num_processes": processes.num_processes}
+        settings = Settings(**known)
+        if processes.is_main_process and (given or not noted.is_file()):
+            prepare_folder(settings)
+        if (folder / f"{name}.training.safetensors").is_file() and not settings.resume and _PARENT not in os.environ:
+            raise ValueError(f"{folder} already holds {name}; add -p resume True to go on, or name another folder")
     # One process of each machine draws or inspects the images; the others find what it kept.
     with make_accelerator(settings.precision).local_main_process_first():
         data = load_data(settings)
+        same_data(folder, data)
     _fit(name, settings, folder, data)
     leave_processes()
 
 
+def command_line(arguments: Sequence[str] | None = None) -> None:
+    """The command that `accelerate launch -m tasnlib.training` runs in each process, see the top of this file."""
+    parser = argparse.ArgumentParser(
+        prog="accelerate launch -m tasnlib.training", description="Train one model on several devices or machines."
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the output folder, seen by all machines")
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"))
+    given = parser.parse_args(arguments)
+    main(given.folder, given.name, {name: _plain(value) for name, value in given.parameters})
+
+
+def _plain(value: str) -> Any:
+    """Numbers, True, False and None are what they look like; all else is text, as with papermill."""
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    command_line()

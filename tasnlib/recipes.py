@@ -75,6 +75,7 @@ class Recipe:
     # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
     attention_trunk: str
     backbone: str
+    light_attention: bool = False  # without the trunk's last stage, with depthwise dilations: see `building`
     weights: str | None = None  # a name of ImageNet weights, a folder of files, None for random ones
 
     # Attention and sampler.
@@ -180,6 +181,7 @@ RECIPES = {
     "modern": replace(
         _PAPER,
         name="modern",
+        light_attention=True,
         weights="DEFAULT",
         scale=7.0,
         structure_power=2.0,

@@ -61,6 +61,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "recipe_values": asdict(settings.resolved_recipe),
         "precision": settings.precision,
         "num_processes": settings.num_processes,
+        "accumulate": settings.accumulate,
         "device": _device_name(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }

@@ -40,6 +40,7 @@ class Settings:
     resume: bool = False
     precision: str = "float32"
     num_processes: int = 1
+    accumulate: int = 1  # parts of each process's share of a batch, one after the other: less memory, the same steps
     train_images: int | None = None
     test_images: int | None = None
     baselines: bool = True
@@ -61,6 +62,13 @@ class Settings:
             raise ValueError(
                 f"batch_size is {recipe.batch_size} and num_processes {self.num_processes}; "
                 "batch_size must be a multiple of num_processes, because it is shared out among them"
+            )
+        if recipe.batch_size % (self.num_processes * self.accumulate):
+            share = recipe.batch_size // self.num_processes
+            among = f" shared out among {self.num_processes} processes" if self.num_processes > 1 else ""
+            raise ValueError(
+                f"accumulate is {self.accumulate}, but batch_size {recipe.batch_size}{among} is {share} images; "
+                f"accumulate must divide {share}, because they are computed in so many equal parts"
             )
         if (self.dataset in DRAWN or self.train_images) and recipe.batch_size > recipe.train_images:
             raise ValueError(
@@ -233,6 +241,7 @@ _ALLOWED = {
     "resume": _FLAG,
     "precision": _choice(*PRECISIONS),
     "num_processes": _whole(1, optional=False),
+    "accumulate": _whole(1, optional=False),
     "train_images": _whole(2),
     "test_images": _whole(1),
     "baselines": _FLAG,

@@ -1,75 +1,28 @@
-"""Training and evaluation, on one device or several, through Hugging Face Accelerate.
+"""Training, on one device or several, through Hugging Face Accelerate.
 
 The order of the images and the channels of the detail maps are pure functions of (seed, epoch, image). So a run that
 was stopped and resumed, or spread over several processes, sees what an undisturbed run sees.
+
+`accelerate launch -m tasnlib.training FOLDER NAME` is a whole run on several devices or machines, see `experiment`.
 """
 
-import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sized
+from collections.abc import Callable, Sized
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from tasnlib.checkpoints import load_training_state, save_training_state
+from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
 from tasnlib.evaluation import accuracies, answer_batch, as_it_is, evaluate
 from tasnlib.recipes import Recipe
-
-
-class EpochOrder(Sampler[int]):
-    """A shuffle for every epoch, decided by the seed and the epoch alone.
-
-    It gives the numbers of `data.batch.Batch`, epoch * size + image: a data set that changes its images in training
-    learns from them which epoch it is, in whatever process it lives.
-
-    Args:
-        left_out: images that are never asked for, because they cannot be read.
-
-    >>> order = EpochOrder(size=4, seed=0, left_out={2})
-    >>> order.epoch = 1
-    >>> list(order) == list(order), sorted(order)
-    (True, [4, 5, 7])
-    """
-
-    def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
-        self.size, self.seed, self.epoch = size, seed, 0
-        self.left_out = frozenset(left_out)
-
-    def __len__(self) -> int:
-        return self.size - len(self.left_out)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        shuffled = torch.randperm(self.size, generator=generator).tolist()
-        return iter([self.epoch * self.size + image for image in shuffled if image not in self.left_out])
-
-
-def learning_rate_at(recipe: Recipe, done: float) -> float:
-    """The learning rate when this share of all steps is done, from 0 to 1.
-
-    >>> from tasnlib.recipes import RECIPES
-    >>> [round(learning_rate_at(RECIPES["paper"], done), 4) for done in (0.0, 0.3, 0.5, 0.9)]
-    [0.1, 0.1, 0.01, 0.001]
-    """
-    if done < recipe.warmup:
-        return recipe.learning_rate * done / recipe.warmup
-    if recipe.milestones:
-        return recipe.learning_rate * 0.1 ** sum(done >= milestone for milestone in recipe.milestones)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
-
-
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; its learning rate is set anew in every step."""
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
 
 
 def fit(
@@ -83,8 +36,18 @@ def fit(
     resume: bool = False,
     report: Callable[[dict[str, Any]], None] | None = None,
     num_workers: int = 0,
+    accumulate: int = 1,
 ) -> list[dict[str, Any]]:
     """Train by the recipe, evaluating and writing a checkpoint after every epoch.
+
+    The recipe's batch is shared out among the processes, and each share into `accumulate` parts that go through the
+    model one after the other. The optimiser takes one step a batch, by the mean gradient over all its images; so
+    learning rate, number of steps and order of the images depend on neither number, and a run may be resumed with
+    others.
+
+    Only batch norm does: it is not synchronised, as the authors' was not, and sees batch_size / (processes *
+    accumulate) images at a time (TASN's backbone twice as many: structure and detail images). N processes train as one
+    does with accumulate N, to rounding. Of the running statistics, those of the first process are kept.
 
     Args:
         model: `TASN` or `PlainClassifier`; trained in place.
@@ -95,12 +58,14 @@ def fit(
         report: called after every epoch with its entry of the history, once for all processes. Within a long epoch, a
             line a minute is printed.
         num_workers: processes that read images, for each process that trains.
+        accumulate: parts of each process's share of a batch; more of them need less memory.
 
     Returns:
         One entry an epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second.
 
     Raises:
-        ValueError: where a batch is larger than the training set, and where a checkpoint is of another recipe or seed.
+        ValueError: where a batch is larger than the training set or cannot be shared out evenly; where a checkpoint is
+            of another recipe or seed, or not the same in all processes.
         FloatingPointError: where the loss is no longer a number; the last checkpoint is from before.
     """
     order = EpochOrder(_size(train), seed, getattr(train, "unreadable", ()))
@@ -109,6 +74,11 @@ def fit(
     if steps == 0:
         raise ValueError(
             f"batch_size is {batch_size}, but there are only {images} training images; take at most {images}"
+        )
+    if accumulate < 1 or batch_size % (accelerator.num_processes * accumulate):
+        raise ValueError(
+            f"accumulate is {accumulate}, batch_size {batch_size} and the number of processes "
+            f"{accelerator.num_processes}; batch_size must be a multiple of processes times accumulate"
         )
     loader = DataLoader(
         *(train, batch_size),
@@ -134,6 +104,12 @@ def fit(
                     f"{state_path} is of a run with {name} {was!r}, this one has {value!r}: it cannot resume it"
                 )
         history = progress["history"]
+    done = accelerator.gather(torch.tensor([len(history)], device=accelerator.device)).tolist()
+    if len(set(done)) > 1:
+        raise ValueError(
+            f"{state_path} is not the same in all processes: they would go on after the epochs {done}; "
+            "the output folder must be one that every machine sees"
+        )
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
     for epoch in range(len(history), recipe.epochs):
@@ -144,19 +120,23 @@ def fit(
         for step, batch in enumerate(loader):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(recipe, (epoch * steps + step) / (recipe.epochs * steps))
-            try:
-                with accelerator.autocast():
-                    logits = answer_batch(model, batch, seed, epoch, accelerator.device)
-            except ValueError as reason:
-                # On a CPU the sampler is the first to notice features that are no numbers.
-                if "attention must be finite" not in str(reason):
-                    raise
-                raise _diverged("the attention is no longer finite", epoch, step) from reason
-            loss = _loss(logits, batch.labels.to(accelerator.device, non_blocking=True), recipe)
             optimizer.zero_grad()
-            accelerator.backward(loss)
+            for number, part in enumerate(_parts(batch, accumulate), 1):
+                # Processes exchange their gradients once a step, with the last part.
+                with nullcontext() if number == accumulate else accelerator.no_sync(model):
+                    try:
+                        with accelerator.autocast():
+                            logits = answer_batch(model, part, seed, epoch, accelerator.device)
+                    except ValueError as reason:
+                        # On a CPU the sampler is the first to notice features that are no numbers.
+                        if "attention must be finite" not in str(reason):
+                            raise
+                        raise _diverged("the attention is no longer finite", epoch, step) from reason
+                    labels = part.labels.to(accelerator.device, non_blocking=True)
+                    loss = _loss(logits, labels, recipe) / accumulate
+                    accelerator.backward(loss)
+                total += loss.detach()
             optimizer.step()
-            total += loss.detach()
             # Looking at the loss waits for the device, so it is looked at now and then.
             if (step + 1) % 50 == 0 or step + 1 == steps:
                 _check_loss(total, epoch, step)
@@ -180,6 +160,11 @@ def fit(
                 report(entry)
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # its forward is its own again
     return history
+
+
+def _parts(batch: Batch, count: int) -> list[Batch]:
+    """A batch in so many parts of equal size, in order."""
+    return [Batch(*part) for part in zip(*(field.chunk(count) for field in batch), strict=True)]
 
 
 def _loss(logits: dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
@@ -216,3 +201,10 @@ def _size(data: Dataset) -> int:
     if not isinstance(data, Sized):
         raise ValueError("a data set must know its length")
     return len(data)
+
+
+if __name__ == "__main__":
+    # Imports run one way: experiment stands above this file, which only lends it the name that people look for.
+    from tasnlib.experiment import command_line
+
+    command_line()

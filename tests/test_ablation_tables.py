@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from tasnlib.ablations.study import PROFILES, run_of
-from tasnlib.ablations.tables import Row, as_text, table_rows
-from tasnlib.ablations.variants import STRUCTURE_ONLY, TASN, Table, Variant
+from tasnlib.ablations import study as study_module
+from tasnlib.ablations.plan import PROFILES, run_of
+from tasnlib.ablations.tables import Row, as_text, in_a_sentence, open_study, table_rows
+from tasnlib.ablations.variants import STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 from tasnlib.plots.ablations import accuracy_against, seeds_and_means
 
 PROFILE = replace(PROFILES["smoke"], seeds=(0, 1, 2))
@@ -31,6 +32,7 @@ def results():
             attention = None if variant is PLAIN else {"mass": 0.1 * (seed + 1), "magnification": 2.0 * (seed + 1)}
             found[run_of(PROFILE, THREE, variant, seed).file_name] = {
                 "accuracy": accuracy, "attention": attention, "multiply_adds": 10**6, "seconds": 10.0 + seed,
+                "epochs": 1,
             }  # fmt: skip
     return found
 
@@ -68,13 +70,60 @@ def test_with_one_seed_there_is_no_spread():
 
 def test_the_text_has_a_line_a_variant_and_measures_where_there_are_any(results):
     rows = table_rows(THREE, PROFILE, results)
-    lines = as_text(rows, reference="trilinear, squared").splitlines()
+    lines = as_text(rows, "trilinear, squared", ("cost", "magnification", "part")).splitlines()
     assert len(lines) == 4
-    assert lines[0].endswith("in parts  magnified")
-    assert "50.0 ± 10.0" in lines[1]
-    assert "+11.7 ±  7.6" in lines[2] or "+11.7 ± 7.6" in lines[2]
-    assert lines[2].rstrip().endswith("4.0")
-    assert lines[3].rstrip().endswith("1.0")  # its cost: it has no attention to measure
+    assert lines[0].split()[-4:] == ["mult-add", "magnified", "part", "net"]
+    assert lines[1].split()[-5:] == ["50.0", "±", "10.0", "1.0", "4.0"]
+    assert "+11.7 ± 7.6" in lines[2]
+    assert lines[2].split()[-3:] == ["1.0", "4.0", "30.8"]
+    assert lines[3].endswith("1.0")  # its cost: it has no attention to measure
+
+
+@pytest.mark.parametrize(
+    ("mine", "its", "apart"),
+    [
+        ((60.0, 61.0, 62.0), (50.0, 51.0, 52.0), True),
+        ((60.0, 61.0, 49.0), (50.0, 51.0, 52.0), False),  # not the same way in every seed
+        ((50.1, 58.0, 52.2), (50.0, 51.0, 52.0), False),  # the same way, but mostly by one seed
+        ((60.0, 61.0), (50.0, 51.0), False),  # two seeds are too few
+        ((40.0, 41.0, 42.5), (50.0, 51.0, 52.0), True),
+    ],
+)
+def test_a_difference_is_told_apart_when_it_is_large_against_its_spread(mine, its, apart):
+    row, other = (Row("x", values, (), {}, 1, 1.0) for values in (mine, its))
+    assert row.is_told_apart(other) == other.is_told_apart(row) == apart
+
+
+def test_the_sentence_names_every_row_once(results):
+    starts = {"a": 5, "b": 9, "c": 2, "d": 5}
+    rows = [Row(name, (start, start + 1, start + 2), (), {}, 1, 1.0) for name, start in starts.items()]
+    text = in_a_sentence(rows, "a")
+    assert text == "Better than 'a': b (+4.0). Worse: c (-3.0). Not told apart by 3 seeds: d."
+
+
+def test_a_study_reads_what_is_kept_and_trains_nothing(monkeypatch):
+    monkeypatch.setattr(study_module, "train_run", lambda *_: pytest.fail("something was trained"))
+    opened = open_study("laptop")
+    for table in TABLES:
+        rows = opened.rows(table.name, table.dataset)
+        assert [row.title for row in rows] == [variant.title for variant in table.variants]
+        assert {len(row.accuracies) for row in rows} == {5 if table.split == "val" else 3}
+    assert all("CPU" in device for device in opened.devices)
+
+
+@pytest.mark.usefixtures("as_a_user")
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"profile": "lapdog"}, "profile is 'lapdog'; it must be one of smoke, laptop, gpu"),
+        ({"processes": 0}, "processes is 0"),
+        ({"processes": "2"}, "processes is '2'"),
+        ({"processes": True}, "processes is True"),
+    ],
+)
+def test_bad_parameters_are_named(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        open_study(**arguments)
 
 
 def test_figures_show_every_seed_and_every_mean(results):

@@ -12,8 +12,9 @@ from tasnlib.ablations import study as study_module
 from tasnlib.ablations.changes import Penalty, draw_different, finer_cells, likeness
 from tasnlib.ablations.maps import KINDS, pooled_maps
 from tasnlib.ablations.networks import build_variant
+from tasnlib.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.ablations.samplers import crop_at_maximum, saliency_sample
-from tasnlib.ablations.study import PROFILES, Profile, inside_boxes, plan, run_of, study
+from tasnlib.ablations.study import inside_boxes, study
 from tasnlib.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.backbones import attention_trunk

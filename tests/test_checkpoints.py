@@ -24,7 +24,7 @@ from tasnlib.checkpoints import (
 )
 from tasnlib.files import write_atomically
 from tasnlib.recipes import RECIPES
-from tasnlib.training import build_optimizer
+from tasnlib.schedule import build_optimizer
 
 SMOKE = RECIPES["smoke"]
 KINDS = ("tasn", "downsampled", "downsampled_aliased")

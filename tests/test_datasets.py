@@ -177,5 +177,8 @@ def test_workers_are_as_many_as_asked_for_or_as_there_are_cores(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(24)))
     assert workers_for(Settings(dataset="cub200")) == 24
     assert workers_for(Settings(dataset="cub200", num_processes=8, batch_size=96)) == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # eight processes on two machines
+    assert workers_for(Settings(dataset="cub200", num_processes=8, batch_size=96)) == 6
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(128)))
     assert workers_for(Settings(dataset="cub200")) == 32

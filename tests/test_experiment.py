@@ -361,6 +361,7 @@ def test_a_result_holds_all_that_is_needed_to_compare_it_and_is_json(tmp_path, m
         "other_accuracy": {"master+part": 0.95, "part_own": 0.6},
         "precision": "float32",
         "num_processes": 1,
+        "accumulate": 1,
     }  # fmt: skip
     assert {name: json.loads(json.dumps(result[name])) for name in expected} == expected
     assert set(result) - set(expected) == {"top5", "data", "device", "versions"}

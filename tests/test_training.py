@@ -20,13 +20,9 @@ from tasnlib.devices import make_accelerator
 from tasnlib.evaluation import accuracies, draw_channels, evaluate
 from tasnlib.recipes import RECIPES
 from tasnlib.run_folder import prepare_folder
+from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
 from tasnlib.settings import Settings
-from tasnlib.training import (
-    EpochOrder,
-    build_optimizer,
-    fit,
-    learning_rate_at,
-)
+from tasnlib.training import fit
 
 STYLE = BirdsConfig(image_size=48, head_colours=1, wing_colours=2, striped_parts=("head",))
 TINY = replace(RECIPES["smoke"], image_size=48, batch_size=8, epochs=4, train_images=26, test_images=11)

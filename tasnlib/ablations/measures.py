@@ -50,4 +50,6 @@ def measure_maps(model: ChangedTASN, recipe: Recipe, birds: Birds) -> dict[str, 
             }
         )
     means = {name: torch.stack([some[name] for some in found]).mean().item() for name in found[0]}
+    if model.variant.sampler != "attention":  # a crop reads elsewhere than the attention sampler would
+        del means["magnification"], means["coverage"]
     return {name: value for name, value in means.items() if math.isfinite(value)}

@@ -1,12 +1,14 @@
 """TASN with one of its parts exchanged."""
 
 import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tasnlib.ablations.attention_nets import NARROW_SIZE, narrow_attention_net
 from tasnlib.ablations.changes import Penalty, draw_different, finer_cells, likeness
 from tasnlib.ablations.maps import pooled_maps
 from tasnlib.ablations.samplers import crop_at_maximum, saliency_sample
@@ -99,7 +101,11 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
         model = build_plain(recipe, classes, antialias=True)
         model.size = recipe.image_size
         return model
-    tasn = build_tasn(recipe, classes)
+    light = {"paper": False, "light": True}.get(variant.looker, recipe.light_attention)
+    tasn = build_tasn(replace(recipe, light_attention=light and recipe.attention_trunk != "small"), classes)
+    if variant.looker and recipe.attention_trunk == "small":
+        tasn.attention_net = narrow_attention_net(variant.looker == "light", classes)
+        tasn.attention_size = NARROW_SIZE
     if variant.finer:
         finer_cells(tasn.attention_net, recipe.attention_size)
     return ChangedTASN(tasn, variant)

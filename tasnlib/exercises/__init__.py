@@ -1,6 +1,6 @@
 """Exercises that check themselves. A notebook hands its function to `check`; everything else is found by its name."""
 
-from tasnlib.exercises import bilinear, distillation, explore, sampler, trilinear
+from tasnlib.exercises import ablations, bilinear, distillation, explore, sampler, trilinear
 from tasnlib.exercises.checking import Exercise, Mistake, Report, examine
 
 __all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
@@ -10,6 +10,7 @@ BY_NOTEBOOK: dict[str, list[Exercise]] = {
     "02_trilinear_attention": trilinear.EXERCISES,
     "03_attention_sampler": sampler.EXERCISES,
     "04_distillation": distillation.EXERCISES,
+    "06_ablations": ablations.EXERCISES,
     "07_explore": explore.EXERCISES,
 }
 EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}

@@ -1,0 +1,56 @@
+"""What README and CONTRIBUTING say of the house is so, and what runs elsewhere runs the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def named_paths(text: str) -> list[str]:
+    """Everything in backticks, or behind a link, that looks like a file or folder of this project."""
+    quoted = re.findall(r"`([\w./-]+)`", text) + re.findall(r"\]\(([\w./-]+)\)", text)
+    return [name for name in quoted if name.endswith((".py", ".md", ".ipynb", ".png", ".yml", ".txt", ".toml", "/"))]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_files_that_a_text_names_exist(name):
+    folders = [ROOT, ROOT / "tasnlib", ROOT / "tasnlib" / "ablations", ROOT / "benchmarks"]
+    found = [one for one in named_paths((ROOT / name).read_text()) if not one.startswith(("runs/", "my"))]
+    made = {"out.ipynb", "settings.json", "train/", "test/", "figures/"}  # by a run, or by the reader
+    missing = [one for one in found if one not in made and not any((folder / one).exists() for folder in folders)]
+    assert found or name == "CHANGELOG.md"
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_targets_that_a_text_names_exist(name):
+    targets = set(re.findall(r"`make ([a-z-]+)", (ROOT / name).read_text()))
+    assert targets <= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
+
+
+def test_the_library_s_files_are_all_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    modules = [path.name for path in (ROOT / "tasnlib").glob("*.py") if path.name != "__init__.py"]
+    assert [name for name in modules if f"`{name}`" not in readme and f"/{name}`" not in readme] == []
+
+
+def test_the_workflow_runs_what_ci_runs_on_every_python():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    steps = workflow["jobs"]["pinned"]["steps"]
+    assert any(step.get("run") == "bash .ci/run" for step in steps)
+    assert workflow["jobs"]["pinned"]["strategy"]["matrix"]["python"] == ["3.10", "3.11", "3.12", "3.13"]
+    assert workflow[True]["schedule"][0]["cron"].endswith("* * 1")  # YAML reads "on" as True
+    oldest = re.search(r'"torch>=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert f"torch=={oldest}.*" in (ROOT / ".github/workflows/test.yml").read_text()
+
+
+def test_issue_templates_ask_for_something():
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        assert form["name"]
+        assert any(field.get("validations", {}).get("required") for field in form["body"])
