@@ -39,9 +39,10 @@ PROFILE ?= laptop
 pipeline: .venv/.ready  ## run every notebook headless, then one report: make pipeline PROFILE=smoke, laptop or gpu
 	$(BIN)/python -m tasnlib.pipeline --profile $(PROFILE) $(ARGS)
 
-lint: .venv/.ready  ## check style and formatting
+lint: .venv/.ready  ## check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: .venv/.ready  ## put formatting right
 	$(BIN)/ruff check --fix .

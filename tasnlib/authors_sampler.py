@@ -74,14 +74,14 @@ def authors_profiles(
     """
     attention = attention.detach().double()
     if "rounds" in deviations:
-        zooms = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
+        x, y = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
     else:
-        zooms = zoom_profiles(attention, image_size, max_zoom)
+        x, y = zoom_profiles(attention, image_size, max_zoom)
     if "first_cell" in deviations:
-        zooms = tuple(zoom.clone() for zoom in zooms)
-        for zoom, n in zip(zooms, (out_size[1], out_size[0]), strict=True):
+        x, y = x.clone(), y.clone()
+        for zoom, n in ((x, out_size[1]), (y, out_size[0])):
             zoom[:, 0] = zoom.shape[1] / n
-    return tuple(zooms)
+    return x, y
 
 
 def authors_positions(
@@ -106,7 +106,8 @@ def authors_positions(
         pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), levels).clamp_max(zoom.shape[1] - 1)
         into = (levels - at_edges.gather(1, pixel)) / zoom.gather(1, pixel).clamp_min(1e-12)
         positions.append(pixel + into.clamp(0, 1) - (0.5 if "corners" in deviations else 0.0))
-    return tuple(positions)
+    x, y = positions
+    return x, y
 
 
 def authors_sample(

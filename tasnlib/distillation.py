@@ -97,6 +97,7 @@ def tasn_loss(
         _check_logits(answer, f"logits[{name!r}]")
         _check_labels(labels, answer, name)
     loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
+    assert isinstance(loss, Tensor)  # a sum of nothing would be the number 0
     own = "_own" if "master_own" in logits else ""
     student, teacher = logits.get(f"master{own}"), logits.get(f"part{own}")
     if distillation_weight and student is not None and teacher is not None:

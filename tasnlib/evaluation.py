@@ -1,6 +1,7 @@
 """What a model answers to a test set, and how often it is right: every image exactly once."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -12,6 +13,7 @@ from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
 from tasnlib.devices import make_accelerator
 
+T = TypeVar("T")
 KEPT = 5  # the best answers to every image: enough for top-5, and small where there are thousands of classes
 AVERAGES = (("master", "part"), ("master", "part", "attention"))
 
@@ -30,14 +32,14 @@ def answer_batch(
 ) -> dict[str, Float[Tensor, "b k"]]:
     """The logits of a model's nets for a batch as a data set hands it out: pixels from 0 to 255."""
     images = batch.images.to(device, non_blocking=True).float() / 255
-    inner = getattr(model, "module", model)  # several processes wrap the model
+    inner: Any = getattr(model, "module", model)  # several processes wrap the model
     if hasattr(inner, "attention_net"):
         channels = inner.attention_net.classifier.in_features
         return model(images, channel=draw_channels(batch.indices, channels, seed, epoch)).logits
     return model(images).logits
 
 
-def as_it_is(batch: Batch) -> Batch:
+def as_it_is(batch: T) -> T:
     """Data sets here hand out whole batches: there is nothing to collate."""
     return batch
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -21,6 +22,9 @@ class Normalize(nn.Module):
     >>> Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))(torch.ones(1, 3, 1, 1)).flatten().tolist()
     [2.0, 2.0, 2.0]
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
@@ -113,7 +117,7 @@ def _from_timm(name: str, weights: str | Path | None) -> tuple[Normalize, nn.Mod
         )
     path = None if weights is None else _file_of(weights, ["DEFAULT"] if timm.is_model_pretrained(architecture) else [])
     try:
-        network = timm.create_model(name.removeprefix(TIMM), pretrained=weights is not None and path is None)
+        network: Any = timm.create_model(name.removeprefix(TIMM), pretrained=weights is not None and path is None)
     except Exception as reason:  # what fetches for timm has errors of its own, of no common type
         if weights is None or path:
             raise
@@ -190,7 +194,7 @@ def _last_layer(network: nn.Module, size: tuple[int, int]) -> str:
     return called[-1]
 
 
-def run_once(network: nn.Module, size: tuple[int, int]) -> object:
+def run_once(network: nn.Module, size: tuple[int, int]) -> Any:
     """What comes out for one black image, with the network left as it was.
 
     >>> run_once(nn.Dropout(), (2, 2)).shape

@@ -85,7 +85,7 @@ def _same_run(before: Settings, now: Settings, folder: Path) -> None:
 def same_data(folder: Path, data: tuple[Data, Data]) -> None:
     """Note which images and classes a run is of; or, where that is noted, make sure that they are the same."""
     noted = folder / "data.json"
-    found = {split: described(images) for split, images in zip(("train", "test"), data, strict=True)}
+    found: dict[str, Any] = {split: described(images) for split, images in zip(("train", "test"), data, strict=True)}
     found["class_names"] = data[0].class_names
     if not noted.is_file():
         write_atomically(noted, json.dumps(found, indent=1, ensure_ascii=False).encode())

@@ -50,7 +50,7 @@ class Settings:
     num_workers: int | None = None  # processes that read photographs, for each that computes; None: one for each core
     cache: bool = False  # keep the photographs on disk at the size they are used in
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, allowed in _ALLOWED.items():
             value = getattr(self, name)
             if not allowed.admits(value):
@@ -148,17 +148,18 @@ def assigned_parameters(cells: Sequence[str]) -> dict[str, Any]:
     assigned: dict[str, Any] = {}
     for cell in cells:
         try:
-            assigned |= {_name(statement): _value(statement.value) for statement in ast.parse(cell).body}
-        except (SyntaxError, ValueError, TypeError, AttributeError, IndexError):
+            assigned |= dict(_assignment(statement) for statement in ast.parse(cell).body)
+        except (SyntaxError, ValueError, TypeError, IndexError):
             continue  # an ordinary cell
     return assigned
 
 
-def _name(statement: ast.stmt) -> str:
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        return statement.targets[0].id  # type: ignore[attr-defined]
-    if isinstance(statement, ast.AnnAssign) and statement.value is not None:  # seed: int = 0
-        return statement.target.id  # type: ignore[union-attr]
+def _assignment(statement: ast.stmt) -> tuple[str, Any]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=expression):
+            return name, _value(expression)
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as expression):  # seed: int = 0
+            return name, _value(expression)
     raise ValueError("not a plain assignment")
 
 

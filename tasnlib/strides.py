@@ -1,6 +1,7 @@
 """From a classification network to a trunk: its layers up to the last map, with fewer of its halvings."""
 
 from math import log2
+from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
@@ -127,7 +128,7 @@ def _step(module: nn.Module) -> int:
 
 def _divide_stride(trunk: nn.Module, name: str, divisor: int) -> None:
     """A smaller stride, and the padding with which a side is divided by exactly that stride."""
-    layer = trunk.get_submodule(name)
+    layer: Any = trunk.get_submodule(name)  # of any kind that has a stride
     stride = _step(layer) // divisor
     layer.stride = (stride, stride) if isinstance(layer.stride, tuple) else stride
     pads_itself = isinstance(getattr(layer, "padding", ""), str) or type(layer).__name__.endswith("Same")  # as in timm

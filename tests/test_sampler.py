@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasnlib import sampler
 from tasnlib.sampler import attention_sample, sampling_matrices, sampling_positions, zoom_profiles
 from tests import reference
 
@@ -645,3 +646,12 @@ bad_images = {
 def test_bad_images_are_named(as_a_user, images):
     with pytest.raises(ValueError, match=r"\bimages\b"):
         attention_sample(images, torch.ones(2, 4, 4), 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(("size", "out"), [((30, 20), (11, 17)), ((7, 7), (16, 9)), ((1, 5), (3, 3))])
+def test_reading_one_image_at_a_time_is_reading_all_at_once_to_the_last_bit(dtype, size, out):
+    generator = torch.Generator().manual_seed(0)
+    images, attention = torch.rand(3, 2, *size, generator=generator).to(dtype), torch.rand(3, 4, 5, generator=generator)
+    x, y = sampling_positions(attention, size, out)
+    assert torch.equal(sampler._read_one_by_one(images, x, y), sampler._read_together(images, x, y))

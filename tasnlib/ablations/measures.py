@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import Tensor
 
 from tasnlib.ablations.maps import RELATIONS
 from tasnlib.ablations.networks import ChangedTASN
@@ -28,7 +29,7 @@ def measure_maps(model: ChangedTASN, recipe: Recipe, birds: Birds) -> dict[str, 
         images = birds.images[start : start + 50].to(device).float() / 255
         boxes = birds.boxes[start : start + 50, :-1].to(device)  # the last is the whole bird
 
-        def magnified(attention, boxes=boxes):
+        def magnified(attention: Tensor, boxes: Tensor = boxes) -> Tensor:
             return magnification(*sampling_positions(attention, size, recipe.out_size, recipe.max_zoom), boxes, size)
 
         numbers = torch.arange(len(images), device=device)

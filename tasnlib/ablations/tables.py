@@ -2,8 +2,9 @@
 
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,17 @@ def _predicting(accuracy: Mapping[str, float]) -> float:
     return next(accuracy[name] for name in NETS if name in accuracy)
 
 
+def _measured(row: Row, measure: str, digits: int) -> str:
+    return f"{row.attention[measure]:.{digits}f}" if measure in row.attention else ""
+
+
 # What a table can show of a row beside its accuracy: a heading of up to 10 letters, and the text.
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
     "cost": ("M mult-add", lambda row: f"{row.multiply_adds / 1e6:.1f}"),
     "epochs": ("epochs", lambda row: str(row.epochs)),
     "part": ("part net", lambda row: f"{statistics.fmean(row.part):.1f}" if row.part else ""),
     **{
-        measure: (heading, lambda row, m=measure, d=digits: f"{row.attention[m]:.{d}f}" if m in row.attention else "")
+        measure: (heading, partial(_measured, measure=measure, digits=digits))
         for measure, heading, digits in (
             ("mass", "in parts", 2),
             ("mass of single channels", "1 ch. in", 2),

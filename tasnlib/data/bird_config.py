@@ -1,6 +1,8 @@
 """What a drawn bird is: its parts, its colours, and the numbers that make a set of birds easy or hard."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,20 +31,20 @@ BODY_COLOUR = (0.62, 0.58, 0.54)
 STRIPE_AMPLITUDE = 0.22
 
 
-def _whole(value, low: int, high: float = np.inf) -> bool:
+def _whole(value: object, low: int, high: float = np.inf) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _parts_once(value) -> bool:
+def _parts_once(value: object) -> bool:
     return isinstance(value, tuple) and len(set(value)) == len(value) > 0
 
 
-def _two_shares(value) -> bool:
+def _two_shares(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and 0.05 <= value[0] <= value[1] <= 0.6
 
 
 # What each number of a BirdsConfig may be, as a test and in words.
-_ALLOWED = {
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "image_size": (lambda v: _whole(v, 32), "a whole number from 32 up"),
     "stripe_period": (lambda v: 2 < v < np.inf, "above 2, the shortest period pixels can show"),
     "head_colours": (lambda v: _whole(v, 1, 4), "1 to 4"),
@@ -79,7 +81,7 @@ class BirdsConfig:
     grass: int = 5  # blades in front of the bird
     noise: float = 0.06  # half the width of the uniform noise
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part in self.striped_parts if isinstance(self.striped_parts, tuple) else ():
             if part not in STRIPABLE:
                 raise ValueError(f"striped_parts: {part!r} is not a part; choose among {', '.join(STRIPABLE)}")

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -45,7 +46,13 @@ class BirdsBatch(NamedTuple):
     boxes: Float[Tensor, "images parts 4"]
 
 
-def draw_birds(config: BirdsConfig, seed: int, split: str, indices, device: torch.device | str = "cpu") -> BirdsBatch:
+def draw_birds(
+    config: BirdsConfig,
+    seed: int,
+    split: str,
+    indices: Iterable[int] | Tensor | np.ndarray,
+    device: torch.device | str = "cpu",
+) -> BirdsBatch:
     """Draw the images with these indices. The pixels are computed on `device` and stay there.
 
     Args:
@@ -108,7 +115,7 @@ class Birds(Dataset):
         chosen = torch.tensor(indices, device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
 
-    def take(self, indices) -> Batch:
+    def take(self, indices: Iterable[int]) -> Batch:
         """These images as one batch, for looking at.
 
         >>> Birds.load(BirdsConfig(image_size=32), "test", count=20, progress=False).take(range(3)).labels.shape
@@ -170,7 +177,9 @@ class Birds(Dataset):
         return f"birds-{config.image_size}px-{split}-{count}-{digest}.safetensors"
 
     @staticmethod
-    def _draw(config: BirdsConfig, split: str, count: int, seed: int, device, progress: bool) -> BirdsBatch:
+    def _draw(
+        config: BirdsConfig, split: str, count: int, seed: int, device: torch.device | str, progress: bool
+    ) -> BirdsBatch:
         # Few images at a time on a CPU: they stay in its cache, which is twice as fast.
         together = 16 if torch.device(device).type == "cpu" else 64
         size = config.image_size

@@ -4,7 +4,7 @@ Wah, Branson, Welinder, Perona and Belongie, Caltech, 2011. Read as the archive 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -149,8 +149,8 @@ def _table(path: Path, form: str, read: Callable[[str], Value]) -> dict[int, Val
     rows: dict[int, Value] = {}
     for number, line in _lines(path):
         try:
-            key, value = line.split(maxsplit=1)
-            key, value = int(key), read(value)
+            first, rest = line.split(maxsplit=1)
+            key, value = int(first), read(rest)
         except ValueError:
             raise ValueError(f"{path}, line {number}: {line!r} should be {form}") from None
         if key in rows:
@@ -176,6 +176,6 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def _few(numbers) -> str:
+def _few(numbers: Iterable[int]) -> str:
     some = sorted(numbers)
     return (", ".join(map(str, some[:3])) + f" and {len(some) - 3:,} more" * (len(some) > 3)) or "none"

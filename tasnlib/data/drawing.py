@@ -62,10 +62,10 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
     cos, sin = np.cos(tilt), np.sin(tilt)
     frame = np.stack([np.stack([cos * facing, -sin], -1), np.stack([sin * facing, cos], -1)], 1)  # (images, 2, 2)
 
-    def place(point) -> np.ndarray:
+    def place(point: tuple[float, float]) -> np.ndarray:
         return unit[:, None] * (frame @ np.broadcast_to(np.asarray(point, float), (len(keys), 2))[..., None])[..., 0]
 
-    def ellipse(centre, semi, degrees, sway) -> Ellipse:
+    def ellipse(centre: tuple[float, float], semi: tuple[float, float], degrees: int, sway: int) -> Ellipse:
         angle = np.radians(degrees + uniform(-sway, sway))
         axes = np.stack(
             [np.stack([np.cos(angle), -np.sin(angle)], -1), np.stack([np.sin(angle), np.cos(angle)], -1)], 1
@@ -140,7 +140,7 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
     paint(canvas, colour, coverage)
 
 
-def _colour(values, device: torch.device) -> Float[Tensor, "images 3 1 1"]:
+def _colour(values: np.ndarray | tuple[float, ...], device: torch.device) -> Float[Tensor, "images 3 1 1"]:
     return torch.from_numpy(np.atleast_2d(np.asarray(values, np.float32))).to(device)[..., None, None]
 
 
@@ -159,8 +159,8 @@ def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Ten
 
     genus = scene.labels // config.species
     head, wing = HEAD_COLOURS[genus // config.wing_colours], WING_COLOURS[genus % config.wing_colours]
-    colours = {"head": head, "breast": head, "wing": wing, "tail": wing, "body": BODY_COLOUR}
-    colours |= {"beak": (0.80, 0.60, 0.20), "eye": (0.08, 0.08, 0.10)}
+    colours: dict[str, np.ndarray | tuple[float, ...]] = {"head": head, "breast": head, "wing": wing, "tail": wing}
+    colours |= {"body": BODY_COLOUR, "beak": (0.80, 0.60, 0.20), "eye": (0.08, 0.08, 0.10)}
     for name, part in scene.parts.items():
         along, across = local_coordinates(part, x, y)
         coverage = ellipse_coverage(along, across, column(part.semi[:, 0], device), column(part.semi[:, 1], device))

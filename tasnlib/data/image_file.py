@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -133,7 +133,8 @@ def _geometry(file: BinaryIO) -> tuple[int, int, int]:
     with Image.open(file) as image:
         width, height = image.size
         if image.format == "TIFF":  # Pillow gives the upright size of these before it has turned the pixels
-            width, height = image.tag_v2[WIDTH], image.tag_v2[HEIGHT]
+            tags = image.tag_v2  # type: ignore[attr-defined]  # Image.open says nothing of the kind of image
+            width, height = tags[WIDTH], tags[HEIGHT]
         return width, height, _orientation(image)
 
 
@@ -171,7 +172,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 
 def _not_readable(path: Path, reason: Exception) -> ValueError:
     # Pillow would name a place in memory instead of the file.
-    why = "no image of a known kind" if isinstance(reason, Image.UnidentifiedImageError) else str(reason)
+    why = "no image of a known kind" if isinstance(reason, UnidentifiedImageError) else str(reason)
     return ValueError(f"{path} is not a readable image: {why or type(reason).__name__}")
 
 

@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +133,7 @@ class ImageFiles(Dataset):
             return torch.tensor(GREY, dtype=torch.uint8)  # spreads over the whole image
         if self.style != "none":
             # Only the CPU's generator: torch.manual_seed would also set those of the caller's GPUs.
-            torch.random.default_generator.manual_seed(image_seed(self.seed, epoch, image))
+            torch.default_generator.manual_seed(image_seed(self.seed, epoch, image))
         if self._cache is not None:
             row = int(self._rows[image])
             window = draw_window(self.style, *self._cache.size(row), self.image_size)
@@ -215,21 +216,21 @@ class ImageFiles(Dataset):
         for index in chosen:
             if not 0 <= index < len(self):
                 raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
-        return torch.stack([self._points_of(index) for index in chosen])
+        return torch.stack([self._as_seen(self.points[index], index) for index in chosen])
 
-    def _points_of(self, image: int) -> Float[Tensor, "parts 2"]:
+    def _as_seen(self, points: Float[Tensor, "parts 2"], image: int) -> Float[Tensor, "parts 2"]:
         if image in self.unreadable:
-            return torch.full_like(self.points[image], torch.nan)
-        *stored, orientation = stored_geometry(self.paths[image])
-        points = upright_points(self.points[image], *stored, orientation)
-        (left, top, right, bottom), resized = resized_geometry(*upright_size(*stored, orientation), self.image_size)
+            return torch.full_like(points, torch.nan)
+        stored = stored_geometry(self.paths[image])
+        points = upright_points(points, *stored)
+        (left, top, right, bottom), resized = resized_geometry(*upright_size(*stored), self.image_size)
         scale = torch.tensor([resized[0] / (right - left), resized[1] / (bottom - top)])
         crop = centre_window(*resized, self.image_size)[:2]
         points = (points - torch.tensor([left, top])) * scale - torch.tensor(crop)
         inside = ((points >= 0) & (points <= self.image_size)).all(-1, keepdim=True)
         return points.where(inside, torch.nan)
 
-    def _with(self, **changes) -> "ImageFiles":
+    def _with(self, **changes: Any) -> "ImageFiles":
         other = copy.copy(self)
         for attribute, value in changes.items():
             setattr(other, attribute, value)

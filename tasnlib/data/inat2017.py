@@ -48,6 +48,7 @@ def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> Imag
     require_split(split)
     home = find_data_set(NAME, folder, lambda at: _annotations(at) is not None, "no train2017.json", LAYOUT, ADVICE)
     at = _annotations(home)
+    assert at is not None  # a home without them does not fit
     if not (at / FILES["test"]).is_file():
         raise wrong_folder(NAME, home, f"no {FILES['test']} beside {FILES['train']}", LAYOUT, ADVICE)
     if not (home / "train_val_images").is_dir():

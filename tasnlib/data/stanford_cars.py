@@ -92,12 +92,13 @@ def _from_devkit(home: Path, devkit: Path, split: str) -> tuple[Path, list[str],
     if split == "train":
         source = devkit / "cars_train_annos.mat"
     else:
-        source = next((at / TEST_LABELS for at in (home, devkit, devkit.parent) if (at / TEST_LABELS).is_file()), None)
-        if source is None:
+        found = [at / TEST_LABELS for at in (home, devkit, devkit.parent) if (at / TEST_LABELS).is_file()]
+        if not found:
             problem = f"the labels of the test images are missing: {TEST_LABELS}"
             if (devkit / "cars_test_annos.mat").is_file():
                 problem += " (cars_test_annos.mat is there, but it has none)"
             raise wrong_folder(NAME, home, problem, LAYOUT, ADVICE)
+        source = found[0]
     if not source.is_file():
         raise wrong_folder(NAME, home, f"no {source.relative_to(home).as_posix()}", LAYOUT, ADVICE)
     images = _image_folder(home, f"cars_{split}")
@@ -145,6 +146,7 @@ def _read(path: Path, variable: str, fields: tuple[str, ...] = ()) -> np.ndarray
     return array
 
 
-def _is_whole(value, low: int, high: int) -> bool:
+def _is_whole(value: object, low: int, high: int) -> bool:
     """MATLAB has whole numbers as bytes, as 16 bits and as floats."""
-    return np.isscalar(value) and not isinstance(value, str) and low <= value <= high and value == int(value)
+    numbers = int | float | np.integer | np.floating | np.bool_
+    return isinstance(value, numbers) and bool(low <= value <= high and value == int(value))

@@ -1,5 +1,7 @@
 """Exercises that check themselves. A notebook hands its function to `check`; everything else is found by its name."""
 
+from collections.abc import Callable
+
 from tasnlib.exercises import ablations, bilinear, distillation, explore, sampler, trilinear
 from tasnlib.exercises.checking import Exercise, Mistake, Report, examine
 
@@ -16,7 +18,7 @@ BY_NOTEBOOK: dict[str, list[Exercise]] = {
 EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}
 
 
-def check(function) -> bool:
+def check(function: Callable) -> bool:
     """Test a student's function, print what is right or wrong about it, and draw the target beside its answer.
 
     Never raises for what the function does: a notebook with unfinished exercises runs to its end.

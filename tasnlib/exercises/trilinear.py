@@ -6,12 +6,12 @@ from torch.nn import functional as F
 from tasnlib.exercises.checking import Exercise, Mistake
 
 
-def _whole(generator, low: int, high: int) -> int:
+def _whole(generator: torch.Generator, low: int, high: int) -> int:
     """A random whole number from low to high, both included."""
     return int(torch.randint(low, high + 1, (), generator=generator))
 
 
-def _features(generator, batch: int = 2):
+def _features(generator: torch.Generator, batch: int = 2) -> torch.Tensor:
     """Sparse, as after a ReLU; with more channels than images and all four sizes different."""
     b, c = _whole(generator, batch, 3), _whole(generator, 4, 6)
     h = _whole(generator, 2, 3)
@@ -292,7 +292,7 @@ DILATION = Exercise(
         Mistake(
             "You applied the ReLU after the sum. It comes after each convolution, or one dilation cancels another.",
             lambda features, kernel, dilations: sum(
-                F.conv2d(features, kernel, padding=d, dilation=d) for d in dilations
+                (F.conv2d(features, kernel, padding=d, dilation=d) for d in dilations), torch.zeros_like(features)
             ).relu(),
         ),
         Mistake(
@@ -343,7 +343,7 @@ def _field(layers, dilate=True, stride=True, early=False, minus=1, start=1):
     return width
 
 
-_WRONG_FIELDS = [{"stride": False}, {"dilate": False}, {"early": True}, {"minus": 0}, {"start": 0}]
+_WRONG_FIELDS: list[dict] = [{"stride": False}, {"dilate": False}, {"early": True}, {"minus": 0}, {"start": 0}]
 
 
 def _layers(generator):

@@ -70,7 +70,7 @@ def wall_figure(
     picture = wall(image, maps)
     _, height, width = picture.shape
     figure = plt.figure(figsize=(width / 80, height / 80))
-    axes = figure.add_axes([0.0, 0.0, 1.0, 1.0])
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     draw_image(axes, picture)
     for number, channel in enumerate(channels):
         x, y = (TILE + GAP) * (number % COLUMNS), (TILE + GAP) * (number // COLUMNS)
@@ -138,7 +138,7 @@ def knobs_view(
         probabilities = (classify(structure_image)[0].float() / temperature).softmax(0)
     figure, (left, middle, bars) = _three_panels()
     drawn = _small_enough(image)
-    size = tuple(drawn.shape[1:])
+    size = drawn.shape[1], drawn.shape[2]
     x, y = (one[0] for one in sampling_positions(attention[None], size, GRID_LINES, float(max_zoom)))
     draw_attention(left, drawn, attention, "where it is read")
     draw_grid(left, x, y, size, "white", alpha=0.7)
@@ -287,8 +287,8 @@ def _grouped(axes: Axes, values: Mapping[str, Sequence[float]], parts: Sequence[
 def _three_panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
     """Two square pictures and a panel for bars."""
     figure = plt.figure(figsize=(8.9, 2.5))
-    left, middle = figure.add_axes([0.005, 0.02, 0.245, 0.86]), figure.add_axes([0.268, 0.02, 0.245, 0.86])
-    return figure, (left, middle, figure.add_axes([0.535, 0.19, 0.46, 0.69]))
+    left, middle = figure.add_axes((0.005, 0.02, 0.245, 0.86)), figure.add_axes((0.268, 0.02, 0.245, 0.86))
+    return figure, (left, middle, figure.add_axes((0.535, 0.19, 0.46, 0.69)))
 
 
 def _draw_answer(

@@ -25,7 +25,7 @@ def _panels(count: int, width: float, height: float, top: float = 0.9) -> tuple[
     """A figure of equal panels side by side, below room for their titles."""
     figure = plt.figure(figsize=(width, height))
     share = 1 / count
-    return figure, [figure.add_axes([k * share + 0.02 * share, 0.02, 0.96 * share, top]) for k in range(count)]
+    return figure, [figure.add_axes((k * share + 0.02 * share, 0.02, 0.96 * share, top)) for k in range(count)]
 
 
 def _small_enough(image: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def _grid_and_sample(
 
     Line i stands for the same output pixel on both sides.
     """
-    size = tuple(image.shape[1:])
+    size = image.shape[1], image.shape[2]
     sampled = attention_sample(image[None], attention[None], out_size, max_zoom)[0]
     x, y = (position[0] for position in sampling_positions(attention[None], size, GRID_LINES, max_zoom))
     straight = (torch.arange(GRID_LINES) + 0.5) / GRID_LINES
@@ -126,14 +126,14 @@ def bump_view(
     >>> [axes.get_title() for axes in figure.axes]
     ['the image, your attention, where it is read', 'sampled, 96 × 64 pixels']
     """
-    size = tuple(image.shape[1:])
+    size = image.shape[1], image.shape[2]
     attention = bump(size, x, y, width)
-    shape = tuple(max(1, round(out_size * side / max(size))) for side in size)
+    rows, columns = (max(1, round(out_size * side / max(size))) for side in size)
     drawn = _small_enough(image)
     figure, (left, right) = _panels(2, 6.7, 3.4)
     draw_image(left, drawn, "the image, your attention, where it is read")
     _glow(left, attention)
-    _grid_and_sample(left, right, drawn, attention, float(max_zoom), shape)
+    _grid_and_sample(left, right, drawn, attention, float(max_zoom), (rows, columns))
     return figure
 
 
@@ -187,14 +187,14 @@ def marginals(attention: Float[Tensor, "h w"]) -> Figure:
     ways = (("maximum", attention.amax(0), attention.amax(1)), ("sum", attention.sum(0), attention.sum(1)))
     for k, (name, across, down) in enumerate(ways):
         left = 0.06 + 0.5 * k
-        box = figure.add_axes([left, 0.06, 0.27, 0.62])
+        box = figure.add_axes((left, 0.06, 0.27, 0.62))
         box.imshow(attention, cmap=ATTENTION_MAP, extent=(0, w, h, 0), aspect="auto")
         box.set(xticks=[], yticks=[])
-        over = figure.add_axes([left, 0.70, 0.27, 0.2], sharex=box)
+        over = figure.add_axes((left, 0.70, 0.27, 0.2), sharex=box)
         _zoom_bars(over, across / across.mean())
         over.set_title(f"marginals by {name}", fontsize=11)
         over.tick_params(labelbottom=False, bottom=False)
-        beside = figure.add_axes([left + 0.28, 0.06, 0.1, 0.62], sharey=box)
+        beside = figure.add_axes((left + 0.28, 0.06, 0.1, 0.62), sharey=box)
         beside.barh(
             torch.arange(h) + 0.5,
             down / down.mean(),
@@ -453,15 +453,15 @@ def sampler_view(
     image = _small_enough(image)
     changed = sharpen(attention, sharpness) ** exponent
     figure = plt.figure(figsize=(7.6, 2.7))
-    left = figure.add_axes([0.005, 0.02, 0.30, 0.82])
-    middle = figure.add_axes([0.345, 0.02, 0.30, 0.82])
-    right = figure.add_axes([0.695, 0.02, 0.30, 0.82])
+    left = figure.add_axes((0.005, 0.02, 0.30, 0.82))
+    middle = figure.add_axes((0.345, 0.02, 0.30, 0.82))
+    right = figure.add_axes((0.695, 0.02, 0.30, 0.82))
     draw_attention(left, image, changed, "the map")
     draw_image(middle, image, "where the image is read")
     _grid_and_sample(middle, right, image, changed, float(max_zoom), (out_size, out_size))
-    zoom_x, zoom_y = zoom_profiles(changed[None], tuple(image.shape[1:]), float(max_zoom))
-    over = figure.add_axes([0.345, 0.91, 0.30, 0.08])
-    beside = figure.add_axes([0.312, 0.02, 0.028, 0.82])
+    zoom_x, zoom_y = zoom_profiles(changed[None], (image.shape[1], image.shape[2]), float(max_zoom))
+    over = figure.add_axes((0.345, 0.91, 0.30, 0.08))
+    beside = figure.add_axes((0.312, 0.02, 0.028, 0.82))
     over.fill_between(torch.arange(zoom_x.shape[1]) + 0.5, zoom_x[0], color=COLOURS["attention"], linewidth=0)
     beside.fill_betweenx(torch.arange(zoom_y.shape[1]) + 0.5, zoom_y[0], color=COLOURS["attention"], linewidth=0)
     over.set(xlim=(0, zoom_x.shape[1]), ylim=(0, 8))

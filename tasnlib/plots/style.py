@@ -145,7 +145,7 @@ def draw_attention(axes: Axes, image: Tensor, attention: Float[Tensor, "h w"], t
         grey / (255 if image.dtype == torch.uint8 else 1), cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0)
     )
     smooth = F.interpolate(attention[None, None].float(), (height, width), mode="bilinear", align_corners=False)[0, 0]
-    smooth = (smooth / smooth.max().clamp_min(1e-12)).cpu().numpy()
-    axes.imshow(smooth, cmap=ATTENTION_MAP, vmin=0, vmax=1, alpha=0.65, extent=(0, width, height, 0))
+    strength = smooth / smooth.max().clamp_min(1e-12)
+    axes.imshow(strength.cpu().numpy(), cmap=ATTENTION_MAP, vmin=0, vmax=1, alpha=0.65, extent=(0, width, height, 0))
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=10)

@@ -83,8 +83,9 @@ def maps_on_image(
             repeats = -(-image.shape[1] // attention.shape[0])
             attention = attention.repeat_interleave(repeats, 0).repeat_interleave(repeats, 1)
         draw_attention(axes, image, attention, title)
-    for axes in row if boxes is not None else ():
-        draw_boxes(axes, boxes)
+    if boxes is not None:
+        for axes in row:
+            draw_boxes(axes, boxes)
     return figure
 
 

@@ -11,6 +11,7 @@ import torch
 import traitlets
 from IPython.display import display
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
@@ -93,8 +94,8 @@ def open_picture(content: bytes) -> Float[Tensor, "3 h w"]:
         raise ValueError(f"this file cannot be read as an image: {reason}") from reason
     scale = SIDE / min(image.size)
     longest = 2 * SIDE
-    size = tuple(min(longest, max(1, round(side * scale))) for side in image.size)
-    image = ImageOps.fit(image, size)
+    width, height = (min(longest, max(1, round(side * scale))) for side in image.size)
+    image = ImageOps.fit(image, (width, height))
     return transforms.to_dtype(transforms.pil_to_tensor(image), torch.float32, scale=True)
 
 
@@ -116,7 +117,7 @@ def drag_attention(image: Float[Tensor, "3 h w"] | None = None) -> None:
     if os.environ.get(PRERENDER):
         places = [round(0.1 * step, 1) for step in range(1, 10)]
 
-        def draw(x: float, y: float):
+        def draw(x: float, y: float) -> Figure:
             return bump_view(image, x, y, 0.15, 4.0)
 
         explore(draw, [Slider("x", "from the left", places, 0.5), Slider("y", "from the top", places, 0.5)], ALT)
@@ -128,12 +129,12 @@ def drag_attention(image: Float[Tensor, "3 h w"] | None = None) -> None:
     upload = ipywidgets.FileUpload(accept="image/*", description="your picture")
     message, result = ipywidgets.HTML(), ipywidgets.HTML()
 
-    def redraw(_change=None) -> None:
+    def redraw(_change: object = None) -> None:
         figure = bump_view(shown["image"], pad.x, pad.y, width.value, zoom.value)
         encoded = base64.b64encode(figure_bytes(figure)).decode()
         result.value = f'<img alt="{ALT}" src="data:image/png;base64,{encoded}">'
 
-    def open_upload(change) -> None:
+    def open_upload(change: traitlets.Bunch) -> None:
         try:
             shown["image"] = open_picture(bytes(change.new[0]["content"]))
         except ValueError as reason:

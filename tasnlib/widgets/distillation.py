@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from matplotlib.figure import Figure
 
 from tasnlib.plots.distillation import TEMPERATURES, softened
 from tasnlib.widgets.explore import Slider, explore
@@ -19,7 +20,7 @@ def soften_logits(student: Sequence[int], teacher: Sequence[int], class_names: S
         ValueError: where a start is outside the slider.
     """
 
-    def draw(temperature: float, **logits: int):
+    def draw(temperature: float, **logits: int) -> Figure:
         chosen = torch.tensor([*logits.values()], dtype=torch.float)
         return softened(chosen, torch.tensor(teacher, dtype=torch.float), temperature, class_names)
 

@@ -34,7 +34,7 @@ class Slider:
     values: Sequence[Any]
     start: Any  # one of the values
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.start not in self.values:
             raise ValueError(
                 f"start of the slider {self.argument} is {self.start!r}; it must be one of {list(self.values)}"
@@ -82,7 +82,7 @@ def _live(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> N
     }
     picture = ipywidgets.HTML()
 
-    def redraw(_change=None) -> None:
+    def redraw(_change: object = None) -> None:
         picture.value = picture_html(draw(**{name: control.value for name, control in controls.items()}), alt)
 
     redraw()  # an error in the drawing ends the cell, here and in headless runs

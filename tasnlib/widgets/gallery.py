@@ -10,9 +10,11 @@ from pathlib import Path
 import ipywidgets
 from IPython.display import display
 from jaxtyping import Float, Int
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
+from traitlets import Bunch
 
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.birds import draw_birds
@@ -74,7 +76,7 @@ def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
     config = birds_it_knows(predictor) or at_size(EASY, predictor.image_size)
     alt = "an image, its attention, its structure image, and the most probable classes"
 
-    def draw(number: int):
+    def draw(number: int) -> Figure:
         return predictor.predict(a_drawn_bird(number, config)).figure()
 
     if os.environ.get(PRERENDER):
@@ -84,11 +86,11 @@ def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
     upload = ipywidgets.FileUpload(accept="image/*", description="your picture")
     message, result = ipywidgets.HTML(), ipywidgets.HTML()
 
-    def show(figure) -> None:
+    def show(figure: Figure) -> None:
         result.value = picture_html(figure, alt)
         message.value = ""
 
-    def open_upload(change) -> None:
+    def open_upload(change: Bunch) -> None:
         try:
             content, name = bytes(change.new[0]["content"]), change.new[0]["name"]
             show(predictor.predict(decode_image(content, Path(name))).figure())
@@ -162,7 +164,7 @@ def compare_species(
     menus = [ipywidgets.Dropdown(options=list(class_names), value=name) for name in (first, second)]
     result = ipywidgets.HTML()
 
-    def redraw(_change=None) -> None:
+    def redraw(_change: object = None) -> None:
         result.value = picture_html(draw(*(menu.value for menu in menus)), alt)
 
     redraw()

@@ -153,7 +153,7 @@ def click_a_channel(channels: Channels) -> None:
     )
     result = ipywidgets.HTML()
 
-    def look(_change=None) -> None:
+    def look(_change: object = None) -> None:
         result.value = picture_html(channels.view(channels.shown[tiles.chosen]), ALT)
 
     look()
