@@ -14,6 +14,7 @@ CHOSEN = {  # which of a notebook's pictures, and the part of it to keep: left, 
     "03_attention_sampler": (4, (0, 0, 1, 1)),
     "04_distillation": (1, (0, 0, 1, 1)),
     "05_train_full": (3, (0, 0, 1, 0.5)),
+    "06_ablations": (3, (0, 0, 1, 1)),
     "07_explore": (2, (0, 0, 1, 1)),
 }
 SIDE = (300, 170)

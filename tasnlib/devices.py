@@ -1,7 +1,11 @@
 """Devices, precision and processes, all through Hugging Face Accelerate."""
 
+import os
+import threading
+import time
 from datetime import timedelta
 
+import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
@@ -39,3 +43,17 @@ def leave_processes() -> None:
     state = PartialState()
     state.wait_for_everyone()
     state.destroy_process_group()
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after that one is gone: a killed notebook must not leave processes on the GPUs."""
+
+    watched = psutil.Process(parent)
+
+    def watch() -> None:
+        # A killed process may stay in the list, as a zombie, until whoever started it asks for it.
+        while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -17,14 +17,11 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import psutil
 from accelerate.utils import set_seed
 from torch import nn
 
@@ -32,7 +29,7 @@ from tasnlib import datasets
 from tasnlib.building import build_model
 from tasnlib.checkpoints import epochs_done, load_model, save_weights
 from tasnlib.datasets import Data, workers_for
-from tasnlib.devices import leave_processes, make_accelerator
+from tasnlib.devices import end_with, leave_processes, make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
 from tasnlib.files import write_atomically
 from tasnlib.results import Trained
@@ -155,20 +152,6 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
 _PARENT = "TASN_PARENT_PROCESS"
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after that one is gone: a killed notebook must not leave processes on the GPUs."""
-
-    watched = psutil.Process(parent)
-
-    def watch() -> None:
-        # A killed process may stay in the list, as a zombie, until whoever started it asks for it.
-        while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> None:
     """What each of several processes runs: one model of NAMES, by the settings that the folder holds.
 
@@ -181,9 +164,9 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
     """
     given = given or {}
     if _PARENT in os.environ:
-        _end_with(int(os.environ[_PARENT]))
+        end_with(int(os.environ[_PARENT]))
     if "TORCHELASTIC_RUN_ID" in os.environ:  # started by a launcher, which may be killed on its own
-        _end_with(os.getppid())
+        end_with(os.getppid())
     check_names(given, [field.name for field in fields(Settings)])
     noted = folder / "settings.json"
     processes = make_accelerator()

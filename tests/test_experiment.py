@@ -268,7 +268,7 @@ def test_a_resume_does_not_ask_for_the_first_weights_again(tmp_path):
 
 
 def test_a_process_ends_soon_after_the_one_it_belongs_to_was_killed(tmp_path):
-    child = "import os, time; from tasnlib.experiment import _end_with; _end_with(os.getppid()); print('up'); "
+    child = "import os, time; from tasnlib.devices import end_with; end_with(os.getppid()); print('up'); "
     child += "time.sleep(30); print('survived')"
     parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-uc', {child!r}]); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:

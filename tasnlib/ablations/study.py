@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from tasnlib.ablations.networks import ChangedTASN, build_variant
 from tasnlib.ablations.plan import Run
 from tasnlib.cost import cost_by_part
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
-from tasnlib.devices import make_accelerator
+from tasnlib.devices import end_with, make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
 from tasnlib.files import write_atomically
 from tasnlib.recipes import Recipe
@@ -58,11 +59,16 @@ def _trained(runs: Sequence[Run], folder: Path, data_folder: Path, processes: in
         return
     # Threads that share a core wait for each other by spinning, so each process has one.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(),)) as pool:
         waiting = {pool.submit(train_run, run, folder, data_folder): run for run in runs}
         for done in as_completed(waiting):
             done.result()
             yield waiting[done]
+
+
+def _begin(parent: int) -> None:
+    end_with(parent)
+    torch.set_num_threads(1)
 
 
 def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:

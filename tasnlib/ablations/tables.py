@@ -90,7 +90,9 @@ def _predicting(accuracy: Mapping[str, float]) -> float:
 
 
 def _measured(row: Row, measure: str, digits: int) -> str:
-    return f"{row.attention[measure]:.{digits}f}" if measure in row.attention else ""
+    if measure not in row.attention:
+        return ""
+    return f"{round(row.attention[measure], digits) + 0.0:.{digits}f}"  # + 0.0: rounding may leave a -0
 
 
 # What a table can show of a row beside its accuracy: a heading of up to 10 letters, and the text.
@@ -218,18 +220,18 @@ def open_study(
     folder = project_folder() / ("runs/ablations" if profile == "smoke" else "notebooks/ablations") / profile
     if not isinstance(optional, bool):
         raise ValueError(f"optional is {optional!r}; it must be True or False")
-    everything = plan(PROFILES[profile], TABLES)
-    needed = everything if optional else plan(PROFILES[profile], [table for table in TABLES if not table.optional])
-    kept = {run.file_name for run in everything if (folder / run.file_name).is_file()}
-    missing = sum(run.file_name not in kept for run in needed)
+
+    def is_kept(table: Table) -> bool:
+        return all((folder / run.file_name).is_file() for run in plan(PROFILES[profile], [table]))
+
+    runs = plan(PROFILES[profile], [table for table in TABLES if optional or not table.optional or is_kept(table)])
+    missing = sum(not (folder / run.file_name).is_file() for run in runs)
     if missing and profile == "gpu" and not torch.cuda.is_available():
         raise ValueError(
-            f"profile is 'gpu', {missing} of its {len(needed)} runs are missing, and torch finds no GPU here; "
+            f"profile is 'gpu', {missing} of its {len(runs)} runs are missing, and torch finds no GPU here; "
             "it must be laptop or smoke"
         )
     if processes is None:
         processes = 1 if torch.cuda.is_available() else os.cpu_count() or 1
-    wanted = {run.file_name for run in needed} | kept
-    runs = [run for run in everything if run.file_name in wanted]
     found = study(runs, folder, Path(data_folder) if data_folder else project_folder() / "datasets", processes)
     return Study(PROFILES[profile], {run.file_name: result for run, result in zip(runs, found, strict=True)})
