@@ -61,7 +61,7 @@ def build_attention_net(recipe: Recipe, classes: int) -> AttentionNet:
     ...     net = build_attention_net(replace(RECIPES[name], weights=None), classes=200).eval()
     ...     print(name, round(multiply_adds(lambda: net(image)) / 1e9, 1), tuple(net(image)[1].shape))
     paper 19.7 (1, 512, 28, 28)
-    modern 2.8 (1, 256, 28, 28)
+    modern 2.7 (1, 256, 28, 28)
     """
     if recipe.attention_trunk == "small" and recipe.light_attention:
         raise ValueError("light_attention is True, but 'small' has no last stage to leave out; choose 'resnet18'")

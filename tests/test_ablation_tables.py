@@ -106,6 +106,8 @@ def test_a_study_reads_what_is_kept_and_trains_nothing(monkeypatch):
     opened = open_study("laptop")
     for table in TABLES:
         rows = opened.rows(table.name, table.dataset)
+        if table.optional and not rows:
+            continue
         assert [row.title for row in rows] == [variant.title for variant in table.variants]
         assert {len(row.accuracies) for row in rows} == {5 if table.split == "val" else 3}
     assert all("CPU" in device for device in opened.devices)
