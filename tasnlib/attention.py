@@ -181,28 +181,21 @@ class MultiDilation(nn.Module):
     The same pattern is looked for at several sizes without more weights. Source: section 3.1 of the paper, "several
     dilated convolutional layers", with the dilations of the authors' code.
 
-    Args:
-        depthwise: each channel is filtered by itself and a 1×1 convolution mixes them afterwards, once for all
-            dilations: a 3×3 kernel over 512 channels costs 4,608 multiply-adds a value and dilation, this one 9.
-
     >>> MultiDilation(8, dilations=(1, 2))(torch.rand(2, 8, 5, 5)).shape
     torch.Size([2, 8, 5, 5])
     """
 
-    def __init__(self, channels: int, dilations: Sequence[int], depthwise: bool = False):
+    def __init__(self, channels: int, dilations: Sequence[int]):
         super().__init__()
         self.dilations = tuple(dilations)
-        self.groups = channels if depthwise else 1
-        self.kernel = nn.Conv2d(channels, channels, 3, groups=self.groups, bias=False)
-        self.mix = nn.Conv2d(channels, channels, 1, bias=False) if depthwise else nn.Identity()
+        self.kernel = nn.Conv2d(channels, channels, 3, bias=False)
         # Each dilation adds its share of the variance, so that the sum keeps the scale of the input.
         nn.init.kaiming_normal_(self.kernel.weight, mode="fan_out", nonlinearity="relu")
         self.kernel.weight.data /= len(self.dilations) ** 0.5
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        weight, groups = self.kernel.weight, self.groups
-        found = [F.relu(F.conv2d(features, weight, padding=d, dilation=d, groups=groups)) for d in self.dilations]
-        return self.mix(sum(found))
+        found = [F.relu(F.conv2d(features, self.kernel.weight, padding=d, dilation=d)) for d in self.dilations]
+        return sum(found[1:], found[0])
 
 
 class AttentionNet(nn.Module):
@@ -220,7 +213,6 @@ class AttentionNet(nn.Module):
         classes: how many.
         dilations: one tuple a multi-dilation block; none of them leaves the trunk's small receptive field as it is.
         norm_bias: start of the last normalisation's bias. Below 0 makes features sparse: most cells stay silent.
-        depthwise: of the multi-dilation blocks.
 
     >>> net = AttentionNet(nn.Conv2d(3, 8, 3, stride=4), channels=8, classes=5)
     >>> logits, features = net(torch.rand(2, 3, 32, 32))
@@ -235,11 +227,10 @@ class AttentionNet(nn.Module):
         classes: int,
         dilations: Sequence[Sequence[int]] = ((1, 2), (1, 2, 3)),
         norm_bias: float = 0.0,
-        depthwise: bool = False,
     ):
         super().__init__()
         self.trunk = trunk
-        self.multi_dilation = nn.Sequential(*(MultiDilation(channels, rates, depthwise) for rates in dilations))
+        self.multi_dilation = nn.Sequential(*(MultiDilation(channels, rates) for rates in dilations))
         self.norm = nn.BatchNorm2d(channels)
         nn.init.constant_(self.norm.bias, norm_bias)
         self.classifier = nn.Linear(channels, classes)

@@ -54,7 +54,7 @@ def attention_trunk(
     name: str,
     weights: models.WeightsEnum | str | Path | None = "DEFAULT",
     halvings: int = 3,
-    last_stage: bool = True,
+    leave_out: int = 0,
 ) -> tuple[nn.Module, int]:
     """A plain convolutional network as trunk: images (b, 3, h, w) in [0, 1] to maps (b, c, h / 2^halvings,
     w / 2^halvings). Returns it and c.
@@ -75,7 +75,7 @@ def attention_trunk(
     Args:
         name, weights: as of `classifier_backbone`. "small" has a trunk of its own, `small_trunk`.
         halvings: how many are left, 0 to as many as the network has.
-        last_stage: False leaves the last of its layers out, where the most multiply-adds are.
+        leave_out: so many of its last layers (of a ResNet: stages).
 
     Raises:
         ValueError: as `classifier_backbone`; if the network is not convolutional, or no chain of layers (ViT, Swin,
@@ -92,7 +92,7 @@ def attention_trunk(
     normalize, network, _ = headless_network(name, weights)
     try:
         layers = layers_up_to_the_last_map(network)
-        trunk = nn.Sequential(normalize, *(layers if last_stage else layers[:-1]))
+        trunk = nn.Sequential(normalize, *layers[: len(layers) - leave_out])
         if isinstance(network, models.DenseNet):  # it applies its last ReLU outside of its layers
             trunk.append(nn.ReLU())
         keep_halvings(trunk, halvings)

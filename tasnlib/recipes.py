@@ -53,8 +53,9 @@ class Recipe:
     [10] See `data.transforms`.
 
     `modern` is our choice of what today costs least for a good result: momentum, weight decay, warm-up and half a
-    cosine instead of steps, 60 epochs instead of 300, milder augmentation, today's weights. It has not been measured on
-    photographs; nothing says yet that it is better than `official`.
+    cosine instead of steps, 60 epochs instead of 300, milder augmentation, today's weights, and a light attention
+    network (on drawn birds no worse than the paper's, see notebook 06). It has not been measured on photographs;
+    nothing says yet that it is better than `official`.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
@@ -75,7 +76,7 @@ class Recipe:
     # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
     attention_trunk: str
     backbone: str
-    light_attention: bool = False  # without the trunk's last stage, with depthwise dilations: see `building`
+    light_attention: bool = False  # the trunk's first stages only, nothing dilated: see `building`
     weights: str | None = None  # a name of ImageNet weights, a folder of files, None for random ones
 
     # Attention and sampler.

@@ -313,3 +313,16 @@ def test_a_folder_with_no_file_or_with_two_is_refused(tmp_path, files):
         (tmp_path / file).touch()
     with pytest.raises(ValueError, match=r"must hold one file resnet18\*\.pth.*found: (none|resnet18-1\.pth, .*)$"):
         weights_in_folder(tmp_path, "resnet18")
+
+
+def test_a_trunk_without_its_last_stages_is_the_network_up_to_there(tmp_path):
+    torch.manual_seed(0)
+    network = models.resnet18(weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
+    trunk, channels = attention_trunk("resnet18", tmp_path / "resnet18.pth", leave_out=2)
+    images = torch.rand(2, 3, 64, 64)
+    features = trunk[0](images)  # normalised
+    for layer in (network.conv1, network.bn1, network.relu, network.maxpool, network.layer1, network.layer2):
+        features = layer(features)
+    assert channels == 128
+    torch.testing.assert_close(trunk.eval()(images), features)

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,8 +7,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from tasnlib.attention import AttentionNet, trilinear_attention
+from tasnlib.building import build_attention_net
+from tasnlib.cost import multiply_adds
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN, PlainClassifier, downsample
+from tasnlib.recipes import RECIPES
 from tasnlib.sampler import attention_sample
 
 CLASSES, CHANNELS = 5, 6
@@ -225,3 +229,21 @@ def test_a_bad_channel_is_named(as_a_user, channel):
 def test_a_bad_option_is_named(as_a_user, name, value):
     with pytest.raises(ValueError, match=rf"\b{name}\b"):
         small_tasn(**{name: value})(IMAGES)
+
+
+def test_the_light_attention_network_costs_at_most_a_fifth_and_starts_sparse():
+    image = torch.rand(1, 3, 224, 224)
+    paper, light = (
+        build_attention_net(replace(RECIPES["paper"], weights=None, light_attention=light), 200).eval()
+        for light in (False, True)
+    )
+    assert 5 * multiply_adds(lambda: light(image)) <= multiply_adds(lambda: paper(image))
+    assert light(image)[1].shape[2:] == paper(image)[1].shape[2:] == (28, 28)
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    silent = [(net.train()(images)[1] == 0).float().mean() for net in (light, paper)]
+    assert silent[0] > 0.7 > silent[1]
+
+
+def test_there_is_no_light_form_of_the_small_network():
+    with pytest.raises(ValueError, match="light_attention is True"):
+        build_attention_net(replace(RECIPES["laptop"], light_attention=True), 16)

@@ -16,15 +16,15 @@ WIDTH = 8  # channels of the first stage; ResNet-18 has 64
 
 
 def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
-    """ResNet-18's trunk at an eighth of its width, with dilated blocks: like the paper's, or like the light one.
+    """ResNet-18's trunk at an eighth of its width, as the paper's attention network has it, or as the light one.
 
     >>> import torch
     >>> for light in (False, True):
     ...     print(tuple(narrow_attention_net(light, 16)(torch.rand(2, 3, 72, 72))[1].shape))
     (2, 64, 9, 9)
-    (2, 32, 9, 9)
+    (2, 16, 9, 9)
     """
-    stages = 3 if light else 4
+    stages = 2 if light else 4
     layers: list[nn.Module] = [
         Normalize((0.45,) * 3, (0.2,) * 3),
         nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False),
@@ -39,7 +39,9 @@ def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
         inside = outside
     trunk = nn.Sequential(*layers)
     keep_halvings(trunk, 3)
-    return AttentionNet(trunk, inside, classes, depthwise=light)
+    if light:
+        return AttentionNet(trunk, inside, classes, dilations=(), norm_bias=-1.0)
+    return AttentionNet(trunk, inside, classes)
 
 
 def _block(inside: int, outside: int, stride: int = 1) -> nn.Module:
