@@ -110,6 +110,18 @@ def test_what_a_student_is_told(answer, told):
     assert told in report.message
 
 
+def test_two_mistakes_that_agree_on_an_input_are_told_apart_on_others():
+    exercise = Exercise(
+        "next_number",
+        lambda x: x + 1,
+        lambda g: {"x": torch.randint(0, 3, (1,), generator=g)},  # 0² = 2·0 and 2² = 2·2
+        mistakes=[Mistake("You squared.", lambda x: x**2), Mistake("You doubled.", lambda x: 2 * x)],
+    )
+    for _ in range(20):
+        assert "You doubled." in examine(exercise, lambda x: x + x).message
+        assert "You squared." in examine(exercise, lambda x: x * x).message
+
+
 def test_a_wrong_answer_is_drawn_beside_the_target():
     figure = examine(DOUBLE, lambda x: 2 * x + 1).figure
     assert [axes.get_title() for axes in figure.axes][:2] == ["target", "yours"]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 ROUNDS = 5
+MORE_ROUNDS = 20  # to tell two mistakes apart that agree on an input
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def examine(exercise: Exercise, function: Callable) -> Report:
             return Report(
                 False, f"{exercise.name}: your function changed its input. Work on a copy, or without in-place steps."
             )
-        wrong = _compare(exercise, inputs, target, answer)
+        wrong = _known_mistake(exercise, function, inputs, target, answer, generator)
+        wrong = wrong or _compare(exercise, inputs, target, answer)
         if wrong:
             return Report(False, f"{exercise.name}: {wrong}", _side_by_side(target, answer))
     return Report(True, f"{exercise.name}: right, on {ROUNDS} random inputs.")
@@ -102,14 +104,10 @@ def _compare(exercise: Exercise, inputs: dict[str, Any], target: Any, answer: An
             return f"the answer must be a {type(wanted).__name__}, yours is a {type(got).__name__}."
         wanted_shape, shape = tuple(torch.as_tensor(wanted).shape), tuple(torch.as_tensor(got).shape)
         if wanted_shape != shape:
-            known = _known_mistake(exercise, inputs, answer)
             wrong_shape = f"the answer must have the shape {wanted_shape}, yours has {shape}."
-            return known or f"wrong shape. For {_describe(inputs)} {wrong_shape}"
+            return f"wrong shape. For {_describe(inputs)} {wrong_shape}"
     if _same(target, answer, exercise.tolerance):
         return ""
-    known = _known_mistake(exercise, inputs, answer)
-    if known:
-        return known
     if any(torch.as_tensor(got).isnan().any() for _, got in parts):
         return f"the answer holds NaN. The input was {_describe(inputs)}."
     for sentence, holds in exercise.properties:
@@ -118,14 +116,38 @@ def _compare(exercise: Exercise, inputs: dict[str, Any], target: Any, answer: An
     return f"not the right numbers. {exercise.hint} The input was {_describe(inputs)}; {_first_difference(parts)}"
 
 
-def _known_mistake(exercise: Exercise, inputs: dict[str, Any], answer: Any) -> str:
-    for mistake in exercise.mistakes:
+def _known_mistake(
+    exercise: Exercise,
+    function: Callable,
+    inputs: dict[str, Any],
+    target: Any,
+    answer: Any,
+    generator: torch.Generator,
+) -> str:
+    """What to tell about a wrong answer that a known mistake gives too; nothing for a right or a strange one.
+
+    Two mistakes can give the same numbers for one input, so while more than one fits, fresh inputs tell them apart.
+    """
+    if _same(target, answer, exercise.tolerance):
+        return ""
+    fitting = [mistake for mistake in exercise.mistakes if _makes(mistake, inputs, answer, exercise.tolerance)]
+    for _ in range(MORE_ROUNDS):
+        if len(fitting) < 2:
+            break
+        fresh = exercise.inputs(generator)
         try:
-            if _same(mistake.function(**_copy(inputs)), answer, exercise.tolerance):
-                return f"{mistake.message} The input was {_describe(inputs)}."
-        except (RuntimeError, ValueError, IndexError):
-            continue  # this mistake cannot even be made with these shapes
-    return ""
+            fresh_answer = function(**_copy(fresh))
+        except Exception:
+            break  # it works for some inputs only: the first mistake that fits is told
+        fitting = [m for m in fitting if _makes(m, fresh, fresh_answer, exercise.tolerance)] or fitting[:1]
+    return f"{fitting[0].message} The input was {_describe(inputs)}." if fitting else ""
+
+
+def _makes(mistake: Mistake, inputs: dict[str, Any], answer: Any, tolerance: float) -> bool:
+    try:
+        return _same(mistake.function(**_copy(inputs)), answer, tolerance)
+    except (RuntimeError, ValueError, IndexError):
+        return False  # this mistake cannot even be made with these shapes
 
 
 def _parts(value: Any) -> list[Any]:
