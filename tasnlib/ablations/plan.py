@@ -82,7 +82,9 @@ class Run:
 
     @property
     def file_name(self) -> str:
-        what = asdict(self.variant) | {"title": ""}
+        # A field at its default says that nothing is changed: left out, so that a new field renames no old result.
+        unchanged = asdict(Variant(self.variant.title))
+        what = {name: value for name, value in asdict(self.variant).items() if value != unchanged[name]}
         identity = [VERSION, what, asdict(self.recipe), asdict(self.style), self.split, self.precision]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.dataset}-{digest}-seed{self.seed}.json"

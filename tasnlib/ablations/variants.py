@@ -17,6 +17,7 @@ class Variant:
             the true part boxes in the place of attention: an upper bound), "full" (the whole image, not downsampled).
         part: the part net: "none" (structure only), "shared" with the master, or "own", with weights of its own.
         changes: of the recipe's values.
+        longer: the training has so many times the recipe's epochs.
         equal_compute: the training is longer, so that it costs as many multiply-adds as the whole TASN's.
         one_channel: the master sees the map of one channel instead of the mean of all.
         finer: one halving of the attention network is left out: four times the cells.
@@ -33,6 +34,7 @@ class Variant:
     sampler: str = "attention"
     part: str = "none"
     changes: dict[str, Any] = field(default_factory=dict)
+    longer: int = 1
     equal_compute: bool = False
     one_channel: bool = False
     finer: bool = False
@@ -44,7 +46,7 @@ class Variant:
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with this variant's changes."""
-        return replace(recipe, **self.changes)
+        return replace(replace(recipe, epochs=self.longer * recipe.epochs), **self.changes)
 
 
 # TASN without its part net: what the attention and sampler tables vary.
@@ -92,9 +94,12 @@ ATTENTION_NETS = (
     replace(STRUCTURE_ONLY, title="the recipe's own network"),
 )
 
-# Asked on validation birds, before any of them is adopted.
+# Asked on validation birds, before any of them is adopted. The first two say what there is to gain by a part net.
 CHANGES = (
+    replace(STRUCTURE_ONLY, title="structure only"),
+    replace(STRUCTURE_ONLY, title="structure only, twice the epochs", longer=2),
     TASN,
+    replace(TASN, title="twice the epochs", longer=2),
     replace(TASN, title="4 times the cells", finer=True),
     replace(TASN, title="attention head reads the maximum", head="max"),
     replace(TASN, title="channel drawn by difference", draw="different"),
