@@ -73,6 +73,10 @@ def trilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) 
     return (bilinear_attention(features, scale) @ features.flatten(2)).view_as(features)
 
 
+# Numbers that a CPU's cache holds. More images than fit are pooled some at a time: the same bits, up to twice as fast.
+_CACHED = 2**20
+
+
 class PooledAttention(NamedTuple):
     """What training needs of M."""
 
@@ -115,8 +119,8 @@ def pooled_attention(
     >>> torch.allclose(pooled.structure, maps.mean(1)), torch.allclose(pooled.detail[0], maps[0, 3])
     (True, True)
     """
-    relation = bilinear_attention(features, scale)  # (b, c, c)
-    b, c = features.shape[:2]
+    _flat(features, scale)
+    b, c, h, w = features.shape
     if channel is None:
         channel = torch.randint(c, (b,), generator=generator)
     elif channel.shape != (b,) or channel.is_floating_point():
@@ -124,6 +128,12 @@ def pooled_attention(
     elif channel.device.type == "cpu" and not bool(((channel >= 0) & (channel < c)).all()):
         raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
     channel = channel.to(features.device, torch.int64, non_blocking=True)
+    at_once = max(1, _CACHED // (c * (c + h * w)))  # images
+    if features.device.type == "cpu" and at_once < b:
+        shares = zip(features.split(at_once), channel.split(at_once), strict=True)
+        pooled = [pooled_attention(some, scale, theirs, distinct=distinct) for some, theirs in shares]
+        return PooledAttention(*map(torch.cat, zip(*pooled, strict=True)))
+    relation = bilinear_attention(features, scale)  # (b, c, c)
     if not distinct:
         return pool_maps(relation, features, channel, relation.mean(dim=1))
     first = distinct_channels(relation, features)  # (b, c)

