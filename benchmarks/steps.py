@@ -15,6 +15,7 @@ from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
 from tasnlib.recipes import Recipe
 from tasnlib.schedule import build_optimizer
+from tasnlib.speed import compile_parts
 
 
 @dataclass
@@ -60,7 +61,7 @@ def tasn_step(recipe: Recipe, setting: Setting, batch: int) -> Step:
 def attention_step(recipe: Recipe, setting: Setting, batch: int) -> Step:
     """The attention network's alone, on images that are downsampled already."""
     model = setting.place(build_attention_net(recipe, setting.classes(recipe))).train()
-    _compile([model], setting)
+    _compile(model, setting)
     images = images_on_device(setting, batch, recipe.attention_size, setting.memory_format)
     labels = _labels(recipe, setting, batch)
     loss = lambda output: F.cross_entropy(output[0].float(), labels)  # noqa: E731
@@ -70,7 +71,7 @@ def attention_step(recipe: Recipe, setting: Setting, batch: int) -> Step:
 def plain_step(recipe: Recipe, setting: Setting, batch: int, size: int) -> Step:
     """The recipe's backbone alone as a plain classifier of images of this size."""
     model = setting.place(plain_network(recipe, setting.classes(recipe))).train()
-    _compile([model], setting)
+    _compile(model, setting)
     images = images_on_device(setting, batch, size, setting.memory_format)
     labels = _labels(recipe, setting, batch)
     loss = lambda output: F.cross_entropy(output.float(), labels)  # noqa: E731
@@ -80,11 +81,7 @@ def plain_step(recipe: Recipe, setting: Setting, batch: int, size: int) -> Step:
 def tasn(recipe: Recipe, setting: Setting) -> TASN:
     """TASN on the device, its parts compiled where that is asked for."""
     model = setting.place(build_tasn(recipe, setting.classes(recipe)))
-    _compile([model.attention_net, model.backbone], setting)
-    if setting.compile:
-        # Part by part: another image size then compiles only the sampler anew.
-        model.attend = torch.compile(model.attend, mode=setting.compile, dynamic=False)
-        model.sample = torch.compile(model.sample, mode=setting.compile, dynamic=False)
+    _compile(model, setting)
     return model
 
 
@@ -96,7 +93,6 @@ def _labels(recipe: Recipe, setting: Setting, batch: int) -> Tensor:
     return torch.arange(batch, device=setting.device) % setting.classes(recipe)
 
 
-def _compile(modules: list[nn.Module], setting: Setting) -> None:
-    for module in modules:
-        if setting.compile:
-            module.compile(mode=setting.compile, dynamic=False)
+def _compile(model: nn.Module, setting: Setting) -> None:
+    if setting.compile:
+        compile_parts(model, setting.compile)

@@ -125,7 +125,7 @@ def pooled_attention(
         channel = torch.randint(c, (b,), generator=generator)
     elif channel.shape != (b,) or channel.is_floating_point():
         raise ValueError(f"channel must be {b} whole numbers, one an image, got {channel.dtype} {tuple(channel.shape)}")
-    elif channel.device.type == "cpu" and not bool(((channel >= 0) & (channel < c)).all()):
+    elif not torch.compiler.is_compiling() and channel.device.type == "cpu" and not _within(channel, c):
         raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
     channel = channel.to(features.device, torch.int64, non_blocking=True)
     at_once = max(1, _CACHED // (c * (c + h * w)))  # images
@@ -140,6 +140,10 @@ def pooled_attention(
     number = first.sum(dim=1, keepdim=True)  # (b, 1)
     channel = (first.cumsum(dim=1) > channel[:, None] % number).int().argmax(dim=1)
     return pool_maps(relation, features, channel, (relation * first[:, :, None]).sum(dim=1) / number)
+
+
+def _within(channel: Tensor, channels: int) -> bool:
+    return bool(((channel >= 0) & (channel < channels)).all())
 
 
 def pool_maps(

@@ -112,6 +112,7 @@ def _fit(
         report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
         num_workers=workers_for(settings),
         accumulate=settings.accumulate,
+        compiled=settings.compiled,
     )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)

@@ -62,6 +62,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "precision": settings.precision,
         "num_processes": settings.num_processes,
         "accumulate": settings.accumulate,
+        "compiled": settings.compiled,
         "device": _device_name(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }

@@ -39,6 +39,7 @@ class Settings:
     output_folder: str | None = None  # None: a new folder in runs/, named after the time
     resume: bool = False
     precision: str = "float32"
+    compiled: bool = False  # by torch.compile: a slow start, then faster steps
     num_processes: int = 1
     accumulate: int = 1  # parts of each process's share of a batch, one after the other: less memory, the same steps
     train_images: int | None = None
@@ -241,6 +242,7 @@ _ALLOWED = {
     "output_folder": _FOLDER,
     "resume": _FLAG,
     "precision": _choice(*PRECISIONS),
+    "compiled": _FLAG,
     "num_processes": _whole(1, optional=False),
     "accumulate": _whole(1, optional=False),
     "train_images": _whole(2),

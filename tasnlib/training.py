@@ -23,6 +23,7 @@ from tasnlib.distillation import tasn_loss
 from tasnlib.evaluation import accuracies, answer_batch, as_it_is, evaluate
 from tasnlib.recipes import Recipe
 from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
+from tasnlib.speed import speed_up
 
 
 def fit(
@@ -37,6 +38,7 @@ def fit(
     report: Callable[[dict[str, Any]], None] | None = None,
     num_workers: int = 0,
     accumulate: int = 1,
+    compiled: bool = False,
 ) -> list[dict[str, Any]]:
     """Train by the recipe, evaluating and writing a checkpoint after every epoch.
 
@@ -59,6 +61,7 @@ def fit(
             line a minute is printed.
         num_workers: processes that read images, for each process that trains.
         accumulate: parts of each process's share of a batch; more of them need less memory.
+        compiled: compile the model, see `speed.speed_up`.
 
     Returns:
         One entry an epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second.
@@ -110,6 +113,7 @@ def fit(
             f"{state_path} is not the same in all processes: they would go on after the epochs {done}; "
             "the output folder must be one that every machine sees"
         )
+    speed_up(model, accelerator.device, compiled)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
     for epoch in range(len(history), recipe.epochs):

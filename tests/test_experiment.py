@@ -362,6 +362,7 @@ def test_a_result_holds_all_that_is_needed_to_compare_it_and_is_json(tmp_path, m
         "precision": "float32",
         "num_processes": 1,
         "accumulate": 1,
+        "compiled": False,
     }  # fmt: skip
     assert {name: json.loads(json.dumps(result[name])) for name in expected} == expected
     assert set(result) - set(expected) == {"top5", "data", "device", "versions"}

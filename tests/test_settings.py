@@ -28,6 +28,7 @@ BAD = {
     "output_folder": ["", 3, True, ["runs"], b"runs"],
     "resume": [0, 1, "True", "yes", None, 1.0],
     "precision": ["float16", "fp32", "bf16", "", None, 32, True],
+    "compiled": [0, 1, "True", None],
     "num_processes": [0, -1, 2.0, "2", None, True, 2**31],
     "accumulate": [0, -1, 2.0, "2", None, True, 2**31],
     "train_images": [0, 1, -5, 100.0, "100", True, NAN, 2**31],
