@@ -2,8 +2,9 @@
 
     python -m benchmarks [--device cpu|cuda] [--size small|full] [--json FILE] [--only NAME ...]
 
-Small runs in seconds and shows that everything works; its figures say nothing. Benchmarks of loading images and of the
-notebooks' sliders are programs of their own: benchmarks/loading.py, benchmarks/sliders.py.
+Small runs in seconds and shows that everything works; its figures say nothing. Programs of their own, each by
+`python -m`: benchmarks.loading (what reading an image costs, step by step), benchmarks.sliders (the notebooks'
+sliders), benchmarks.precision (whether bfloat16 trains as well as float32), benchmarks.everything (all but sliders).
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks import attention, inference, memory, parts, rates, sampler, synchronisations, training
+from benchmarks import attention, feeding, inference, memory, parts, rates, sampler, synchronisations, training
 from benchmarks.report import surroundings, table
 from benchmarks.setting import COMPILE_MODES, SIZES, Setting
 from tasnlib.recipes import RECIPES
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "inference": inference.measure,
     "curves": training.measure_curves,
     "waits": synchronisations.measure,
+    "feeding": feeding.measure,
 }
 
 

@@ -1,6 +1,6 @@
 """Images a second of one worker, step by step, and how many workers one GPU needs.
 
-    python benchmarks/loading.py [--image-size 512] [--images 200] [--repeats 3] [--json FILE]
+    python -m benchmarks.loading [--image-size 512] [--images 200] [--repeats 3] [--json FILE]
 
 The images are made here: JPEG files of 500 x 375 pixels, the usual size in CUB-200-2011, with as much noise as gives
 such files their usual 60 to 120 kB. They are in the system's memory when they are read: a slow disk comes on top.

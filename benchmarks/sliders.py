@@ -1,4 +1,4 @@
-"""How long a slider of the notebooks takes to answer: python benchmarks/sliders.py
+"""How long a slider of the notebooks takes to answer: python -m benchmarks.sliders
 
 Seconds from a new value to the picture in the page, on one thread: the median and the slowest of ten drawings, the
 first left out because it loads fonts. The aim is under 0.2 s: a picture that follows the hand.

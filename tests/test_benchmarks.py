@@ -18,9 +18,11 @@ from benchmarks.alternatives import (
     plain_network,
     read_grid,
 )
+from benchmarks.everything import commands, measure
 from benchmarks.limits import Rates, count_operations, limit_seconds
 from benchmarks.memory import peak_bytes, saved_by_part
 from benchmarks.parts import costs_of_parts, run_in_parts
+from benchmarks.precision import main as main_of_precision
 from benchmarks.report import COLUMNS, Figure, cells
 from benchmarks.sampler import bytes_to_move
 from benchmarks.setting import Setting
@@ -228,3 +230,42 @@ def test_a_step_never_waits_for_the_device():
     step()
     assert count_waits(step, look=False) == 0
     assert count_waits(step, look=True) == 1
+
+
+def test_everything_runs_every_benchmark():
+    steps = commands("full")
+    assert set(steps) == {*BENCHMARKS, "loading", "precision"}
+    assert next(iter(steps)) == "rates"
+
+
+def test_of_everything_a_step_that_fails_loses_only_itself_and_what_is_done_is_not_done_again(tmp_path):
+    write = "import sys; open(sys.argv[-1], 'w').write('{\"figure\": 1}')"
+    steps = {
+        "good": ["-c", write],
+        "bad": ["-c", "raise SystemExit(3)"],
+        "slow": ["-c", "import time; time.sleep(60)"],
+        "late": ["-c", write],
+    }
+    path = tmp_path / "figures.json"
+    found = measure(steps, path, seconds=5)
+    assert json.loads(path.read_text()) == found
+    assert found["good"]["figure"] == 1
+    assert found["bad"] == {"failed": "ended with 3"}
+    assert "took longer" in found["slow"]["failed"]
+    assert found["late"] == {"failed": "no time was left"}
+
+    again = measure({**steps, "good": ["-c", "raise SystemExit(1)"], "bad": ["-c", write]}, path, seconds=3)
+    assert again["good"] == found["good"]
+    assert again["bad"]["figure"] == 1
+
+
+@pytest.mark.slow
+def test_precision_compares_both_seed_by_seed(tmp_path, capsys):
+    main_of_precision(["--profile", "smoke", "--folder", str(tmp_path), "--json", str(tmp_path / "figures.json")])
+    found = json.loads((tmp_path / "figures.json").read_text())
+    for dataset in ("easy", "hard"):
+        both = found[dataset]
+        difference = both["bfloat16"]["accuracies"][0] - both["float32"]["accuracies"][0]
+        assert both["difference"]["mean"] == pytest.approx(difference)
+        assert not both["told apart"]  # one seed tells nothing apart
+    assert "hard birds" in capsys.readouterr().out
