@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks import attention, feeding, inference, memory, parts, rates, sampler, synchronisations, training
+from benchmarks import attention, feeding, imports, inference, memory, parts, rates, sampler, synchronisations, training
 from benchmarks.report import surroundings, table
 from benchmarks.setting import COMPILE_MODES, SIZES, Setting
 from tasnlib.recipes import RECIPES
 
 BENCHMARKS = {
     "rates": rates.measure,
+    "imports": imports.measure,
     "attention": attention.measure,
     "positions": sampler.measure_positions,
     "sampler": sampler.measure,

@@ -1,10 +1,14 @@
 """What README and CONTRIBUTING say of the house is so, and what runs elsewhere runs the same."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+import tasnlib
 
 ROOT = Path(__file__).parent.parent
 TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -54,3 +58,20 @@ def test_issue_templates_ask_for_something():
         form = yaml.safe_load(path.read_text())
         assert form["name"]
         assert any(field.get("validations", {}).get("required") for field in form["body"])
+
+
+def test_the_public_names_are_there_few_and_told():
+    assert len(tasnlib.__all__) <= 12
+    for name in tasnlib.__all__:
+        assert getattr(tasnlib, name) is not None
+        assert name in dir(tasnlib)
+        assert f"`{name}`" in tasnlib.__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'attention_samples'; it has load"):
+        _ = tasnlib.attention_samples
+
+
+def test_the_bare_import_loads_no_torch_and_what_trains_needs_no_jupyter():
+    heavy = "{'torch', 'IPython', 'ipywidgets', 'papermill', 'nbformat', 'matplotlib', 'seaborn'} & set(sys.modules)"
+    for modules, allowed in (("tasnlib", "set()"), ("tasnlib, tasnlib.experiment", "{'torch'}")):
+        code = f"import sys, {modules}; found = {heavy}; assert found <= {allowed}, found"
+        subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,37 @@
+"""How long the library takes to import, beside torch and torchvision, which it cannot do without."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks.report import Figure
+from benchmarks.setting import Setting
+
+NEEDED = "import torch, torchvision"
+IMPORTS = {"the library": "import tasnlib.building, tasnlib.localization", "training": "import tasnlib.experiment"}
+AT_MOST = 1.2  # times as long
+
+
+def measure(setting: Setting) -> list[Figure]:
+    """Each in a process of its own, in turns; the first turn fills the disk's cache."""
+    seconds: dict[str, list[float]] = {code: [] for code in (NEEDED, *IMPORTS.values())}
+    for turn in range(5 if setting.full else 1):
+        for code, taken in seconds.items():
+            if turn == 0:
+                _import(code)
+            taken.append(_import(code))
+    needed, *taken = map(statistics.median, seconds.values())
+    return [
+        Figure(
+            *("imports", what, one, "s", "torch and torchvision", needed, "torch and torchvision", needed),
+            goal=("ratio", 1 / AT_MOST) if setting.full else None,
+        )
+        for what, one in zip(IMPORTS, taken, strict=True)
+    ]
+
+
+def _import(code: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - begun
