@@ -50,7 +50,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         _held.discard(path)
-        path.unlink(missing_ok=True)  # while it is still locked, so that nobody's lock is removed
+        with contextlib.suppress(OSError):  # the folder may have become read-only
+            path.unlink(missing_ok=True)  # while it is still locked, so that nobody else's is removed
         file.close()
 
 

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from tasnlib.checkpoints import load_training_state, save_training_state
+from tasnlib.checkpoints import load_training_state, progress_in, save_training_state
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
 from tasnlib.evaluation import accuracies, answer_batch, as_it_is, evaluate
@@ -139,8 +139,10 @@ def fit(
             save_training_state(state_path, accelerator.unwrap_model(model), optimizer, progress)
         except OSError as reason:
             if not continue_unsaved:
-                raise
-            print(f"{reason} Training goes on, because continue_unsaved is True.", flush=True)
+                saved = progress_in(state_path)[0] if state_path.is_file() else 0
+                then = f"Then resume goes on after epoch {saved}; continue_unsaved=True trains on without a checkpoint."
+                raise OSError(reason.errno, f"{reason.strerror} {then}") from reason
+            print(f"{reason.strerror} Training goes on, because continue_unsaved is True.", flush=True)
 
     with reading_with(num_workers), ctrl_c_waits(accelerator.num_processes == 1) as stop_asked:
         for epoch in range(len(history), recipe.epochs):
