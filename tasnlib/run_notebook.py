@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            f"\nstopped; what was executed is in {readable(output)}. A training goes on from its last whole epoch with "
+            f"\nstopped; what was executed is in {readable(output)}. A training goes on from what it saved with "
             "-p output_folder FOLDER -p resume True",
             file=sys.stderr,
         )
