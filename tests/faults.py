@@ -1,6 +1,7 @@
 """Processes that train a little, to be disturbed: started from one server that has imported everything already."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import sys
@@ -47,6 +48,13 @@ def _train(arguments: list[str], around: Around) -> None:
         os.dup2(file.fileno(), sys.stderr.fileno())
     with around(folder):
         command_line(arguments)
+
+
+def outcome(folder: Path, name: str) -> tuple[bytes, list[dict]]:
+    """What must not depend on what happened to a run: its weights, and its history without times."""
+    history = json.loads((folder / f"{name}.history.json").read_text())
+    without_times = [{key: value for key, value in entry.items() if "second" not in key} for entry in history]
+    return (folder / f"{name}.safetensors").read_bytes(), without_times
 
 
 def words(folder: Path) -> str:

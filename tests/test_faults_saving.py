@@ -1,14 +1,11 @@
-"""A full disk, a folder that may not be written, Ctrl-C: what was saved stays, and the run goes on from it."""
+"""A full disk, a folder that may not be written: what was saved stays, and the run goes on from it."""
 
 import contextlib
 import ctypes
 import errno
-import json
 import os
 import re
 import resource
-import shlex
-import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,14 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasnlib import experiment, training
+from tasnlib import experiment
 from tasnlib.checkpoints import progress_in
 from tasnlib.datasets import Data
 from tasnlib.experiment import load_data, train
 from tasnlib.files import write_atomically
 from tasnlib.run_folder import prepare_folder
 from tasnlib.settings import Settings
-from tests.faults import STEPS, TINY, finish, parameters, start, words
+from tests.faults import TINY, finish, outcome, parameters, start, words
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits and signals of Unix")
 NAME = "downsampled"
@@ -49,7 +46,7 @@ def undisturbed(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(undisturbed) -> tuple[bytes, list[dict]]:
-    return outcome(undisturbed)
+    return outcome(undisturbed, NAME)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +61,6 @@ def arguments(tmp_path, undisturbed) -> list[str]:
 
 
 RESUME = ["-p", "resume", "True"]
-
-
-def outcome(folder: Path) -> tuple[bytes, list[dict]]:
-    history = json.loads((folder / f"{NAME}.history.json").read_text())
-    without_times = [{name: value for name, value in entry.items() if "second" not in name} for entry in history]
-    return (folder / f"{NAME}.safetensors").read_bytes(), without_times
 
 
 def names(folder: Path) -> set[str]:
@@ -119,7 +110,7 @@ def test_a_full_disk_stops_the_run_says_what_to_do_and_leaves_the_earlier_checkp
     assert names(folder) == {"settings.json", "data.json", STATE}
     assert progress_in(folder / STATE) == (2, 0)
     assert finish(start([*arguments, *RESUME])) == 0, words(folder)
-    assert outcome(folder) == outcome(undisturbed)
+    assert outcome(folder, NAME) == outcome(undisturbed, NAME)
 
 
 def test_training_goes_on_without_a_checkpoint_where_the_user_says_so(arguments, undisturbed):
@@ -128,7 +119,7 @@ def test_training_goes_on_without_a_checkpoint_where_the_user_says_so(arguments,
     told = re.findall(r"^.*cannot be written.*$", words(folder), re.MULTILINE)
     assert len(told) == 1
     assert told[0].endswith("Training goes on, because continue_unsaved is True.")
-    assert outcome(folder) == outcome(undisturbed)
+    assert outcome(folder, NAME) == outcome(undisturbed, NAME)
 
 
 def test_weights_that_cannot_be_kept_in_the_end_are_an_error_whatever_the_user_says(arguments):
@@ -225,103 +216,4 @@ def test_a_folder_that_becomes_read_only_leaves_the_earlier_checkpoint(data, exp
     resumed = replace(settings, resume=True)
     train(NAME, resumed, prepare_folder(resumed), data)
     assert ".lock" not in names(folder)
-    assert outcome(folder) == expected
-
-
-# -- Ctrl-C ------------------------------------------------------------------------------------------------------------
-
-
-def press_ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def at_step(number: int, function) -> None:
-    """Call a function in this process in the middle of that step, counted from 1 over all epochs."""
-    rate, steps = training.learning_rate_at, []
-
-    def watched(*given) -> float:
-        steps.append(given)
-        if len(steps) == number:
-            function()
-        return rate(*given)
-
-    training.learning_rate_at = watched
-
-
-@contextlib.contextmanager
-def pressed_in_the_second_epoch(_: Path) -> Iterator[None]:
-    at_step(STEPS + 3, press_ctrl_c)
-    yield
-
-
-@contextlib.contextmanager
-def pressed_in_the_last_step_of_an_epoch(_: Path) -> Iterator[None]:
-    at_step(2 * STEPS, press_ctrl_c)
-    yield
-
-
-@contextlib.contextmanager
-def pressed_again_while_saving(_: Path) -> Iterator[None]:
-    fsync = os.fsync
-
-    def twice() -> None:
-        press_ctrl_c()
-        os.fsync = lambda file: press_ctrl_c() or fsync(file)
-
-    at_step(STEPS + 3, twice)
-    yield
-
-
-@contextlib.contextmanager
-def pressed_in_the_first_step_twice(_: Path) -> Iterator[None]:
-    at_step(1, lambda: press_ctrl_c() or press_ctrl_c())
-    yield
-
-
-PRESSED = [
-    (pressed_in_the_second_epoch, (1, 3), "after epoch 1 and 3 steps"),
-    (pressed_in_the_last_step_of_an_epoch, (2, 0), "after epoch 2"),
-    (pressed_again_while_saving, (1, 0), "after epoch 1"),
-]
-
-
-@pytest.mark.parametrize(("around", "expected", "told"), PRESSED, ids=[one[0].__name__ for one in PRESSED])
-def test_ctrl_c_saves_and_names_the_command_that_goes_on(arguments, undisturbed, around, expected, told):
-    folder = Path(arguments[0])
-    assert finish(start(arguments, around)) == 130
-    assert "Traceback" not in words(folder)
-    last = words(folder).splitlines()[-1]
-    assert f"stopped; {folder / STATE} was saved {told}. To go on: python -m tasnlib.training " in last
-    assert names(folder) == {"settings.json", "data.json", STATE}
-    assert progress_in(folder / STATE) == expected
-    command = shlex.split(re.search(r"To go on: python -m tasnlib.training (.*) \(in a", last)[1])
-    assert finish(start(command)) == 0, words(folder)
-    assert outcome(folder) == outcome(undisturbed)
-
-
-def test_ctrl_c_before_anything_was_saved_says_so(arguments):
-    folder = Path(arguments[0])
-    assert finish(start(arguments, pressed_in_the_first_step_twice)) == 130
-    assert words(folder).splitlines()[-1] == "stopped before anything was saved"
-
-
-def test_in_a_notebook_the_error_itself_says_how_to_go_on(data, undisturbed, tmp_path, monkeypatch):
-    settings = Settings(**TINY, data_folder=str(undisturbed.parent / "data"), output_folder=str(tmp_path / "my run"))
-    folder = prepare_folder(settings)
-    monkeypatch.setattr(training, "learning_rate_at", training.learning_rate_at)
-    at_step(STEPS + 3, press_ctrl_c)
-    with pytest.raises(KeyboardInterrupt) as interrupted:
-        train(NAME, settings, folder, data)
-    message = str(interrupted.value)
-    assert "was saved after epoch 1 and 3 steps" in message
-    assert "in a notebook: the same output_folder, and resume = True" in message
-    command = shlex.split(re.search(r"To go on: (.*) \(in a", message)[1])
-    assert command[:4] == ["python", "-m", "tasnlib.run_notebook", "notebooks/05_train_full.ipynb"]
-    given = dict(zip(command[5::3], command[6::3], strict=True))
-    assert given.pop("resume") == "True"
-    assert given.pop("output_folder") == str(folder)
-    assert given == {name: str(value) for name, value in (TINY | {"data_folder": settings.data_folder}).items()}
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    resumed = replace(settings, resume=True)
-    train(NAME, resumed, prepare_folder(resumed), data)
-    assert outcome(folder) == outcome(undisturbed)
+    assert outcome(folder, NAME) == expected
