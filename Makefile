@@ -49,7 +49,7 @@ format: .venv/.ready  ## put formatting right
 	$(BIN)/ruff format .
 
 lab: .venv/.ready  ## open the course in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir notebooks
+	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir notebooks
 
 notebooks: .venv/.ready  ## execute every notebook in place, as it is to be committed
 	$(BIN)/python -m tasnlib.exercises.solutions

@@ -88,7 +88,8 @@ def _recipe_in(description: Mapping[str, Any]) -> Recipe:
 def save_training_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]
 ) -> None:
-    """Everything that is needed to go on: weights, the optimiser's memory, and `progress` (epochs done, history).
+    """Everything that is needed to go on: weights, the optimiser's memory, and `progress` (the history of the epochs
+    done, and where in the next one it is).
 
     No state of a random generator is among it: order and channels are functions of (seed, epoch, image).
     """
@@ -98,15 +99,16 @@ def save_training_state(
     _save(path, tensors, progress)
 
 
-def epochs_done(path: Path) -> int:
-    """After how many epochs a training state was saved.
+def progress_in(path: Path) -> tuple[int, int]:
+    """After how many whole epochs a training state was saved, and after how many steps of the next one.
 
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
     """
     try:
-        return len(_load(path)[1]["history"])
-    except (KeyError, TypeError) as reason:
+        progress = _load(path)[1]
+        return len(progress["history"]), progress.get("begun", {}).get("step", 0)
+    except (KeyError, TypeError, AttributeError) as reason:
         raise _not_ours(path, reason) from reason
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
 from tasnlib.devices import make_accelerator
+from tasnlib.faults import leave_ctrl_c_to_parent, reading_with
 
 T = TypeVar("T")
 KEPT = 5  # the best answers to every image: enough for top-5, and small where there are thousands of classes
@@ -66,24 +67,28 @@ def evaluate(
 
     Raises:
         ValueError: for an empty data set.
+        RuntimeError: where a process that reads images died.
     """
     count = len(data)  # type: ignore[arg-type]
     if count == 0:
         raise ValueError("the data set to evaluate on is empty")
     accelerator = accelerator or make_accelerator()
-    loader = DataLoader(data, batch_size, collate_fn=as_it_is, num_workers=num_workers)
+    loader = DataLoader(
+        data, batch_size, collate_fn=as_it_is, num_workers=num_workers, worker_init_fn=leave_ctrl_c_to_parent
+    )
     loader = accelerator.prepare_data_loader(loader)
     was_training = model.training
     model.eval().to(accelerator.device)
     answers: dict[str, Tensor] = {}
-    for batch in loader:
-        with accelerator.autocast():
-            logits = answer_batch(model, batch, seed=0, epoch=0, device=accelerator.device)
-        indices = accelerator.gather(batch.indices)
-        for name, share in _with_averages(logits).items():
-            best = share.topk(min(KEPT, share.shape[1])).indices  # (b, kept)
-            places = answers.setdefault(name, best.new_full((count, best.shape[1]), -1))
-            places[indices] = accelerator.gather(best)
+    with reading_with(num_workers):
+        for batch in loader:
+            with accelerator.autocast():
+                logits = answer_batch(model, batch, seed=0, epoch=0, device=accelerator.device)
+            indices = accelerator.gather(batch.indices)
+            for name, share in _with_averages(logits).items():
+                best = share.topk(min(KEPT, share.shape[1])).indices  # (b, kept)
+                places = answers.setdefault(name, best.new_full((count, best.shape[1]), -1))
+                places[indices] = accelerator.gather(best)
     model.train(was_training)
     unreadable = sorted(getattr(data, "unreadable", ()))
     for places in answers.values():

@@ -15,10 +15,12 @@ import argparse
 import ast
 import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,14 @@ from torch import nn
 
 from tasnlib import datasets
 from tasnlib.building import build_model
-from tasnlib.checkpoints import epochs_done, load_model, save_weights
+from tasnlib.checkpoints import load_model, progress_in, save_weights
 from tasnlib.datasets import Data, workers_for
 from tasnlib.devices import end_with, leave_processes, make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
 from tasnlib.files import write_atomically
 from tasnlib.results import Trained
-from tasnlib.run_folder import in_project, prepare_folder, project_folder, same_data
+from tasnlib.run_folder import in_project, prepare_folder, project_folder, same_data, same_settings
+from tasnlib.run_lock import alone_in
 from tasnlib.settings import Settings, check_names
 from tasnlib.training import fit
 
@@ -76,26 +79,51 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
     A control is trained by the same recipe, from the same seed, for as many epochs as TASN.
 
     Raises:
+        ValueError: where another process trains in the folder, or it is of other settings or data.
         RuntimeError: where one of several processes failed.
+        KeyboardInterrupt: after Ctrl-C, saying what is saved and how to go on.
     """
-    weights_path = folder / f"{name}.safetensors"
-    same_data(folder, data)
-    if settings.resume:
-        print(_resumed(folder / f"{name}.training.safetensors", name), flush=True)
-    if settings.num_processes == 1:
-        model, history = _fit(name, settings, folder, data)
-    else:
-        _fit_in_processes(name, settings, folder)
-        model, _ = load_model(weights_path)
-        history = json.loads((folder / f"{name}.history.json").read_text())
+    weights_path, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
+    with alone_in(folder), _telling_how_to_go_on(state, _notebook_again(settings, folder)):
+        same_settings(folder, settings)
+        same_data(folder, data)
+        if settings.resume:
+            saved = _saved(state)
+            print(f"{name}: continuing {saved}" if saved else f"{name}: nothing to continue, starting at epoch 1")
+        if settings.num_processes == 1:
+            model, history = _fit(name, settings, folder, data)
+        else:
+            _fit_in_processes(name, settings, folder)
+            model, _ = load_model(weights_path)
+            history = json.loads((folder / f"{name}.history.json").read_text(encoding="utf-8"))
     test, batch_size = data[1], settings.resolved_recipe.batch_size
     answers = evaluate(model, test, batch_size, make_accelerator(settings.precision), workers_for(settings))
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
 
 
-def _resumed(state: Path, name: str) -> str:
-    done = epochs_done(state) if state.is_file() else 0
-    return f"{name}: continuing after epoch {done}" if done else f"{name}: nothing to continue, starting at epoch 1"
+def _saved(state: Path) -> str:
+    """What is in a training state, in words; none where there is none."""
+    epochs, steps = progress_in(state) if state.is_file() else (0, 0)
+    return f"after epoch {epochs}" + (f" and {steps} steps" if steps else "") if epochs or steps else ""
+
+
+@contextmanager
+def _telling_how_to_go_on(state: Path, command: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        saved = _saved(state)
+        if not saved:
+            raise KeyboardInterrupt("stopped before anything was saved") from None
+        raise KeyboardInterrupt(
+            f"stopped; {state} was saved {saved}. To go on: {command} (in a notebook: the same output_folder, and "
+            "resume = True)"
+        ) from None
+
+
+def _notebook_again(settings: Settings, folder: Path) -> str:
+    again = replace(settings, output_folder=str(folder), resume=True).as_parameters()
+    return shlex.join(["python", "-m", "tasnlib.run_notebook", "notebooks/05_train_full.ipynb", *again])
 
 
 def _fit(
@@ -113,6 +141,7 @@ def _fit(
         num_workers=workers_for(settings),
         accumulate=settings.accumulate,
         compiled=settings.compiled,
+        continue_unsaved=settings.continue_unsaved,
     )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
@@ -161,7 +190,8 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
 
     Raises:
         ValueError: for settings that cannot be; as `prepare_folder`, where any are given; where the folder already
-            holds this model and nobody said `resume`.
+            holds this model and nobody said `resume`; where another process trains in it.
+        KeyboardInterrupt: after Ctrl-C, saying what is saved and how to go on.
     """
     given = given or {}
     if _PARENT in os.environ:
@@ -169,23 +199,28 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
     if "TORCHELASTIC_RUN_ID" in os.environ:  # started by a launcher, which may be killed on its own
         end_with(os.getppid())
     check_names(given, [field.name for field in fields(Settings)])
-    noted = folder / "settings.json"
+    noted, state = folder / "settings.json", folder / f"{name}.training.safetensors"
     processes = make_accelerator()
-    with processes.main_process_first():
-        known = json.loads(noted.read_text()) if noted.is_file() else {}
-        # `resume` is for this time; what the folder holds of it is of an earlier one.
-        known |= {"resume": False, **given, "output_folder": str(folder), "num_processes": processes.num_processes}
-        settings = Settings(**known)
-        if processes.is_main_process and (given or not noted.is_file()):
-            prepare_folder(settings)
-        if (folder / f"{name}.training.safetensors").is_file() and not settings.resume and _PARENT not in os.environ:
-            raise ValueError(f"{folder} already holds {name}; add -p resume True to go on, or name another folder")
-    # One process of each machine draws or inspects the images; the others find what it kept.
-    with make_accelerator(settings.precision).local_main_process_first():
-        data = load_data(settings)
-        same_data(folder, data)
-    _fit(name, settings, folder, data)
-    leave_processes()
+    launch = "python" if processes.num_processes == 1 else "accelerate launch ... (as before)"
+    again = f"{launch} -m tasnlib.training {shlex.quote(str(folder))} {name} -p resume True"
+    with ExitStack() as held, _telling_how_to_go_on(state, again):
+        with processes.main_process_first():
+            known = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
+            # `resume` is for this time; what the folder holds of it is of an earlier one.
+            known |= {"resume": False, **given, "output_folder": str(folder), "num_processes": processes.num_processes}
+            settings = Settings(**known)
+            if processes.is_main_process and _PARENT not in os.environ:  # or else the notebook holds the folder
+                held.enter_context(alone_in(folder))
+            if processes.is_main_process and (given or not noted.is_file()):
+                prepare_folder(settings)
+            if state.is_file() and not settings.resume and _PARENT not in os.environ:
+                raise ValueError(f"{folder} already holds {name}; add -p resume True to go on, or name another folder")
+        # One process of each machine draws or inspects the images; the others find what it kept.
+        with make_accelerator(settings.precision).local_main_process_first():
+            data = load_data(settings)
+            same_data(folder, data)
+        _fit(name, settings, folder, data)
+        leave_processes()
 
 
 def command_line(arguments: Sequence[str] | None = None) -> None:
@@ -197,7 +232,12 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"))
     given = parser.parse_args(arguments)
-    main(given.folder, given.name, {name: _plain(value) for name, value in given.parameters})
+    try:
+        main(given.folder, given.name, {name: _plain(value) for name, value in given.parameters})
+    except KeyboardInterrupt as reason:
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            print(f"\n{reason}", file=sys.stderr)
+        sys.exit(130)
 
 
 def _plain(value: str) -> Any:

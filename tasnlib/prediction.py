@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from tasnlib.checkpoints import load_model, load_recipe
-from tasnlib.data.image_file import open_image
+from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import evaluation, resize_short_side
 from tasnlib.model import TASN, downsample
 from tasnlib.plots.prediction import prediction_figure
@@ -64,7 +64,7 @@ class Predictor:
         Raises:
             ValueError: where the file cannot be read as an image; the message names it.
         """
-        opened = image.convert("RGB") if isinstance(image, Image.Image) else open_image(image)
+        opened = upright_rgb(image) if isinstance(image, Image.Image) else open_image(image)
         device = next(self.model.parameters()).device
         seen = evaluation(resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
         pixels = seen.to(device)[None].float() / 255

@@ -11,6 +11,7 @@ from typing import Any
 
 from tasnlib.datasets import Data
 from tasnlib.files import write_atomically
+from tasnlib.run_lock import alone_in
 from tasnlib.settings import Settings
 
 _MARK = "notebooks/05_train_full.ipynb"
@@ -38,23 +39,23 @@ def prepare_folder(settings: Settings) -> Path:
 
     Raises:
         ValueError: where the folder already holds weights and `resume` is off: they are never overwritten. Where it
-            holds a run of other settings and `resume` is on.
+            holds a run of other settings and `resume` is on. Where another process trains in it.
+        OSError: where the folder cannot be written.
     """
     folder = Path(settings.output_folder).expanduser() if settings.output_folder else _new_folder(settings)
     noted = folder / "settings.json"
-    if any(folder.glob("*.safetensors")):
-        if not settings.resume:
-            raise ValueError(
-                f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
-                "or name another folder"
-            )
-        if noted.is_file():
-            # Where the first weights lay does not matter any more, and they may be gone.
-            before = {**json.loads(noted.read_text()), "resume": False, "weights": settings.weights}
-            _same_run(Settings(**before), settings, folder)
-            return folder
-    write_atomically(noted, json.dumps({**settings.as_dict(), "output_folder": str(folder)}, indent=1).encode())
-    return folder
+    with alone_in(folder):
+        if any(folder.glob("*.safetensors")):
+            if not settings.resume:
+                raise ValueError(
+                    f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
+                    "or name another folder"
+                )
+            if noted.is_file():
+                same_settings(folder, settings)
+                return folder
+        write_atomically(noted, json.dumps({**settings.as_dict(), "output_folder": str(folder)}, indent=1).encode())
+        return folder
 
 
 def _new_folder(settings: Settings) -> Path:
@@ -68,6 +69,15 @@ def _new_folder(settings: Settings) -> Path:
         except FileExistsError:
             continue
     raise ValueError(f"runs/ already holds a thousand runs named {name}")
+
+
+def same_settings(folder: Path, settings: Settings) -> None:
+    """Make sure that a run computes what the settings in its folder say, if there are any."""
+    noted = folder / "settings.json"
+    if noted.is_file():
+        # Where the first weights lay does not matter any more, and they may be gone.
+        changes = {"resume": False, "weights": settings.weights}
+        _same_run(Settings(**{**json.loads(noted.read_text(encoding="utf-8")), **changes}), settings, folder)
 
 
 def _same_run(before: Settings, now: Settings, folder: Path) -> None:
@@ -90,7 +100,7 @@ def same_data(folder: Path, data: tuple[Data, Data]) -> None:
     if not noted.is_file():
         write_atomically(noted, json.dumps(found, indent=1, ensure_ascii=False).encode())
         return
-    before = json.loads(noted.read_text())
+    before = json.loads(noted.read_text(encoding="utf-8"))
     if before["class_names"] != found["class_names"]:
         was, now = ({*one["class_names"]} for one in (before, found))
         raise ValueError(

@@ -9,9 +9,12 @@ line that the notebook printed is the last line of this command.
 
 import argparse
 import json
+import shlex
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -69,17 +72,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if given.notebook is None:
         parser.error("name a notebook")
+    # papermill's own reading of a value: numbers, True, False and None are what they look like.
+    parameters = {name: _resolve_type(value) for name, value in given.parameters}
+    begun = set(_training_folders())
     output = given.output or project_folder() / "runs" / f"{given.notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
     try:
-        # papermill's own reading of a value: numbers, True, False and None are what they look like.
-        last = run_notebook(given.notebook, output, {name: _resolve_type(value) for name, value in given.parameters})
+        last = run_notebook(given.notebook, output, parameters)
     except ValueError as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        new = [readable(folder) for folder in _training_folders() if folder not in begun]
+        folder = parameters.get("output_folder", new[0] if len(new) == 1 else None)
         print(
-            f"\nstopped; what was executed is in {readable(output)}. A training goes on from its last whole epoch with "
-            "-p output_folder FOLDER -p resume True",
+            f"\nstopped; what was executed is in {readable(output)}{_to_go_on(given.notebook, parameters, folder)}",
             file=sys.stderr,
         )
         return 130
@@ -92,6 +98,19 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"\nexecuted notebook: {readable(output)}")
     _print_result(last)
     return 0
+
+
+def _training_folders() -> list[Path]:
+    return [noted.parent for noted in (project_folder() / "runs").glob("*/settings.json")]
+
+
+def _to_go_on(notebook: Path, parameters: Mapping[str, Any], folder: str | None) -> str:
+    """The command that continues a training, where one was begun."""
+    if folder is None:
+        return ""
+    again = {**parameters, "output_folder": folder, "resume": True}
+    words = [word for name, value in again.items() for word in ("-p", name, str(value))]
+    return f". To go on: {shlex.join(['python', '-m', 'tasnlib.run_notebook', str(notebook), *words])}"
 
 
 def _print_result(line: str) -> None:

@@ -16,6 +16,8 @@ class EpochOrder(Sampler[int]):
     It gives the numbers of `data.batch.Batch`, epoch * size + image: a data set that changes its images in training
     learns from them which epoch it is, in whatever process it lives.
 
+    Before an epoch, set `epoch`, and `begin` to the images of it that were seen before the run was stopped.
+
     Args:
         left_out: images that are never asked for, because they cannot be read.
 
@@ -26,16 +28,17 @@ class EpochOrder(Sampler[int]):
     """
 
     def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
-        self.size, self.seed, self.epoch = size, seed, 0
+        self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
         self.left_out = frozenset(left_out)
 
     def __len__(self) -> int:
-        return self.size - len(self.left_out)
+        return self.size - len(self.left_out) - self.begin
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         shuffled = torch.randperm(self.size, generator=generator).tolist()
-        return iter([self.epoch * self.size + image for image in shuffled if image not in self.left_out])
+        order = [self.epoch * self.size + image for image in shuffled if image not in self.left_out]
+        return iter(order[self.begin :])
 
 
 def learning_rate_at(recipe: Recipe, done: float) -> float:

@@ -50,6 +50,7 @@ class Settings:
     attention_trunk: str | None = None
     num_workers: int | None = None  # processes that read photographs, for each that computes; None: one for each core
     cache: bool = False  # keep the photographs on disk at the size they are used in
+    continue_unsaved: bool = False  # where a checkpoint cannot be written, as on a full disk: train on, not stop
 
     def __post_init__(self) -> None:
         for name, allowed in _ALLOWED.items():
@@ -132,6 +133,16 @@ class Settings:
         given = assigned_parameters(cells)
         check_names(given, [field.name for field in fields(cls)])
         return cls(**given)
+
+    def as_parameters(self) -> list[str]:
+        """What `-p` needs to say for this run, where it differs from the defaults.
+
+        >>> Settings(seed=3, output_folder="my runs/one").as_parameters()
+        ['-p', 'seed', '3', '-p', 'output_folder', 'my runs/one']
+        """
+        changed = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        changed = [(name, value) for name, value in changed if value != getattr(Settings, name)]
+        return [word for name, value in changed for word in ("-p", name, str(value))]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -259,4 +270,5 @@ _ALLOWED = {
     "attention_trunk": _NETWORK,
     "num_workers": _whole(0),
     "cache": _FLAG,
+    "continue_unsaved": _FLAG,
 }

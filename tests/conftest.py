@@ -1,4 +1,10 @@
-"""Every test runs with jaxtyping's shape checks on; tests of bad input switch them off, to meet the library's own."""
+"""Every test runs with jaxtyping's shape checks on; tests of bad input switch them off, to meet the library's own.
+
+And without a network: nothing but this machine can be reached.
+"""
+
+import ipaddress
+import socket
 
 import jaxtyping
 import matplotlib
@@ -26,3 +32,45 @@ def close_figures():
     """Figures are pure results: no test needs those of another."""
     yield
     matplotlib.pyplot.close("all")
+
+
+def _stays_here(address: object) -> bool:
+    """Is it the loopback? What is no pair of host and port is a socket of Unix."""
+    if not isinstance(address, tuple):
+        return True
+    host = address[0].decode() if isinstance(address[0], bytes) else address[0]
+    if host in (None, "", "localhost", socket.gethostname()):
+        return True
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return False  # a name, which would have to be asked for
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
+    """A test that asks for anything from outside fails, whether or not there is a network. (A child process may.)"""
+    patch = pytest.MonkeyPatch()
+
+    def guarded(name: str):
+        original = getattr(socket.socket, name)
+
+        def refuse_or_do(this, *given):
+            address = given[-1]
+            if this.family in (socket.AF_INET, socket.AF_INET6) and not _stays_here(address):
+                raise PermissionError(f"a test may not use the network: {name} to {address}")
+            return original(this, *given)
+
+        return refuse_or_do
+
+    def asked(host, *given, **named):
+        if not _stays_here((host,)):
+            raise PermissionError(f"a test may not use the network: it asked for the address of {host}")
+        return getaddrinfo(host, *given, **named)
+
+    getaddrinfo = socket.getaddrinfo
+    for name in ("connect", "connect_ex", "sendto"):
+        patch.setattr(socket.socket, name, guarded(name))
+    patch.setattr(socket, "getaddrinfo", asked)
+    yield
+    patch.undo()

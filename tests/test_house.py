@@ -53,6 +53,14 @@ def test_the_workflow_runs_what_ci_runs_on_every_python():
     assert f"torch=={oldest}.*" in (ROOT / ".github/workflows/test.yml").read_text()
 
 
+def test_advisories_are_looked_up_every_week_by_the_command_that_is_written_down():
+    (job,) = [job for job in yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"].values()
+              if any("pip-audit" in step.get("run", "") for step in job["steps"])]  # fmt: skip
+    assert job["if"] == "github.event_name == 'schedule'"
+    assert f"`{job['steps'][-1]['run']}`" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert job["steps"][-1]["run"].endswith("--require-hashes --requirement requirements.txt")
+
+
 def test_issue_templates_ask_for_something():
     for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
         form = yaml.safe_load(path.read_text())

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import torch
 from packaging.requirements import Requirement
 from PIL import Image
@@ -288,6 +290,45 @@ def test_importing_every_module_opens_no_socket_and_needs_no_home_folder(without
     assert {entry.name for entry in tmp_path.iterdir()} <= {"file", "matplotlib"}
 
 
+# -- In tests ----------------------------------------------------------------------------------------------------------
+
+
+def ask_for_a_page() -> None:
+    with urllib.request.urlopen("http://example.com", timeout=5):
+        pass
+
+
+def connect(host: str, port: int, family: int = socket.AF_INET) -> None:
+    with socket.socket(family) as one:
+        one.settimeout(5)
+        one.connect((host, port))
+
+
+OUTSIDE = {
+    "a page": ask_for_a_page,
+    "requests": lambda: requests.get("https://example.com", timeout=5),
+    "an address": lambda: connect("203.0.113.1", 80),
+    "an address of version 6": lambda: connect("2001:db8::1", 80, socket.AF_INET6),
+    "a name": lambda: socket.create_connection(("example.com", 443), timeout=5),
+    "a packet": lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", ("203.0.113.1", 53)),
+    "ImageNet weights": lambda: classifier_backbone("squeezenet1_1", "DEFAULT"),
+}
+
+
+@pytest.mark.parametrize("what", OUTSIDE)
+def test_no_test_reaches_the_network(what, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # or the weights may be there already
+    with pytest.raises(Exception, match="a test may not use the network") as refusal:
+        OUTSIDE[what]()
+    assert refusal.type is not AssertionError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_test_may_ask_its_own_machine(host):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect(host, server.getsockname()[1])
+
+
 # -- JupyterLab --------------------------------------------------------------------------------------------------------
 
 SERVER_DEFAULTS = """
@@ -318,7 +359,7 @@ def test_make_lab_changes_nothing_about_who_may_come_in(nobody_s_settings):
     changed = {option for section in shown.values() for option in section}
     assert changed & {"ip", "token", "password", "allow_remote_access", "allow_origin", "custom_display_url",
                       "disable_check_xsrf", "allow_unauthenticated_access", "allow_root"} <= {"ip"}  # fmt: skip
-    assert shown.get("ServerApp", {}).get("ip", "localhost") in ("localhost", "127.0.0.1")
+    assert shown["ServerApp"]["ip"] == "127.0.0.1"  # said, so that nobody's own settings open it to all
 
 
 def test_the_server_behind_it_listens_on_the_loopback_and_asks_for_a_long_token(nobody_s_settings):

@@ -39,6 +39,7 @@ BAD = {
     "attention_trunk": ["", "resnet-18", "timm/", 18, False, b"resnet18"],
     "num_workers": [-1, 2.0, "2", True, 2**31],
     "cache": [0, 1, "True", None],
+    "continue_unsaved": [0, 1, "yes", None],
 }
 BAD_CASES = [pytest.param(name, value, id=f"{name}={value!r:.20}") for name, values in BAD.items() for value in values]
 

@@ -48,7 +48,7 @@ def study(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int =
                 bar.set_postfix_str(f"{run.dataset}, {run.variant.title}, seed {run.seed}", refresh=False)
                 bar.update()
         print(f"{len(missing)} runs in {(time.perf_counter() - started) / 60:.0f} minutes")
-    return [json.loads((folder / run.file_name).read_text()) for run in runs]
+    return [json.loads((folder / run.file_name).read_text(encoding="utf-8")) for run in runs]
 
 
 def _trained(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int) -> Iterable[Run]:

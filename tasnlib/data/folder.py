@@ -92,7 +92,9 @@ def load_folder(
         )
     paths = [path for images in chosen.values() for path in images]
     labels = [label for label, images in enumerate(chosen.values()) for _ in images]
-    return ImageFiles(paths, labels, list(chosen), image_size, name, root=home)
+    # Names as UTF-8 has them, whatever language the machine speaks, and no other than text can be written down.
+    class_names = [os.fsencode(kind).decode("utf-8", "backslashreplace") for kind in chosen]
+    return ImageFiles(paths, labels, class_names, image_size, name, root=home)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -116,7 +118,7 @@ def _holds_images_by_class(folder: Path) -> bool:
 
 def _images_by_class(folder: Path) -> dict[str, list[Path]]:
     """The images of each class; sorted by code point, so that no machine's language changes a label."""
-    images = {kind: _images(folder / kind) for kind in sorted(_class_folders(folder))}
+    images = {kind: _images(folder / kind) for kind in sorted(_class_folders(folder), key=os.fsencode)}
     empty = [kind for kind, of_class in images.items() if not of_class]
     if empty or not images:
         problem = f"no image in {', '.join(f'{kind}/' for kind in empty[:5])}" if images else "no folder of a class"

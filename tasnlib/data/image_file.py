@@ -71,14 +71,18 @@ def decode_image(content: bytes, path: Path) -> Image.Image:
     """As `open_image`, from the bytes of the file. The path is for messages only."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            orientation = _orientation(image)
-            upright = _as_rgb(image)
+            return upright_rgb(image)
     except MemoryError:
         raise  # says something of the machine, not of the file
     except Exception as reason:  # Pillow's readers raise all kinds: OSError, SyntaxError, struct.error, ...
         raise _not_readable(path, reason) from reason
-    return upright.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else upright
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened image as `open_image` gives it; as a copy."""
+    image.load()  # of TIFF, this turns the pixels and forgets the orientation
+    orientation, rgb = _orientation(image), _as_rgb(image)
+    return rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
 
 
 def stored_geometry(path: Path) -> tuple[int, int, int]:

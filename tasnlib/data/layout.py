@@ -96,10 +96,11 @@ def list_entries(folder: Path) -> list[str]:
     """What lies in a folder, in a fixed order, folders with a slash at the end; nothing where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(
+            names = [
                 entry.name + "/" * entry.is_dir()
                 for entry in entries
                 if not entry.name.startswith(".") and entry.name != "__MACOSX"
-            )
+            ]
+            return sorted(names, key=os.fsencode)  # by code point, whatever language the machine speaks
     except OSError:
         return []

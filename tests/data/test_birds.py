@@ -164,13 +164,13 @@ class DrawnWhenAsked(Dataset):
         return draw_birds(ODD, 0, "train", [index]).images[0]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_an_image_is_the_same_in_the_workers_of_a_data_loader(in_one_batch, workers):
     loader = DataLoader(DrawnWhenAsked(), batch_size=5, num_workers=workers)
     assert (torch.cat(list(loader)) != in_one_batch.images).sum() == 0
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_data_loader_hands_out_whole_batches_that_know_which_images_they_are(in_one_batch, workers):
     order = [5, 0, 23, 7, 7, 2]
     data = Birds(in_one_batch, ODD)
