@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import zoom_profiles
+from tasnlib.arguments import checked, finite, not_negative, sides, within
+from tasnlib.sampler import NOT_FINITE, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
@@ -110,6 +111,7 @@ def authors_positions(
     return x, y
 
 
+@checked
 def authors_sample(
     images: Float[Tensor, "b c height width"],
     attention: Float[Tensor, "b h w"],
@@ -124,7 +126,7 @@ def authors_sample(
         deviations: names out of `DEVIATIONS`, see the head of this file. None of them gives `attention_sample`.
 
     Raises:
-        ValueError: for a name that is no deviation.
+        ValueError: as `sampler.attention_sample`, and for a name that is no deviation.
 
     >>> from tasnlib.sampler import attention_sample
     >>> images, attention = torch.rand(2, 3, 24, 32), torch.rand(2, 6, 8)
@@ -132,13 +134,18 @@ def authors_sample(
     >>> torch.allclose(authors_sample(images, attention, (12, 16), deviations=()), ours, atol=1e-5)
     True
     """
+    if isinstance(deviations, str):
+        raise ValueError(f"deviations is {deviations!r}; it must be a collection of names, as ({deviations!r},)")
     for name in deviations:
         if name not in DEVIATIONS:
             raise ValueError(f"deviations holds {name!r}; it must be names out of {', '.join(DEVIATIONS)}")
-    n_h, n_w = (out_size, out_size) if isinstance(out_size, int) else out_size
+    n_h, n_w = sides(out_size, "out_size")
+    not_negative(attention, "attention")
+    within(max_zoom, "max_zoom", 1)
     height, width = images.shape[2:]
     x, y = authors_positions(attention, (height, width), (n_h, n_w), max_zoom, deviations)
     x, y = (2 * x / width - 1).to(images.dtype), (2 * y / height - 1).to(images.dtype)  # -1 and 1 are the borders
     grid = torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
     padding = "zeros" if "zero_outside" in deviations else "border"
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    return finite(sampled, NOT_FINITE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torchvision import models
 
+from tasnlib.arguments import checked, within
 from tasnlib.pretrained import TIMM, headless_network, run_once
 from tasnlib.small_networks import small_backbone, small_trunk
 from tasnlib.strides import keep_halvings, layers_up_to_the_last_map
@@ -17,6 +18,7 @@ from tasnlib.strides import keep_halvings, layers_up_to_the_last_map
 __all__ = ["attention_trunk", "classifier_backbone", "small_backbone", "small_trunk", "weights_in_folder"]
 
 
+@checked
 def classifier_backbone(
     name: str, weights: models.WeightsEnum | str | Path | None = "DEFAULT"
 ) -> tuple[nn.Module, int]:
@@ -50,6 +52,7 @@ def classifier_backbone(
     return nn.Sequential(normalize, network), features.shape[1]
 
 
+@checked
 def attention_trunk(
     name: str,
     weights: models.WeightsEnum | str | Path | None = "DEFAULT",
@@ -92,6 +95,7 @@ def attention_trunk(
     normalize, network, _ = headless_network(name, weights)
     try:
         layers = layers_up_to_the_last_map(network)
+        within(leave_out, "leave_out", 0, len(layers) - 1)
         trunk = nn.Sequential(normalize, *layers[: len(layers) - leave_out])
         if isinstance(network, models.DenseNet):  # it applies its last ReLU outside of its layers
             trunk.append(nn.ReLU())
@@ -104,6 +108,7 @@ def attention_trunk(
     return trunk, run_once(trunk, (64, 64)).shape[1]
 
 
+@checked
 def weights_in_folder(folder: str | Path, name: str) -> Path:
     """The one file of a network's weights in a folder: NAME*.pth or NAME*.safetensors, without "timm/" and any tag.
 

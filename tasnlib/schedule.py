@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import Sampler
 
+from tasnlib.arguments import checked, within
 from tasnlib.recipes import Recipe
 
 
@@ -38,6 +39,7 @@ class EpochOrder(Sampler[int]):
         return iter([self.epoch * self.size + image for image in shuffled if image not in self.left_out])
 
 
+@checked
 def learning_rate_at(recipe: Recipe, done: float) -> float:
     """The learning rate when this share of all steps is done, from 0 to 1.
 
@@ -45,6 +47,7 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
     >>> [round(learning_rate_at(RECIPES["paper"], done), 4) for done in (0.0, 0.3, 0.5, 0.9)]
     [0.1, 0.1, 0.01, 0.001]
     """
+    within(done, "done", 0, 1)
     if done < recipe.warmup:
         return recipe.learning_rate * done / recipe.warmup
     if recipe.milestones:

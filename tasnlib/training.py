@@ -127,13 +127,13 @@ def fit(
                     try:
                         with accelerator.autocast():
                             logits = answer_batch(model, part, seed, epoch, accelerator.device)
+                        labels = part.labels.to(accelerator.device, non_blocking=True)
+                        loss = _loss(logits, labels, recipe) / accumulate
                     except ValueError as reason:
-                        # On a CPU the sampler is the first to notice features that are no numbers.
-                        if "attention must be finite" not in str(reason):
+                        # On a CPU, attention, sampler and loss speak up at once.
+                        if "must be finite" not in str(reason):
                             raise
-                        raise _diverged("the attention is no longer finite", epoch, step) from reason
-                    labels = part.labels.to(accelerator.device, non_blocking=True)
-                    loss = _loss(logits, labels, recipe) / accumulate
+                        raise _diverged(str(reason), epoch, step) from reason
                     accelerator.backward(loss)
                 total += loss.detach()
             optimizer.step()

@@ -8,9 +8,10 @@ import papermill
 import pytest
 from papermill.translators import PythonTranslator
 
+from tasnlib.cells import assigned_parameters
 from tasnlib.devices import PRECISIONS
 from tasnlib.recipes import RECIPES
-from tasnlib.settings import DATASETS, Settings, assigned_parameters, check_names
+from tasnlib.settings import DATASETS, Settings, check_names
 
 pytestmark = pytest.mark.usefixtures("as_a_user")
 
