@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tasnlib.arguments import checked, within
+from tasnlib.files import is_folder
 from tasnlib.pretrained import TIMM, headless_network, run_once
 from tasnlib.small_networks import small_backbone, small_trunk
 from tasnlib.strides import keep_halvings, layers_up_to_the_last_map
@@ -124,7 +125,10 @@ def weights_in_folder(folder: str | Path, name: str) -> Path:
     'resnet18-f37072fd.pth'
     """
     start = name.removeprefix(TIMM).partition(".")[0]
-    files = [path for path in Path(folder).glob(f"{start}*") if path.suffix in (".pth", ".safetensors")]
+    if not start:
+        raise ValueError(f"name is {name!r}; it must be that of a network, see `classifier_backbone`")
+    found_there = sorted(Path(folder).iterdir()) if is_folder(folder) else []
+    files = [file for file in found_there if file.name.startswith(start) and file.suffix in (".pth", ".safetensors")]
     if len(files) > 1:  # a longer name is another network's
         files = [path for path in files if re.match(r"[-.]", path.name[len(start) :])]
     if len(files) != 1:

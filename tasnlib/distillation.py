@@ -97,13 +97,13 @@ def tasn_loss(
         raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
     loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
     assert isinstance(loss, Tensor)  # a sum of nothing would be the number 0
-    finite(loss, "logits must be finite, and the sum of their cross entropies, too")
+    finite(loss, "logits must be finite, and so must the sum of their cross entropies, by weights")
     own = "_own" if "master_own" in logits else ""
     student, teacher = logits.get(f"master{own}"), logits.get(f"part{own}")
     if distillation_weight and student is not None and teacher is not None:
         soft = soft_target_cross_entropy(student, teacher, temperature, teacher_gradient)
         loss = loss + distillation_weight * soft
-    return loss
+    return finite(loss, "logits must be finite, and so must the loss be, by weights and distillation_weight")
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tasnlib.arguments import above, checked, finite, not_negative, readable, sides, within
+from tasnlib.arguments import LARGEST, above, checked, finite, not_negative, readable, sides, within
 
 
 @checked
@@ -22,6 +22,7 @@ def boxes_around(points: Float[Tensor, "b p 2"], side: float) -> Float[Tensor, "
     [[[8.0, 18.0, 12.0, 22.0]]]
     """
     above(side, "side", 0)
+    within(side, "side", 0, LARGEST)
     return torch.cat([points - side / 2, points + side / 2], dim=-1)
 
 

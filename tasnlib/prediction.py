@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from tasnlib.arguments import check_device, checked
+from tasnlib.arguments import check_device, checked, within
 from tasnlib.checkpoints import load_model, load_recipe
 from tasnlib.data.image_file import open_image
 from tasnlib.data.transforms import evaluation, resize_short_side
@@ -54,7 +54,9 @@ class Predictor:
         image_size: side of the image that it looks at, as in its recipe.
     """
 
+    @checked
     def __init__(self, model: TASN, class_names: list[str], image_size: int):
+        within(image_size, "image_size", 1, 2**16)
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
     @torch.no_grad()

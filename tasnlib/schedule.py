@@ -26,7 +26,10 @@ class EpochOrder(Sampler[int]):
     (True, [4, 5, 7])
     """
 
+    @checked
     def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
+        within(size, "size", 0)
+        within(seed, "seed", 0, 2**31 - 1)
         self.size, self.seed, self.epoch = size, seed, 0
         self.left_out = frozenset(left_out)
 
@@ -55,6 +58,7 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
 
 
+@checked
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser; its learning rate is set anew in every step."""
     if recipe.optimizer == "sgd":

@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from tasnlib.arguments import checked, within
 from tasnlib.checkpoints import load_training_state, save_training_state
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
@@ -25,6 +26,7 @@ from tasnlib.recipes import Recipe
 from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
 
 
+@checked
 def fit(
     model: nn.Module,
     train: Dataset,
@@ -68,6 +70,7 @@ def fit(
             of another recipe or seed, or not the same in all processes.
         FloatingPointError: where the loss is no longer a number; the last checkpoint is from before.
     """
+    within(num_workers, "num_workers", 0, 1024)
     order = EpochOrder(_size(train), seed, getattr(train, "unreadable", ()))
     images, batch_size = len(order), recipe.batch_size
     steps = images // batch_size

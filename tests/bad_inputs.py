@@ -1,7 +1,8 @@
 """What is wrong with an input, in many ways; and how a function must answer: by refusing it, by name.
 
 `float_tensor`, `whole_tensor`, `number`, `whole`, `flag`, `choice`, `path`, `module` and `other` each give the bad
-values of one kind of argument, by a word or two that say what is wrong. `test_bad_input` lists the functions.
+values of one kind of argument, by a word or two that say what is wrong. `fuzzed_networks` and `fuzzed_runs` list the
+functions, `test_bad_input` calls them.
 """
 
 import math
@@ -35,6 +36,11 @@ class Function:
     nan_is_meant: bool = False  # its result holds NaN where something is not to be seen
     touches_files: bool = False  # values drawn at random would be written to and read from odd places
     known_as: Mapping[str, str] = field(default_factory=dict)  # an argument that messages call otherwise
+
+
+def drawn(*shape: int) -> Tensor:
+    """Numbers in [0, 1), the same every time."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
 
 
 # -- Bad values --------------------------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ class Birds(Dataset):
     (20, 16, 'red-yellow, head along, wing along', torch.Size([1, 3, 32, 32]))
     """
 
+    @checked
     def __init__(self, drawn: BirdsBatch, config: BirdsConfig):
         self.images, self.labels, self.boxes = drawn
         self.config = config

@@ -206,7 +206,7 @@ class ImageFiles(Dataset):
         cache = cached_images(self.paths, self.root, self.unreadable, self.image_size, folder, workers, progress)
         return self._with(_cache=cache, _rows=torch.arange(len(self)))
 
-    def part_points(self, indices: Sequence[int]) -> Float[Tensor, "b parts 2"]:
+    def part_points(self, indices: Iterable[int] | Tensor | np.ndarray) -> Float[Tensor, "b parts 2"]:
         """Where the parts are in the images as evaluation sees them, in pixels from the left and upper edge.
 
         NaN where a part is not visible, or is cut off, or the image cannot be read.
@@ -217,7 +217,7 @@ class ImageFiles(Dataset):
         """
         if self.points is None:
             raise ValueError(f"{self.name} has no part points")
-        chosen = torch.as_tensor(indices).long().reshape(-1).tolist()
+        chosen = image_numbers(indices).tolist()
         for index in chosen:
             check_index(index, len(self))
         return torch.stack([self._as_seen(self.points[index], index) for index in chosen])
