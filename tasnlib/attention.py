@@ -11,20 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def _flat(features: Tensor, scale: float) -> Tensor:
-    """X, (b, c, h·w), after checking that it can be."""
-    if features.ndim != 4:
-        raise ValueError(f"features must be (batch, channels, height, width), got the shape {tuple(features.shape)}")
-    if 0 in features.shape:
-        raise ValueError(f"features must not be empty, got the shape {tuple(features.shape)}")
-    if not features.is_floating_point():
-        raise ValueError(f"features must be floating point, got {features.dtype}; convert with .float()")
-    if not 0 < scale < float("inf"):
-        raise ValueError(f"scale is {scale}; it must be a number above 0 (1 in the paper, 7 in the authors' code)")
-    return features.flatten(2)
+from tasnlib.arguments import LARGEST, above, checked, finite, readable, within
 
 
+@checked
 def bilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -> Float[Tensor, "b c c"]:
     """How much channel j fires where channel i fires: R = N(N(s·X) Xᵀ).
 
@@ -36,7 +26,8 @@ def bilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -
         scale: s, how sharply the inner softmax picks a place. The paper writes 1, the authors' code uses 7.
 
     Raises:
-        ValueError: if features are not a non-empty 4-dimensional floating point tensor, or scale is not above 0.
+        ValueError: if features are not a non-empty 4-dimensional floating point tensor, or scale is not above 0; on a
+            CPU, also where features or s·X are not finite.
 
     Source: the relation N(N(X) Xᵀ) in equation 4 of the paper.
 
@@ -44,10 +35,13 @@ def bilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -
     >>> relation.shape, torch.allclose(relation.sum(-1), torch.ones(2, 8))
     (torch.Size([2, 8, 8]), True)
     """
-    x = _flat(features, scale)  # (b, c, hw)
-    where = (scale * x).softmax(dim=-1)  # (b, c, hw), sums to 1 over space
+    above(scale, "scale", 0)
+    x = features.flatten(2)  # (b, c, hw)
+    where = (float(scale) * x).softmax(dim=-1)  # (b, c, hw), sums to 1 over space
     together = where @ x.mT  # (b, c, c)
-    return together.softmax(dim=-1)  # sums to 1 over channels
+    relation = together.softmax(dim=-1)  # sums to 1 over channels
+    # Whatever is not finite on the way shows here, where there is least to look at.
+    return finite(relation, "features must be finite, also when multiplied by scale")
 
 
 def trilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) -> Float[Tensor, "b c h w"]:
@@ -86,6 +80,7 @@ class PooledAttention(NamedTuple):
 
 
 @torch.no_grad()
+@checked
 def pooled_attention(
     features: Float[Tensor, "b c h w"],
     scale: float = 1.0,
@@ -119,13 +114,10 @@ def pooled_attention(
     >>> torch.allclose(pooled.structure, maps.mean(1)), torch.allclose(pooled.detail[0], maps[0, 3])
     (True, True)
     """
-    _flat(features, scale)
     b, c, h, w = features.shape
     if channel is None:
         channel = torch.randint(c, (b,), generator=generator)
-    elif channel.shape != (b,) or channel.is_floating_point():
-        raise ValueError(f"channel must be {b} whole numbers, one an image, got {channel.dtype} {tuple(channel.shape)}")
-    elif not torch.compiler.is_compiling() and channel.device.type == "cpu" and not _within(channel, c):
+    elif readable(channel) and not bool(((channel >= 0) & (channel < c)).all()):
         raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
     channel = channel.to(features.device, torch.int64, non_blocking=True)
     at_once = max(1, _CACHED // (c * (c + h * w)))  # images
@@ -140,10 +132,6 @@ def pooled_attention(
     number = first.sum(dim=1, keepdim=True)  # (b, 1)
     channel = (first.cumsum(dim=1) > channel[:, None] % number).int().argmax(dim=1)
     return pool_maps(relation, features, channel, (relation * first[:, :, None]).sum(dim=1) / number)
-
-
-def _within(channel: Tensor, channels: int) -> bool:
-    return bool(((channel >= 0) & (channel < channels)).all())
 
 
 def pool_maps(
@@ -199,15 +187,22 @@ class MultiDilation(nn.Module):
     torch.Size([2, 8, 5, 5])
     """
 
+    @checked
     def __init__(self, channels: int, dilations: Sequence[int]):
         super().__init__()
+        within(channels, "channels", 1, LARGEST)
+        if not dilations or not all(1 <= dilation <= LARGEST for dilation in dilations):
+            raise ValueError(f"dilations is {dilations!r}; it must be one or more whole numbers from 1 to {LARGEST}")
         self.dilations = tuple(dilations)
         self.kernel = nn.Conv2d(channels, channels, 3, bias=False)
         # Each dilation adds its share of the variance, so that the sum keeps the scale of the input.
         nn.init.kaiming_normal_(self.kernel.weight, mode="fan_out", nonlinearity="relu")
         self.kernel.weight.data /= len(self.dilations) ** 0.5
 
+    @checked
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if features.shape[1] != self.kernel.in_channels:
+            raise ValueError(f"features must have {self.kernel.in_channels} channels; got {tuple(features.shape)}")
         found = [F.relu(F.conv2d(features, self.kernel.weight, padding=d, dilation=d)) for d in self.dilations]
         return sum(found[1:], found[0])
 
@@ -234,6 +229,7 @@ class AttentionNet(nn.Module):
     (torch.Size([2, 5]), torch.Size([2, 8, 8, 8]), True)
     """
 
+    @checked
     def __init__(
         self,
         trunk: nn.Module,
@@ -243,12 +239,15 @@ class AttentionNet(nn.Module):
         norm_bias: float = 0.0,
     ):
         super().__init__()
+        within(channels, "channels", 1, LARGEST)
+        within(classes, "classes", 1, LARGEST)
         self.trunk = trunk
         self.multi_dilation = nn.Sequential(*(MultiDilation(channels, rates) for rates in dilations))
         self.norm = nn.BatchNorm2d(channels)
         nn.init.constant_(self.norm.bias, norm_bias)
         self.classifier = nn.Linear(channels, classes)
 
+    @checked
     def forward(
         self, images: Float[Tensor, "b 3 height width"]
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:

@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import zoom_profiles
+from tasnlib.arguments import checked, finite, not_negative, readable, sides, within
+from tasnlib.sampler import NOT_FINITE, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
@@ -37,6 +38,7 @@ def _marginal(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b 
     return profile / profile.mean(dim=1, keepdim=True)
 
 
+@checked
 def limit_in_rounds(
     zoom_x: Float[Tensor, "b w"], zoom_y: Float[Tensor, "b h"], max_zoom: float = 4.0, rounds: int = ROUNDS
 ) -> tuple[Float[Tensor, "b w"], Float[Tensor, "b h"]]:
@@ -50,6 +52,10 @@ def limit_in_rounds(
     >>> [round(value, 3) for value in limited[0].tolist()]
     [1.675, 1.575, 0.475, 0.275]
     """
+    finite(zoom_x, "zoom_x must be finite")
+    finite(zoom_y, "zoom_y must be finite")
+    within(max_zoom, "max_zoom", 1)
+    within(rounds, "rounds", 0, 1000)
     for number in range(rounds):
         limit = torch.minimum(zoom_x.amax(1, keepdim=True), zoom_y.amax(1, keepdim=True))
         if number == 0:
@@ -59,6 +65,7 @@ def limit_in_rounds(
     return zoom_x, zoom_y
 
 
+@checked
 def authors_profiles(
     attention: Float[Tensor, "b h w"],
     image_size: tuple[int, int],
@@ -72,6 +79,8 @@ def authors_profiles(
     >>> x.tolist()  # one of 2 output pixels is worth 2 of 4 columns
     [[2.0, 1.0, 1.0, 1.0]]
     """
+    _check(attention, max_zoom, deviations)
+    image_size, out_size = sides(image_size, "image_size"), sides(out_size, "out_size")
     attention = attention.detach().double()
     if "rounds" in deviations:
         x, y = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
@@ -84,6 +93,7 @@ def authors_profiles(
     return x, y
 
 
+@checked
 def authors_positions(
     attention: Float[Tensor, "b h w"],
     image_size: tuple[int, int],
@@ -110,6 +120,7 @@ def authors_positions(
     return x, y
 
 
+@checked
 def authors_sample(
     images: Float[Tensor, "b c height width"],
     attention: Float[Tensor, "b h w"],
@@ -124,7 +135,7 @@ def authors_sample(
         deviations: names out of `DEVIATIONS`, see the head of this file. None of them gives `attention_sample`.
 
     Raises:
-        ValueError: for a name that is no deviation.
+        ValueError: as `sampler.attention_sample`, and for a name that is no deviation.
 
     >>> from tasnlib.sampler import attention_sample
     >>> images, attention = torch.rand(2, 3, 24, 32), torch.rand(2, 6, 8)
@@ -132,13 +143,23 @@ def authors_sample(
     >>> torch.allclose(authors_sample(images, attention, (12, 16), deviations=()), ours, atol=1e-5)
     True
     """
-    for name in deviations:
-        if name not in DEVIATIONS:
-            raise ValueError(f"deviations holds {name!r}; it must be names out of {', '.join(DEVIATIONS)}")
-    n_h, n_w = (out_size, out_size) if isinstance(out_size, int) else out_size
+    n_h, n_w = sides(out_size, "out_size")
     height, width = images.shape[2:]
     x, y = authors_positions(attention, (height, width), (n_h, n_w), max_zoom, deviations)
     x, y = (2 * x / width - 1).to(images.dtype), (2 * y / height - 1).to(images.dtype)  # -1 and 1 are the borders
     grid = torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
     padding = "zeros" if "zero_outside" in deviations else "border"
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    return finite(sampled, NOT_FINITE)
+
+
+def _check(attention: Tensor, max_zoom: float, deviations: Collection[str]) -> None:
+    not_negative(attention, "attention")
+    if readable(attention) and not bool((attention > 0).flatten(1).any(dim=1).all()):
+        raise ValueError("attention is zero everywhere in a map, which the authors' operator has no answer to")
+    within(max_zoom, "max_zoom", 1)
+    if isinstance(deviations, str):
+        raise ValueError(f"deviations is {deviations!r}; it must be a collection of names, as ({deviations!r},)")
+    for name in deviations:
+        if name not in DEVIATIONS:
+            raise ValueError(f"deviations holds {name!r}; it must be names out of {', '.join(DEVIATIONS)}")

@@ -10,6 +10,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torchvision import models
 
+from tasnlib.arguments import checked, within
+from tasnlib.files import is_folder
 from tasnlib.pretrained import TIMM, headless_network, run_once
 from tasnlib.small_networks import small_backbone, small_trunk
 from tasnlib.strides import keep_halvings, layers_up_to_the_last_map
@@ -17,6 +19,7 @@ from tasnlib.strides import keep_halvings, layers_up_to_the_last_map
 __all__ = ["attention_trunk", "classifier_backbone", "small_backbone", "small_trunk", "weights_in_folder"]
 
 
+@checked
 def classifier_backbone(
     name: str, weights: models.WeightsEnum | str | Path | None = "DEFAULT"
 ) -> tuple[nn.Module, int]:
@@ -50,6 +53,7 @@ def classifier_backbone(
     return nn.Sequential(normalize, network), features.shape[1]
 
 
+@checked
 def attention_trunk(
     name: str,
     weights: models.WeightsEnum | str | Path | None = "DEFAULT",
@@ -92,6 +96,7 @@ def attention_trunk(
     normalize, network, _ = headless_network(name, weights)
     try:
         layers = layers_up_to_the_last_map(network)
+        within(leave_out, "leave_out", 0, len(layers) - 1)
         trunk = nn.Sequential(normalize, *layers[: len(layers) - leave_out])
         if isinstance(network, models.DenseNet):  # it applies its last ReLU outside of its layers
             trunk.append(nn.ReLU())
@@ -104,6 +109,7 @@ def attention_trunk(
     return trunk, run_once(trunk, (64, 64)).shape[1]
 
 
+@checked
 def weights_in_folder(folder: str | Path, name: str) -> Path:
     """The one file of a network's weights in a folder: NAME*.pth or NAME*.safetensors, without "timm/" and any tag.
 
@@ -119,7 +125,10 @@ def weights_in_folder(folder: str | Path, name: str) -> Path:
     'resnet18-f37072fd.pth'
     """
     start = name.removeprefix(TIMM).partition(".")[0]
-    files = [path for path in Path(folder).glob(f"{start}*") if path.suffix in (".pth", ".safetensors")]
+    if not start:
+        raise ValueError(f"name is {name!r}; it must be that of a network, see `classifier_backbone`")
+    found_there = sorted(Path(folder).iterdir()) if is_folder(folder) else []
+    files = [file for file in found_there if file.name.startswith(start) and file.suffix in (".pth", ".safetensors")]
     if len(files) > 1:  # a longer name is another network's
         files = [path for path in files if re.match(r"[-.]", path.name[len(start) :])]
     if len(files) != 1:

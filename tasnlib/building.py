@@ -4,12 +4,16 @@ from pathlib import Path
 
 from torch import nn
 
+from tasnlib.arguments import LARGEST, checked, one_of, within
 from tasnlib.attention import AttentionNet
 from tasnlib.backbones import attention_trunk, classifier_backbone, small_trunk, weights_in_folder
 from tasnlib.model import TASN, PlainClassifier
 from tasnlib.recipes import Recipe
 
+NAMES = ("tasn", "downsampled", "downsampled_aliased")
 
+
+@checked
 def build_tasn(recipe: Recipe, classes: int) -> TASN:
     """TASN as the recipe says, from the recipe's weights.
 
@@ -42,6 +46,7 @@ def build_tasn(recipe: Recipe, classes: int) -> TASN:
     )
 
 
+@checked
 def build_attention_net(recipe: Recipe, classes: int) -> AttentionNet:
     """The attention network as the recipe says: the paper's, a light one, or the small one for 48×48 images.
 
@@ -63,6 +68,7 @@ def build_attention_net(recipe: Recipe, classes: int) -> AttentionNet:
     paper 19.7 (1, 512, 28, 28)
     modern 1.0 (1, 128, 28, 28)
     """
+    within(classes, "classes", 1, LARGEST)
     if recipe.attention_trunk == "small" and recipe.light_attention:
         raise ValueError("light_attention is True, but 'small' has no stages to leave out; choose 'resnet18'")
     if recipe.attention_trunk == "small":
@@ -75,6 +81,7 @@ def build_attention_net(recipe: Recipe, classes: int) -> AttentionNet:
     return AttentionNet(trunk, channels, classes)
 
 
+@checked
 def check_networks(recipe: Recipe) -> None:
     """Refuse a recipe whose networks or files of weights do not exist, in seconds and without fetching anything.
 
@@ -94,6 +101,7 @@ def check_networks(recipe: Recipe) -> None:
             make(network, None)
 
 
+@checked
 def build_plain(recipe: Recipe, classes: int, antialias: bool) -> PlainClassifier:
     """The control: the recipe's backbone on the plainly downsampled image.
 
@@ -101,17 +109,20 @@ def build_plain(recipe: Recipe, classes: int, antialias: bool) -> PlainClassifie
     >>> build_plain(RECIPES["laptop"], classes=16, antialias=True).size
     48
     """
+    within(classes, "classes", 1, LARGEST)
     backbone, dimension = classifier_backbone(recipe.backbone, _weights_of(recipe.backbone, recipe.weights))
     return PlainClassifier(backbone, nn.Linear(dimension, classes), recipe.out_size, antialias)
 
 
-def build_model(kind: str, recipe: Recipe, classes: int) -> nn.Module:
+@checked
+def build_model(kind: str, recipe: Recipe, classes: int) -> TASN | PlainClassifier:
     """TASN or one of its controls by name: "tasn", "downsampled" or "downsampled_aliased".
 
     >>> from tasnlib.recipes import RECIPES
     >>> build_model("downsampled_aliased", RECIPES["laptop"], classes=16).antialias
     False
     """
+    one_of(kind, "kind", NAMES)
     if kind == "tasn":
         return build_tasn(recipe, classes)
     return build_plain(recipe, classes, antialias={"downsampled": True, "downsampled_aliased": False}[kind])

@@ -15,8 +15,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from tasnlib.building import build_model
-from tasnlib.files import write_atomically
+from tasnlib.arguments import checked, one_of
+from tasnlib.building import NAMES, build_model
+from tasnlib.files import is_file, write_atomically
+from tasnlib.model import TASN, PlainClassifier
 from tasnlib.recipes import Recipe
 
 
@@ -27,7 +29,7 @@ def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, A
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if not path.is_file():
+    if not is_file(path):
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -41,15 +43,26 @@ def _not_ours(path: Path, reason: Exception) -> ValueError:
     return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {reason!r}")
 
 
-def save_weights(path: Path, model: nn.Module, kind: str, recipe: Recipe, class_names: list[str]) -> None:
+@checked
+def save_weights(
+    path: str | Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]
+) -> None:
     """Everything that is needed to use a trained model: its weights, its recipe, the names of its classes.
 
     Args:
         kind: "tasn", "downsampled" or "downsampled_aliased".
+
+    Raises:
+        ValueError: for another kind, or not as many class names as the model tells classes apart.
     """
-    _save(path, model.state_dict(), {"kind": kind, "recipe": asdict(recipe), "class_names": class_names})
+    one_of(kind, "kind", NAMES)
+    classes = model.classifier.out_features
+    if len(class_names) != classes:
+        raise ValueError(f"class_names are {len(class_names)}, but the model tells {classes} classes apart")
+    _save(Path(path), model.state_dict(), {"kind": kind, "recipe": asdict(recipe), "class_names": class_names})
 
 
+@checked
 def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
     """A trained model, ready to predict, and the names of its classes.
 
@@ -63,20 +76,22 @@ def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
         recipe = replace(_recipe_in(description), weights=None)
         model = build_model(description["kind"], recipe, len(description["class_names"]))
         model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as reason:
+    except (KeyError, TypeError, ValueError, RuntimeError) as reason:
         raise _not_ours(Path(path), reason) from reason
     return model.eval(), description["class_names"]
 
 
+@checked
 def load_recipe(path: str | Path) -> Recipe:
     """The recipe that a trained model was built and trained by.
 
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
     """
+    _, description = _load(Path(path))
     try:
-        return _recipe_in(_load(Path(path))[1])
-    except (KeyError, TypeError) as reason:
+        return _recipe_in(description)
+    except (KeyError, TypeError, ValueError) as reason:
         raise _not_ours(Path(path), reason) from reason
 
 
@@ -85,6 +100,7 @@ def _recipe_in(description: Mapping[str, Any]) -> Recipe:
     return Recipe(**{**stored, "milestones": tuple(stored["milestones"])})  # JSON made a list of it
 
 
+@checked
 def save_training_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]
 ) -> None:
@@ -99,25 +115,28 @@ def save_training_state(
     _save(path, tensors, progress)
 
 
-def progress_in(path: Path) -> tuple[int, int]:
+@checked
+def progress_in(path: str | Path) -> tuple[int, int]:
     """After how many whole epochs a training state was saved, and after how many steps of the next one.
 
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
     """
+    _, progress = _load(Path(path))
     try:
-        progress = _load(path)[1]
         return len(progress["history"]), progress.get("begun", {}).get("step", 0)
     except (KeyError, TypeError, AttributeError) as reason:
-        raise _not_ours(path, reason) from reason
+        raise _not_ours(Path(path), reason) from reason
 
 
-def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+@checked
+def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The reverse of `save_training_state`: fills model and optimiser, returns `progress`.
 
     Raises:
         FileNotFoundError, ValueError: as `load_model`.
     """
+    path = Path(path)
     tensors, progress = _load(path)
     memory: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

@@ -11,15 +11,19 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DataLoaderConfiguration, InitProcessGroupKwargs
 
+from tasnlib.arguments import checked, one_of
+
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 
 
+@checked
 def make_accelerator(precision: str = "float32") -> Accelerator:
     """Whatever hardware there is. A batch is the batch of all processes together.
 
     Args:
         precision: "float32", or "bfloat16" for the convolutions and matrix products.
     """
+    one_of(precision, "precision", PRECISIONS)
     # Accelerate keeps one precision a process; a notebook may train in both, one after the other.
     AcceleratorState._reset_state()
     config = DataLoaderConfiguration(split_batches=True, even_batches=True)

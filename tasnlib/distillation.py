@@ -7,7 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasnlib.arguments import above, checked, finite, readable, within
 
+
+@checked
 def soft_target_cross_entropy(
     student_logits: Float[Tensor, "b classes"],
     teacher_logits: Float[Tensor, "b classes"],
@@ -29,7 +32,8 @@ def soft_target_cross_entropy(
             pulled towards what the student already says, and towards answers of low entropy.
 
     Raises:
-        ValueError: for logits that are not (b, classes), differ in shape, or are empty; for a temperature not above 0.
+        ValueError: for logits that are not (b, classes), differ in shape, or are empty; for a temperature not above 0;
+            on a CPU, also for a loss that is not finite.
 
     Source: equations 9 and 10 of the paper, after Hinton, Vinyals, Dean 2015.
 
@@ -38,22 +42,16 @@ def soft_target_cross_entropy(
     >>> bool(torch.isclose(soft_target_cross_entropy(logits, logits, temperature=1), entropy))
     True
     """
-    _check_logits(student_logits, "student_logits")
-    _check_logits(teacher_logits, "teacher_logits")
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            "student_logits and teacher_logits must have one shape, "
-            f"got {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
-        )
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature is {temperature}; it must be a number above 0 (10 in the paper)")
+    above(temperature, "temperature", 0)
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
     teacher_logits = teacher_logits if teacher_gradient else teacher_logits.detach()
     targets = (teacher_logits.to(dtype) / temperature).softmax(dim=-1)
     log_answers = (student_logits.to(dtype) / temperature).log_softmax(dim=-1)
-    return -(targets * log_answers).sum(dim=-1).mean()
+    told = "student_logits and teacher_logits must be finite, also when divided by temperature"
+    return finite(-(targets * log_answers).sum(dim=-1).mean(), told)
 
 
+@checked
 def tasn_loss(
     logits: Mapping[str, Float[Tensor, "b classes"]],
     labels: Int[Tensor, " b"],
@@ -76,7 +74,7 @@ def tasn_loss(
 
     Raises:
         ValueError: for labels of another number than the logits or outside the classes, for a weight that names no
-            answer, for a negative weight.
+            answer, for a negative weight; on a CPU, also for a loss that is not finite.
 
     Source: section 3.3 of the paper, L(I_s) = L_cls + λ L_soft.
 
@@ -89,43 +87,25 @@ def tasn_loss(
         raise ValueError(f"weights names {name!r}, but the answers are {', '.join(logits)}")
     if not logits:
         raise ValueError("logits hold no answer; give at least one")
-    named = {f"weights[{name!r}]": weight for name, weight in weights.items()}
-    for name, weight in {**named, "distillation_weight": distillation_weight}.items():
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"{name} is {weight}; it must be a number from 0 up")
-    for name, answer in logits.items():
-        _check_logits(answer, f"logits[{name!r}]")
-        _check_labels(labels, answer, name)
+    for name, weight in weights.items():
+        within(weight, f"weights[{name!r}]", 0)
+    within(distillation_weight, "distillation_weight", 0)
+    above(temperature, "temperature", 0)
+    # On an accelerator the look at the values would wait for the device; torch's own check speaks up there.
+    classes = next(iter(logits.values())).shape[1]
+    if readable(labels) and not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
     loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
     assert isinstance(loss, Tensor)  # a sum of nothing would be the number 0
+    finite(loss, "logits must be finite, and so must the sum of their cross entropies, by weights")
     own = "_own" if "master_own" in logits else ""
     student, teacher = logits.get(f"master{own}"), logits.get(f"part{own}")
     if distillation_weight and student is not None and teacher is not None:
         soft = soft_target_cross_entropy(student, teacher, temperature, teacher_gradient)
         loss = loss + distillation_weight * soft
-    return loss
+    return finite(loss, "logits must be finite, and so must the loss be, by weights and distillation_weight")
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """In float32 or better, whatever precision the networks ran in."""
     return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels.long())
-
-
-def _check_logits(logits: Tensor, name: str) -> None:
-    if logits.ndim != 2 or 0 in logits.shape or not logits.is_floating_point():
-        raise ValueError(
-            f"{name} must be floating point and (batch, classes), neither of them 0; "
-            f"got {logits.dtype} {tuple(logits.shape)}"
-        )
-
-
-def _check_labels(labels: Tensor, logits: Tensor, name: str) -> None:
-    if labels.ndim != 1 or len(labels) != len(logits) or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be {len(logits)} whole numbers, one for each row of the {name} logits; "
-            f"got {labels.dtype} {tuple(labels.shape)}"
-        )
-    # On an accelerator the look at the values would wait for the device; torch's own check speaks up there.
-    classes = logits.shape[1]
-    if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < classes)).all()):
-        raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")

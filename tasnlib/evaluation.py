@@ -1,6 +1,6 @@
 """What a model answers to a test set, and how often it is right: every image exactly once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from tasnlib.arguments import checked, within
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
 from tasnlib.devices import make_accelerator
@@ -19,12 +20,16 @@ KEPT = 5  # the best answers to every image: enough for top-5, and small where t
 AVERAGES = (("master", "part"), ("master", "part", "attention"))
 
 
+@checked
 def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
     """One channel an image, uniform over the channels: a hash of (seed, epoch, image).
 
     >>> draw_channels(torch.arange(5), channels=1, seed=0, epoch=0).tolist()
     [0, 0, 0, 0, 0]
     """
+    within(channels, "channels", 1)
+    within(seed, "seed", 0, 2**31 - 1)
+    within(epoch, "epoch", 0, 2**31 - 1)
     return hash32(hash32(indices) + seed * 0x9E3779B1 + epoch * 0x3C6EF372) % channels
 
 
@@ -46,6 +51,7 @@ def as_it_is(batch: T) -> T:
 
 
 @torch.no_grad()
+@checked
 def evaluate(
     model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None, num_workers: int = 0
 ) -> dict[str, Int[Tensor, "images kept"]]:
@@ -69,7 +75,11 @@ def evaluate(
         ValueError: for an empty data set.
         RuntimeError: where a process that reads images died.
     """
-    count = len(data)  # type: ignore[arg-type]
+    if not isinstance(data, Sized):
+        raise ValueError(f"data is {type(data).__name__}, which does not know its length")
+    count = len(data)
+    within(batch_size, "batch_size", 1, 2**31 - 1)
+    within(num_workers, "num_workers", 0, 1024)
     if count == 0:
         raise ValueError("the data set to evaluate on is empty")
     accelerator = accelerator or make_accelerator()
@@ -107,18 +117,23 @@ def _with_averages(logits: Mapping[str, Float[Tensor, "b k"]]) -> dict[str, Floa
     return dict(logits) | averages
 
 
+@checked
 def accuracies(
     answers: Mapping[str, Int[Tensor, "n kept"]], labels: Int[Tensor, " n"], top: int = 1
 ) -> dict[str, float]:
     """The share of images, from 0 to 1, whose class is among each net's `top` best answers.
 
     Raises:
-        ValueError: for more best answers than were kept.
+        ValueError: for more best answers than were kept; for a label below 0; for no net.
 
     >>> accuracies({"master": torch.tensor([[1, 0], [2, 0], [3, 0]])}, torch.tensor([1, 0, 3]))
     {'master': 0.6666666666666666}
     """
     labels = labels.cpu()
+    if labels.min() < 0:
+        raise ValueError(f"labels must be from 0 up, got {labels.min()}; an answer of -1 is always wrong")
+    if not answers:
+        raise ValueError("answers hold those of no net; give at least one")
     for answer in answers.values():
         if not 1 <= top <= answer.shape[1]:
             raise ValueError(
@@ -129,6 +144,7 @@ def accuracies(
     }
 
 
+@checked
 def accuracies_by_class(
     answers: Int[Tensor, "n kept"], labels: Int[Tensor, " n"], class_names: Sequence[str]
 ) -> dict[str, float | None]:
@@ -138,6 +154,10 @@ def accuracies_by_class(
     {'a': 1.0, 'b': 0.5, 'c': None}
     """
     labels = labels.cpu()
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise ValueError(f"labels are {labels.min()} to {labels.max()}, but class_names are {len(class_names)}")
+    if len(set(class_names)) < len(class_names):
+        raise ValueError(f"class_names must differ from each other, got {list(class_names)}")
     images = torch.bincount(labels, minlength=len(class_names)).tolist()
     right = torch.bincount(labels[answers[:, 0] == labels], minlength=len(class_names)).tolist()
     return {name: hits / count if count else None for name, hits, count in zip(class_names, right, images, strict=True)}

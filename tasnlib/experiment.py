@@ -28,7 +28,7 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from tasnlib import datasets
-from tasnlib.building import build_model
+from tasnlib.building import NAMES, build_model
 from tasnlib.checkpoints import load_model, progress_in, save_weights
 from tasnlib.datasets import Data, workers_for
 from tasnlib.devices import end_with, leave_processes, make_accelerator
@@ -39,8 +39,6 @@ from tasnlib.run_folder import in_project, prepare_folder, project_folder, same_
 from tasnlib.run_lock import alone_in
 from tasnlib.settings import Settings, check_names
 from tasnlib.training import fit
-
-NAMES = ("tasn", "downsampled", "downsampled_aliased")
 
 
 def load_data(settings: Settings) -> tuple[Data, Data]:

@@ -3,9 +3,29 @@
 import contextlib
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file. A name that is too long for the disk is that of none."""
+    return _there(Path.is_file, path)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is such a folder, as `is_file`."""
+    return _there(Path.is_dir, path)
+
+
+def _there(is_it: Callable[[Path], bool], path: str | Path) -> bool:
+    try:
+        return is_it(Path(path))
+    except OSError as reason:
+        if reason.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,30 +11,36 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from tasnlib.arguments import LARGEST, above, checked, finite, not_negative, readable, sides, within
 
+
+@checked
 def boxes_around(points: Float[Tensor, "b p 2"], side: float) -> Float[Tensor, "b p 4"]:
     """A square box of this side, in pixels, around each point (x, y); NaN stays NaN. For CUB-200-2011's part points.
 
     >>> boxes_around(torch.tensor([[[10.0, 20.0]]]), side=4).tolist()
     [[[8.0, 18.0, 12.0, 22.0]]]
     """
-    if not 0 < side < float("inf"):
-        raise ValueError(f"side is {side}; it must be a number of pixels above 0")
+    above(side, "side", 0)
+    within(side, "side", 0, LARGEST)
     return torch.cat([points - side / 2, points + side / 2], dim=-1)
 
 
+@checked
 def area_share(boxes: Float[Tensor, "b p 4"], image_size: int | tuple[int, int]) -> Float[Tensor, "b p"]:
     """The share of the image that a box covers, as far as it lies inside: what uniform attention gives it.
 
     >>> area_share(torch.tensor([[[0.0, 0.0, 5.0, 10.0]]]), image_size=10).tolist()
     [[0.5]]
     """
-    height, width = _sides(image_size)
+    height, width = sides(image_size, "image_size")
+    _check_boxes(boxes)
     return _overlap(boxes[..., 0], boxes[..., 2], width, 1)[..., 0] * _overlap(
         boxes[..., 1], boxes[..., 3], height, 1
     )[..., 0]  # fmt: skip
 
 
+@checked
 def attention_mass(
     attention: Float[Tensor, "b h w"], boxes: Float[Tensor, "b p 4"], image_size: int | tuple[int, int]
 ) -> Float[Tensor, "b p"]:
@@ -47,7 +53,7 @@ def attention_mass(
     [[0.75]]
     """
     _check(attention, boxes)
-    height, width = _sides(image_size)
+    height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
     share = _as_shares(attention)  # (b, h, w)
     columns = _overlap(boxes[..., 0], boxes[..., 2], width, w)  # (b, p, w), how much of each column the box covers
@@ -55,6 +61,7 @@ def attention_mass(
     return torch.einsum("bhw,bph,bpw->bp", share, rows.to(share), columns.to(share)).to(attention.dtype)
 
 
+@checked
 def pointing_game(
     attention: Float[Tensor, "b h w"], boxes: Float[Tensor, "b p 4"], image_size: int | tuple[int, int]
 ) -> Float[Tensor, "b p"]:
@@ -67,7 +74,7 @@ def pointing_game(
     [[1.0, 0.0]]
     """
     _check(attention, boxes)
-    height, width = _sides(image_size)
+    height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
     largest = (attention == attention.amax(dim=(1, 2), keepdim=True)).to(attention.dtype)  # (b, h, w)
     x, y = ((torch.arange(n, device=boxes.device) + 0.5) * side / n for n, side in ((w, width), (h, height)))
@@ -76,6 +83,7 @@ def pointing_game(
     return _unseen_is_nan(hits / largest.sum(dim=(1, 2))[:, None], boxes)
 
 
+@checked
 def magnification(
     x: Float[Tensor, "b m"], y: Float[Tensor, "b n"], boxes: Float[Tensor, "b p 4"], image_size: int | tuple[int, int]
 ) -> Float[Tensor, "b p"]:
@@ -90,17 +98,16 @@ def magnification(
     >>> magnification(x, y, torch.tensor([[[0.0, 0.0, 2.0, 2.0]]]), image_size=8).tolist()
     [[9.0]]
     """
-    if x.ndim != 2 or y.ndim != 2 or len(x) != len(boxes) or len(y) != len(boxes):
-        raise ValueError(
-            f"x and y must be (batch, positions) and boxes (batch, parts, 4) of one batch, got {tuple(x.shape)}, "
-            f"{tuple(y.shape)} and {tuple(boxes.shape)}"
-        )
+    finite(x, "x must be finite")
+    finite(y, "y must be finite")
+    _check_boxes(boxes)
     columns = _inside(x[:, None], boxes[..., 0], boxes[..., 2]).sum(dim=-1)  # (b, p)
     rows = _inside(y[:, None], boxes[..., 1], boxes[..., 3]).sum(dim=-1)
     plain = area_share(boxes, image_size) * x.shape[1] * y.shape[1]
     return _unseen_is_nan(columns * rows / plain.clamp_min(1e-12), boxes)
 
 
+@checked
 def coverage(magnifications: Float[Tensor, "draws b p"], at_least: float = 2.0) -> Float[Tensor, " draws"]:
     """Which share of the parts some detail image has reached after 1, 2, ... draws. Unseen parts do not count.
 
@@ -111,13 +118,15 @@ def coverage(magnifications: Float[Tensor, "draws b p"], at_least: float = 2.0) 
     >>> coverage(torch.tensor([[[3.0, 1.0]], [[1.0, 4.0]]])).tolist()
     [0.5, 1.0]
     """
-    if magnifications.ndim != 3 or 0 in magnifications.shape:
-        raise ValueError(f"magnifications must be (draws, batch, parts), got {tuple(magnifications.shape)}")
+    above(at_least, "at_least", 0)
     seen = ~magnifications[0].isnan()
+    if not bool(seen.any()):
+        raise ValueError("magnifications are NaN throughout; at least one part must be seen")
     reached = (magnifications >= at_least).cummax(dim=0).values  # NaN >= anything is False
     return (reached & seen).sum(dim=(1, 2)) / seen.sum()
 
 
+@checked
 def diversity(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     """How different the maps of an image's channels are: the mean over all pairs of half the absolute difference, after
     each map is made to sum to 1. 0: all the same; 1: no two of them share a place.
@@ -125,8 +134,9 @@ def diversity(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     >>> diversity(torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]], [[[1.0, 1.0]], [[3.0, 3.0]]]])).tolist()
     [1.0, 0.0]
     """
-    if maps.ndim != 4 or 0 in maps.shape or maps.shape[1] < 2:
+    if maps.shape[1] < 2:
         raise ValueError(f"maps must be (batch, 2 or more channels, height, width), got {tuple(maps.shape)}")
+    not_negative(maps, "maps")
     b, c = maps.shape[:2]
     share = _as_shares(maps.flatten(0, 1)).view(b, c, -1)
     ordered = share.sort(dim=1).values  # at each place, the sum over pairs of |p - q| follows from the order alone
@@ -135,11 +145,13 @@ def diversity(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     return (total / 2 / (c * (c - 1) / 2)).to(maps.dtype)
 
 
+@checked
 def uniform_attention(like: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     """The control that looks everywhere alike."""
     return torch.ones_like(like)
 
 
+@checked
 def random_attention(like: Float[Tensor, "b h w"], seed: int = 0) -> Float[Tensor, "b h w"]:
     """The control that looks somewhere: each map of the batch, with its places shuffled. Its peaks are as high as those
     of the maps it is compared with.
@@ -147,6 +159,8 @@ def random_attention(like: Float[Tensor, "b h w"], seed: int = 0) -> Float[Tenso
     >>> random_attention(torch.eye(3)[None]).sum().item()
     3.0
     """
+    within(seed, "seed", 0, 2**63 - 1)
+    finite(like, "like must be finite")
     b, h, w = like.shape
     order = torch.rand(b, h * w, generator=torch.Generator().manual_seed(seed)).argsort(dim=1).to(like.device)
     return like.flatten(1).gather(1, order).view(b, h, w)
@@ -174,19 +188,11 @@ def _unseen_is_nan(measure: Float[Tensor, "b p"], boxes: Float[Tensor, "b p 4"])
     return measure.where(~boxes.isnan().any(dim=-1), torch.nan)
 
 
-def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if height < 1 or width < 1:
-        raise ValueError(f"image_size is {image_size!r}; it must be a number of pixels from 1 up, or (height, width)")
-    return height, width
-
-
 def _check(attention: Tensor, boxes: Tensor) -> None:
-    if attention.ndim != 3 or 0 in attention.shape or not attention.is_floating_point():
-        raise ValueError(f"attention must be floating point (batch, height, width), got {tuple(attention.shape)}")
-    if boxes.ndim != 3 or boxes.shape[-1] != 4 or len(boxes) != len(attention):
-        raise ValueError(
-            f"boxes must be ({len(attention)}, parts, 4), one row an image of the attention, got {tuple(boxes.shape)}"
-        )
-    if not bool(((attention >= 0) & (attention < float("inf"))).all()):
-        raise ValueError("attention must be finite and not negative")
+    not_negative(attention, "attention")
+    _check_boxes(boxes)
+
+
+def _check_boxes(boxes: Tensor) -> None:
+    if readable(boxes) and bool((boxes[..., :2] > boxes[..., 2:]).any()):  # NaN is not
+        raise ValueError("boxes must be (x0, y0, x1, y1), with x0 <= x1 and y0 <= y1; some are turned round")

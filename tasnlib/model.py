@@ -7,22 +7,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tasnlib.arguments import LARGEST, above, checked, finite, one_of, within
 from tasnlib.attention import AttentionNet, PooledAttention, pooled_attention
 from tasnlib.sampler import attention_sample
 
 
+@checked
 def downsample(images: Float[Tensor, "b c h w"], size: int, antialias: bool = True) -> Float[Tensor, "b c size size"]:
     """Plain resizing, bilinear. Without antialias, fine stripes come back as coarse false ones.
 
     >>> downsample(torch.rand(2, 3, 144, 144), 48).shape
     torch.Size([2, 3, 48, 48])
     """
-    if images.ndim != 4 or 0 in images.shape or not images.is_floating_point():
-        raise ValueError(
-            "images must be floating point and (batch, channels, height, width), none of them 0; "
-            f"got {images.dtype} {tuple(images.shape)}"
-        )
-    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
+    within(size, "size", 1, LARGEST)
+    seen = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
+    return finite(seen, "images must be finite; what was read of them is not")
 
 
 class TASNOutput(NamedTuple):
@@ -65,6 +64,7 @@ class TASN(nn.Module):
     torch.Size([2, 16])
     """
 
+    @checked
     def __init__(
         self,
         attention_net: AttentionNet,
@@ -81,8 +81,12 @@ class TASN(nn.Module):
         test_detail: str = "channel",
     ):
         super().__init__()
-        if test_detail not in ("channel", "mean"):
-            raise ValueError(f"test_detail is {test_detail!r}; it must be 'channel' or 'mean'")
+        one_of(test_detail, "test_detail", ("channel", "mean"))
+        for name, side in (("attention_size", attention_size), ("out_size", out_size)):
+            within(side, name, 1, LARGEST)
+        above(scale, "scale", 0)
+        above(structure_power, "structure_power", 0)
+        within(max_zoom, "max_zoom", 1)
         self.attention_net, self.backbone, self.classifier = attention_net, backbone, classifier
         self.own_classifiers = nn.ModuleList(own_classifiers) if own_classifiers else None
         self.distinct_channels, self.test_detail = distinct_channels, test_detail
@@ -90,6 +94,7 @@ class TASN(nn.Module):
         self.scale, self.structure_power = scale, structure_power
         self.max_zoom, self.antialias = max_zoom, antialias
 
+    @checked
     def forward(
         self,
         images: Float[Tensor, "b 3 height width"],
@@ -130,6 +135,7 @@ class TASN(nn.Module):
         return PooledAttention(structure**self.structure_power, detail, channel)
 
     @torch.no_grad()
+    @checked
     def predict(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b k"]:
         """The master's logits on the structure image: TASN's answer, without the cost of the part net."""
         _, features = self.attention_net(downsample(images, self.attention_size))
@@ -158,10 +164,13 @@ class PlainClassifier(nn.Module):
     ['downsampled']
     """
 
+    @checked
     def __init__(self, backbone: nn.Module, classifier: nn.Module, size: int, antialias: bool = True):
         super().__init__()
+        within(size, "size", 1, LARGEST)
         self.backbone, self.classifier, self.size, self.antialias = backbone, classifier, size, antialias
 
+    @checked
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
         seen = downsample(images, self.size, self.antialias)
         name = "downsampled" if self.antialias else "downsampled_aliased"

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from tasnlib.arguments import check_device, checked, within
 from tasnlib.checkpoints import load_model, load_recipe
 from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import evaluation, resize_short_side
+from tasnlib.files import is_file, is_folder
 from tasnlib.model import TASN, downsample
 from tasnlib.plots.prediction import prediction_figure
 from tasnlib.plots.style import in_notebook, show
@@ -52,10 +54,13 @@ class Predictor:
         image_size: side of the image that it looks at, as in its recipe.
     """
 
+    @checked
     def __init__(self, model: TASN, class_names: list[str], image_size: int):
+        within(image_size, "image_size", 1, 2**16)
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
     @torch.no_grad()
+    @checked
     def predict(self, image: str | Path | Image.Image) -> Prediction:
         """What the master net says of an image file, or of an opened image.
 
@@ -82,6 +87,7 @@ class Predictor:
         )
 
 
+@checked
 def load(run: str | Path, device: str | torch.device | None = None) -> Predictor:
     """The TASN that a run left behind.
 
@@ -99,12 +105,14 @@ def load(run: str | Path, device: str | torch.device | None = None) -> Predictor
     (16, torch.Size([12, 12]))
     """
     path = Path(run).expanduser()
-    path = path / "tasn.safetensors" if path.is_dir() else path
-    if not path.is_file():
+    path = path / "tasn.safetensors" if is_folder(path) else path
+    if not is_file(path):
         raise FileNotFoundError(
             f"there is no trained model at {path}; name the output folder of a finished run of notebook 05, "
             "which holds tasn.safetensors"
         )
+    if device is not None:
+        check_device(device)
     model, class_names = load_model(path)
     if not isinstance(model, TASN):
         raise ValueError(f"{path} is a plain classifier, which has no attention; name a run's tasn.safetensors")

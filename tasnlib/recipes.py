@@ -1,6 +1,9 @@
 """Recipes: everything that decides a result except the data set and the seed, under a name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+
+from tasnlib.arguments import above, check_argument, checked, one_of, within
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,32 @@ class Recipe:
     epochs: int = 8
     batch_size: int = 32
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_argument(getattr(self, field.name), field.name, field.type)
+        for name in ("image_size", "attention_size", "out_size", "train_images", "test_images", "epochs", "batch_size"):
+            within(getattr(self, name), name, 1, 2**31 - 1)
+        for name in ("scale", "structure_power", "temperature", "learning_rate"):
+            above(getattr(self, name), name, 0)
+        for name in ("attention_weight", "master_weight", "part_weight", "own_weight", "distillation_weight"):
+            within(getattr(self, name), name, 0)
+        within(self.weight_decay, "weight_decay", 0)
+        within(self.max_zoom, "max_zoom", 1)
+        above(self.stripe_period, "stripe_period", 2)
+        for name in ("momentum", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
+        if not all(low < high for low, high in pairwise((0, *self.milestones, 1))):
+            raise ValueError(f"milestones is {self.milestones}; it must be rising shares between 0 and 1")
+        one_of(self.optimizer, "optimizer", ("adamw", "sgd"))
+        one_of(self.augmentation, "augmentation", ("official", "modern", "none"))
+        one_of(self.test_detail, "test_detail", ("channel", "mean"))
+        for name in ("attention_trunk", "backbone", "weights"):
+            if getattr(self, name) == "":
+                raise ValueError(f"{name} is empty; it must be a name, see `backbones`")
 
+
+@checked
 def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     """The recipe's learning rate for another batch size.
 
@@ -120,6 +148,7 @@ def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     >>> scaled_learning_rate(RECIPES["paper"], 24), scaled_learning_rate(RECIPES["laptop"], 8)
     (0.025, 0.001)
     """
+    within(batch_size, "batch_size", 1)
     share = batch_size / recipe.batch_size
     return recipe.learning_rate * (share if recipe.optimizer == "sgd" else share**0.5)
 

@@ -14,38 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasnlib.arguments import checked, finite, not_negative, sides, within
+
 # A zoom of exactly zero over a stretch would leave the inverse of its integral undefined there. This floor, far below
 # anything visible, makes every zoom positive. A sample tied between two equal peaks then falls midway between them.
 _ZOOM_FLOOR = 1e-8
-
-
-def _pair(size: int | tuple[int, int], name: str) -> tuple[int, int]:
-    """(height, width), checked."""
-    sides = (size, size) if isinstance(size, int) else size
-    if (
-        not isinstance(sides, tuple | list)
-        or len(sides) != 2
-        or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides)
-    ):
-        raise ValueError(f"{name} is {size!r}; it must be a whole number from 1 up, or two: (height, width)")
-    height, width = sides
-    return height, width
-
-
-def _check_attention(attention: Tensor, max_zoom: float) -> None:
-    if attention.ndim != 3:
-        raise ValueError(f"attention must be (batch, height, width), got the shape {tuple(attention.shape)}")
-    if 0 in attention.shape:
-        raise ValueError(f"attention must not be empty, got the shape {tuple(attention.shape)}")
-    if not attention.is_floating_point():
-        raise ValueError(f"attention must be floating point, got {attention.dtype}; convert with .float()")
-    if not 1 <= max_zoom < float("inf"):
-        raise ValueError(f"max_zoom is {max_zoom}; it must be a number from 1 (no zoom at all) up")
-    # Reading a value stops an accelerator until it has caught up, so values are checked where that costs nothing.
-    if attention.device.type == "cpu" and not torch.compiler.is_compiling():
-        low, high = torch.aminmax(attention.detach())
-        if not (low >= 0 and high < float("inf")):  # also false for NaN
-            raise ValueError(f"attention must be finite and not negative, got values from {low:.4g} to {high:.4g}")
+NOT_FINITE = "images must be finite; what was read of them is not"
 
 
 def _marginal_zoom(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b size"]:
@@ -72,6 +46,7 @@ def _limit_zoom(zoom: Float[Tensor, "b n"], cap: Float[Tensor, "b 1"]) -> Float[
     return torch.minimum(zoom + d, cap)
 
 
+@checked
 def zoom_profiles(
     attention: Float[Tensor, "b h w"], image_size: int | tuple[int, int], max_zoom: float = 4.0
 ) -> tuple[Float[Tensor, "b width"], Float[Tensor, "b height"]]:
@@ -86,7 +61,8 @@ def zoom_profiles(
         The zoom of every pixel column (b, W) and row (b, H): positive, mean 1, at most max_zoom, float64.
 
     Raises:
-        ValueError: for a wrong shape, negative or NaN attention, an image_size below 1, a max_zoom below 1.
+        ValueError: for a wrong shape, an image_size below 1, a max_zoom below 1; on a CPU, also for negative or NaN
+            attention.
 
     Source: section 3.2: marginals by maximum, which the authors found more robust than the sum. The limit follows the
     authors' code, which the paper does not describe: both axes are held under the smaller of their peaks.
@@ -96,8 +72,9 @@ def zoom_profiles(
     >>> x.tolist(), y.tolist()  # a single row: nothing to zoom along y, so the smaller peak is 1
     ([[1.0, 1.0, 1.0, 1.0]], [[1.0, 1.0]])
     """
-    _check_attention(attention, max_zoom)
-    height, width = _pair(image_size, "image_size")
+    not_negative(attention, "attention")
+    within(max_zoom, "max_zoom", 1)
+    height, width = sides(image_size, "image_size")
     attention = attention.detach().to(torch.float32 if attention.device.type == "mps" else torch.float64)
     # The size of the values does not matter, and dividing first keeps sums of huge or tiny values finite.
     attention = attention / attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
@@ -118,6 +95,7 @@ def _invert(zoom: Float[Tensor, "b size"], shares: Float[Tensor, " n"]) -> Float
     return pixel + into.clamp(0, 1)
 
 
+@checked
 def sampling_positions(
     attention: Float[Tensor, "b h w"],
     image_size: int | tuple[int, int],
@@ -145,7 +123,7 @@ def sampling_positions(
     >>> x.tolist()
     [[1.0, 3.0, 5.0, 7.0]]
     """
-    n_h, n_w = _pair(out_size, "out_size")
+    n_h, n_w = sides(out_size, "out_size")
     zoom_x, zoom_y = zoom_profiles(attention, image_size, max_zoom)
     dtype = torch.float64 if attention.dtype == torch.float64 else torch.float32
     x, y = (
@@ -171,6 +149,7 @@ def _averaging_matrix(edges: Float[Tensor, "b edges"], size: int) -> Float[Tenso
     return overlap / overlap.sum(dim=2, keepdim=True)
 
 
+@checked
 def sampling_matrices(
     attention: Float[Tensor, "b h w"],
     image_size: int | tuple[int, int],
@@ -195,11 +174,11 @@ def sampling_matrices(
     >>> a_x[0].tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
-    height, width = _pair(image_size, "image_size")
+    height, width = sides(image_size, "image_size")
     if not antialias:
         x, y = sampling_positions(attention, image_size, out_size, max_zoom)
         return _reading_matrix(y, height), _reading_matrix(x, width)
-    n_h, n_w = _pair(out_size, "out_size")
+    n_h, n_w = sides(out_size, "out_size")
     zoom_x, zoom_y = zoom_profiles(attention, image_size, max_zoom)
     dtype = torch.float64 if attention.dtype == torch.float64 else torch.float32
     edges_x, edges_y = (
@@ -250,6 +229,7 @@ def _read_one_by_one(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c
     return torch.stack(sampled)
 
 
+@checked
 def attention_sample(
     images: Float[Tensor, "b c height width"],
     attention: Float[Tensor, "b h w"],
@@ -269,8 +249,8 @@ def attention_sample(
         antialias: see `sampling_matrices`.
 
     Raises:
-        ValueError: as `sampling_positions`, and for images that are not (b, c, H, W), empty, not floating point, or as
-            many as the attention maps.
+        ValueError: as `sampling_positions`, and for images that are not (b, c, H, W), empty, not floating point, or not
+            as many as the attention maps; on a CPU, also for NaN or infinity in a pixel that is read.
 
     Source: equation 5 of the paper, S(I, attention).
 
@@ -278,20 +258,11 @@ def attention_sample(
     >>> attention_sample(images, torch.rand(2, 7, 7), out_size=(16, 24)).shape
     torch.Size([2, 3, 16, 24])
     """
-    if images.ndim != 4 or 0 in images.shape or not images.is_floating_point():
-        raise ValueError(
-            "images must be floating point and (batch, channels, height, width), none of them 0; "
-            f"got {images.dtype} {tuple(images.shape)}"
-        )
-    if attention.ndim != 3:
-        raise ValueError(f"attention must be (batch, height, width), got the shape {tuple(attention.shape)}")
-    if len(images) != len(attention):
-        raise ValueError(f"images and attention must be as many: got {len(images)} images and {len(attention)} maps")
     image_size = images.shape[2], images.shape[3]
     if not antialias:
         x, y = sampling_positions(attention, image_size, out_size, max_zoom)
-        return _read(images, x, y)
+        return finite(_read(images, x, y), NOT_FINITE)
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
     sampled = a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)
-    return sampled.to(images.dtype)
+    return finite(sampled.to(images.dtype), NOT_FINITE)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import Sampler
 
+from tasnlib.arguments import checked, within
 from tasnlib.recipes import Recipe
 
 
@@ -27,7 +28,10 @@ class EpochOrder(Sampler[int]):
     (True, [4, 5, 7])
     """
 
+    @checked
     def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
+        within(size, "size", 0)
+        within(seed, "seed", 0, 2**31 - 1)
         self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
         self.left_out = frozenset(left_out)
 
@@ -41,6 +45,7 @@ class EpochOrder(Sampler[int]):
         return iter(order[self.begin :])
 
 
+@checked
 def learning_rate_at(recipe: Recipe, done: float) -> float:
     """The learning rate when this share of all steps is done, from 0 to 1.
 
@@ -48,6 +53,7 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
     >>> [round(learning_rate_at(RECIPES["paper"], done), 4) for done in (0.0, 0.3, 0.5, 0.9)]
     [0.1, 0.1, 0.01, 0.001]
     """
+    within(done, "done", 0, 1)
     if done < recipe.warmup:
         return recipe.learning_rate * done / recipe.warmup
     if recipe.milestones:
@@ -55,6 +61,7 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
 
 
+@checked
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser; its learning rate is set anew in every step."""
     if recipe.optimizer == "sgd":

@@ -1,15 +1,15 @@
 """The parameters of notebook 05: named, typed and checked before anything slow begins."""
 
-import ast
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from torchvision import models
 
+from tasnlib.cells import assigned_parameters, refuse_computed
 from tasnlib.devices import PRECISIONS
+from tasnlib.files import is_file, is_folder
 from tasnlib.recipes import RECIPES, Recipe, scaled_learning_rate
 
 DRAWN = ("birds", "birds_hard")
@@ -121,7 +121,8 @@ class Settings:
         """Settings from a notebook's own cells, `In`: see `assigned_parameters`.
 
         Raises:
-            ValueError: for an unknown name, with the nearest right one; a wrong type; a value out of range.
+            ValueError: for an unknown name, with the nearest right one; a wrong type; a value out of range; a parameter
+                in a cell that does more than give names to plain values.
 
         >>> Settings.from_cells(["seed = 3", "import torch"]).seed
         3
@@ -130,8 +131,9 @@ class Settings:
             ...
         ValueError: there is no parameter 'seeed'. Did you mean 'seed'? The parameters are: dataset, ...
         """
-        given = assigned_parameters(cells)
-        check_names(given, [field.name for field in fields(cls)])
+        given, known = assigned_parameters(cells), [field.name for field in fields(cls)]
+        check_names(given, known)
+        refuse_computed(cells, known)
         return cls(**given)
 
     def as_parameters(self) -> list[str]:
@@ -146,40 +148,6 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def assigned_parameters(cells: Sequence[str]) -> dict[str, Any]:
-    """The values that a notebook's parameter cells assign, later cells winning.
-
-    A cell that does nothing but give names to plain values is a parameter cell: the notebook's own and the one that
-    `papermill -p` adds. So a misspelt parameter is seen, although papermill itself only warns of it.
-
-    >>> assigned_parameters(["# Parameters\\nepochs = 3\\nrecipe = 'laptop'", "epochs = 4", "total = sum([1, 2])"])
-    {'epochs': 4, 'recipe': 'laptop'}
-    """
-    assigned: dict[str, Any] = {}
-    for cell in cells:
-        try:
-            assigned |= dict(_assignment(statement) for statement in ast.parse(cell).body)
-        except (SyntaxError, ValueError, TypeError, IndexError):
-            continue  # an ordinary cell
-    return assigned
-
-
-def _assignment(statement: ast.stmt) -> tuple[str, Any]:
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=expression):
-            return name, _value(expression)
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as expression):  # seed: int = 0
-            return name, _value(expression)
-    raise ValueError("not a plain assignment")
-
-
-def _value(expression: ast.expr) -> Any:
-    # papermill writes the two numbers that have no literal as float('nan') and float('inf').
-    if isinstance(expression, ast.Call) and getattr(expression.func, "id", "") == "float":
-        return float(ast.literal_eval(expression.args[0]))
-    return ast.literal_eval(expression)
 
 
 def check_names(given: Mapping[str, Any], known: list[str]) -> None:
@@ -233,7 +201,9 @@ def _whole(low: int, optional: bool = True, high: float = 2**31) -> _Allowed:
 _NAMED_WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "IMAGENET1K_V2", "none")
 _FLAG = _Allowed("True or False", (bool,))
 _FOLDER = _Allowed(
-    "the path of a folder, or None", (str,), lambda value: bool(value) and not Path(value).is_file(), (), True
+    *("the path of a folder, or None", (str,)),
+    lambda value: bool(value) and "\0" not in value and not is_file(value),
+    optional=True,
 )
 _NETWORK = _Allowed(
     "small, the name of one of torchvision's networks such as resnet50, one of timm's as timm/NAME, or None",
@@ -263,7 +233,7 @@ _ALLOWED = {
         f"one of {', '.join(_NAMED_WEIGHTS)}, or a folder with a file for each network (resnet18*.pth and so on), "
         "or None",
         (str,),
-        lambda value: value in _NAMED_WEIGHTS or (bool(value) and Path(value).is_dir()),
+        lambda value: value in _NAMED_WEIGHTS or (bool(value) and is_folder(value)),
         optional=True,
     ),
     "backbone": _NETWORK,

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from tasnlib.arguments import LARGEST, checked, within
 from tasnlib.pretrained import Normalize
 
 
@@ -10,6 +11,7 @@ def _block(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequen
     return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
 
 
+@checked
 def small_trunk(channels: int = 32) -> tuple[nn.Module, int]:
     """A trunk for 48×48 images: to 12×12 cells, each of which sees 7 pixels. Returns it and its channels.
 
@@ -20,6 +22,7 @@ def small_trunk(channels: int = 32) -> tuple[nn.Module, int]:
     >>> trunk(torch.rand(1, 3, 48, 48)).shape
     torch.Size([1, 32, 12, 12])
     """
+    within(channels, "channels", 1, LARGEST)
     layers = [_block(3, 16, 3, stride=2), _block(16, 32, 3, stride=2), nn.Conv2d(32, channels, 1, bias=False)]
     return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers), channels
 

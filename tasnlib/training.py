@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from tasnlib.arguments import checked, within
 from tasnlib.checkpoints import load_training_state, progress_in, save_training_state
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
@@ -34,6 +35,7 @@ from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
 from tasnlib.speed import speed_up
 
 
+@checked
 def fit(
     model: nn.Module,
     train: Dataset,
@@ -90,6 +92,7 @@ def fit(
         RuntimeError: where a process that reads images died.
         KeyboardInterrupt: after Ctrl-C.
     """
+    within(num_workers, "num_workers", 0, 1024)
     order = EpochOrder(_size(train), seed, getattr(train, "unreadable", ()))
     images, batch_size = len(order), recipe.batch_size
     steps = images // batch_size
@@ -166,13 +169,13 @@ def fit(
                         try:
                             with accelerator.autocast():
                                 logits = answer_batch(model, part, seed, epoch, accelerator.device)
+                            labels = part.labels.to(accelerator.device, non_blocking=True)
+                            loss = _loss(logits, labels, recipe) / accumulate
                         except ValueError as reason:
-                            # On a CPU the sampler is the first to notice features that are no numbers.
-                            if "attention must be finite" not in str(reason):
+                            # On a CPU, attention, sampler and loss speak up at once.
+                            if "must be finite" not in str(reason):
                                 raise
-                            raise diverged("the attention is no longer finite", model, epoch, step) from reason
-                        labels = part.labels.to(accelerator.device, non_blocking=True)
-                        loss = _loss(logits, labels, recipe) / accumulate
+                            raise diverged(str(reason), model, epoch, step) from reason
                         accelerator.backward(loss)
                     total += loss.detach()
                     losses[step] += loss.detach()

@@ -242,7 +242,7 @@ def test_bad_logits_of_either_side_are_named(as_a_user, bad):
 
 @pytest.mark.parametrize("shape", [(3, 5), (4, 6)])
 def test_logits_of_different_shapes_are_named(as_a_user, shape):
-    with pytest.raises(ValueError, match=r"student_logits.*teacher_logits"):
+    with pytest.raises(ValueError, match=r"teacher_logits must .* as in student_logits.*got"):
         soft_target_cross_entropy(torch.ones(4, 5), torch.ones(shape))
 
 
@@ -280,7 +280,7 @@ def test_bad_logits_of_the_loss_are_named(as_a_user, bad):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_answer_of_another_batch_size_is_named(as_a_user, name):
-    with pytest.raises(ValueError, match=rf"\b{name} logits\b"):
+    with pytest.raises(ValueError, match=r"\blogits\['(attention|master)'\]"):
         tasn_loss({**three_answers(), name: torch.ones(3, 5)}, LABELS)
 
 

@@ -8,9 +8,10 @@ import papermill
 import pytest
 from papermill.translators import PythonTranslator
 
+from tasnlib.cells import assigned_parameters
 from tasnlib.devices import PRECISIONS
 from tasnlib.recipes import RECIPES
-from tasnlib.settings import DATASETS, Settings, assigned_parameters, check_names
+from tasnlib.settings import DATASETS, Settings, check_names
 
 pytestmark = pytest.mark.usefixtures("as_a_user")
 
@@ -267,6 +268,24 @@ def test_settings_come_out_of_cells():
     cells = ["", 'dataset = "birds"  # which\nepochs = None\nseed = 0', "# Parameters\nseed = 5\n", "import torch"]
     assert Settings.from_cells(cells) == Settings(seed=5)
     assert Settings.from_cells([]) == Settings()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("epochs = 2 * 3", "seed = 1\nepochs = 2 * 3", "epochs = 3\nprint(epochs)", "epochs: int = len([1])"),
+        *("import os\nepochs = 3", "epochs, batch_size = 3, 4", "epochs += 1", "seed = epochs = 3"),
+    ],
+    ids=repr,
+)
+def test_a_parameter_in_an_ordinary_cell_is_not_passed_over_in_silence(cell):
+    with pytest.raises(ValueError, match=r"'(seed = )?epochs.* = .*write the value of (epochs|seed) itself"):
+        Settings.from_cells(["seed = 0\nepochs = None", cell])
+
+
+def test_a_parameter_that_is_then_given_plainly_is_taken():
+    cells = ["epochs = 2 * 3", "epochs = 6", "total = 3\nmodel = print", "if total:\n    epochs = 7"]
+    assert Settings.from_cells(cells) == Settings(epochs=6)
 
 
 @pytest.mark.parametrize(

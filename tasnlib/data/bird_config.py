@@ -35,26 +35,32 @@ def _whole(value: object, low: int, high: float = np.inf) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
+def _number(value: object, low: float = -np.inf, high: float = np.inf) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
 def _parts_once(value: object) -> bool:
     return isinstance(value, tuple) and len(set(value)) == len(value) > 0
 
 
 def _two_shares(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and 0.05 <= value[0] <= value[1] <= 0.6
+    if not isinstance(value, tuple) or len(value) != 2 or not all(map(_number, value)):
+        return False
+    return 0.05 <= value[0] <= value[1] <= 0.6
 
 
 # What each number of a BirdsConfig may be, as a test and in words.
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "image_size": (lambda v: _whole(v, 32), "a whole number from 32 up"),
-    "stripe_period": (lambda v: 2 < v < np.inf, "above 2, the shortest period pixels can show"),
+    "image_size": (lambda v: _whole(v, 32, 2**16), "a whole number from 32 to 65536"),
+    "stripe_period": (lambda v: _number(v) and 2 < v < np.inf, "a number above 2, the shortest period pixels can show"),
     "head_colours": (lambda v: _whole(v, 1, 4), "1 to 4"),
     "wing_colours": (lambda v: _whole(v, 1, 4), "1 to 4"),
     "striped_parts": (_parts_once, f"a tuple of one or more of {', '.join(STRIPABLE)}, each once"),
     "bird_size": (_two_shares, "a tuple of two shares, 0.05 <= low <= high <= 0.6"),
-    "clutter": (lambda v: 0 <= v <= 1, "from 0 to 1"),
-    "decoys": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "clutter": (lambda v: _number(v, 0, 1), "a number from 0 to 1"),
+    "decoys": (lambda v: _number(v, 0, 1), "a number from 0 to 1"),
     "grass": (lambda v: _whole(v, 0, 100), "a whole number from 0 to 100"),
-    "noise": (lambda v: 0 <= v <= 0.5, "from 0 to 0.5"),
+    "noise": (lambda v: _number(v, 0, 0.5), "a number from 0 to 0.5"),
 }
 
 

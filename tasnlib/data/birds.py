@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from tasnlib.data.batch import Batch
+from tasnlib.arguments import check_device, checked, one_of, within
+from tasnlib.data.batch import Batch, check_index, image_numbers
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.drawing import compose, render
 from tasnlib.data.randomness import SPLITS
@@ -46,6 +47,7 @@ class BirdsBatch(NamedTuple):
     boxes: Float[Tensor, "images parts 4"]
 
 
+@checked
 def draw_birds(
     config: BirdsConfig,
     seed: int,
@@ -68,15 +70,10 @@ def draw_birds(
     >>> batch.images.shape, batch.labels.tolist(), batch.boxes.shape
     (torch.Size([2, 3, 64, 64]), [3, 0], torch.Size([2, 3, 4]))
     """
-    if split not in list(SPLITS):
-        raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
-    numbers = np.asarray(indices if isinstance(indices, (Tensor, np.ndarray)) else list(indices or ()))
-    if numbers.size == 0 or numbers.dtype.kind not in "iu" or numbers.min() < 0:
-        raise ValueError(f"indices must be one or more whole numbers from 0 up, got {indices!r}")
-    indices = numbers.astype(np.int64).reshape(-1)
-    scene = compose(config, seed, split, indices)
+    one_of(split, "split", SPLITS)
+    within(seed, "seed", 0, 2**63 - 1)
+    check_device(device)
+    scene = compose(config, seed, split, image_numbers(indices))
     images = render(config, scene, torch.device(device))
     labels, boxes = torch.from_numpy(scene.labels), torch.from_numpy(scene.boxes.astype(np.float32))
     return BirdsBatch(images, labels.to(device), boxes.to(device))
@@ -94,6 +91,7 @@ class Birds(Dataset):
     (20, 16, 'red-yellow, head along, wing along', torch.Size([1, 3, 32, 32]))
     """
 
+    @checked
     def __init__(self, drawn: BirdsBatch, config: BirdsConfig):
         self.images, self.labels, self.boxes = drawn
         self.config = config
@@ -103,8 +101,7 @@ class Birds(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):  # without this, a loop over the data set would never end
-            raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
+        check_index(index, len(self))
         return self.__getitems__([index])
 
     def __getitems__(self, indices: list[int]) -> Batch:
@@ -115,13 +112,13 @@ class Birds(Dataset):
         chosen = torch.tensor(indices, device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
 
-    def take(self, indices: Iterable[int]) -> Batch:
+    def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
         """These images as one batch, for looking at.
 
         >>> Birds.load(BirdsConfig(image_size=32), "test", count=20, progress=False).take(range(3)).labels.shape
         torch.Size([3])
         """
-        return self.__getitems__(list(indices))
+        return self.__getitems__(image_numbers(indices).tolist())
 
     @property
     def data_hash(self) -> str:
@@ -130,6 +127,7 @@ class Birds(Dataset):
         return hashlib.sha256(identity.encode() + self.boxes.cpu().numpy().tobytes()).hexdigest()
 
     @classmethod
+    @checked
     def load(
         cls,
         config: BirdsConfig,
@@ -148,8 +146,9 @@ class Birds(Dataset):
         Raises:
             ValueError: as `draw_birds`, and for a count below 1.
         """
-        if count < 1:
-            raise ValueError(f"count is {count}; it must be a whole number from 1 up")
+        within(count, "count", 1, 2**31 - 1)
+        one_of(split, "split", SPLITS)
+        check_device(device)
         path = None if folder is None else Path(folder) / cls._cache_name(config, split, count, seed)
         if path is not None and path.is_file():
             try:

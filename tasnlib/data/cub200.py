@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tasnlib.arguments import checked
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.layout import find_data_set, require_images, require_split, wrong_folder
 
@@ -33,6 +34,7 @@ TABLES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "class
 Value = TypeVar("Value")
 
 
+@checked
 def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of CUB-200-2011 with labels from 0, the official split, class names and part points.
 

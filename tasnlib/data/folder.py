@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from tasnlib.arguments import checked
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.layout import find_data_set, list_entries, require_split, wrong_folder
 
@@ -20,6 +21,7 @@ TEST_FOLDERS = ("test", "val", "validation")
 _NOT_WITH_PILLOW_ALONE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
+@checked
 def load_folder(
     folder: str | Path, split: str, image_size: int = 512, test_share: float = 0.2, seed: int = 0
 ) -> ImageFiles:

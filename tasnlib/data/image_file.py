@@ -14,6 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
+from tasnlib.arguments import checked
+
 # What makes an image upright, by its EXIF orientation.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -27,6 +29,7 @@ UPRIGHT = {
 ORIENTATION, WIDTH, HEIGHT = 0x0112, 256, 257  # the tags' numbers in EXIF and TIFF
 
 
+@checked
 def open_image(path: Path | str) -> Image.Image:
     """The image in a file, as RGB and upright.
 

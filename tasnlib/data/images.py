@@ -2,17 +2,18 @@
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tasnlib.data.batch import Batch
+from tasnlib.arguments import checked, within
+from tasnlib.data.batch import Batch, check_index, image_numbers
 from tasnlib.data.cache import ImageCache, cached_images
 from tasnlib.data.image_file import open_image, stored_geometry, upright_points, upright_size
 from tasnlib.data.inspection import inspect_files
@@ -56,10 +57,11 @@ class ImageFiles(Dataset):
     >>> folder.cleanup()
     """
 
+    @checked
     def __init__(
         self,
-        paths: Sequence[Path],
-        labels: Sequence[int],
+        paths: Sequence[Path | str],
+        labels: Sequence[int] | Int[Tensor, " images"],
         class_names: Sequence[str],
         image_size: int,
         name: str,
@@ -82,28 +84,28 @@ class ImageFiles(Dataset):
 
     def _check(self) -> None:
         if not self.paths:
-            raise ValueError(f"{self.name}: there is no image in it")
+            raise ValueError(f"{self.name}: paths is empty: there is no image in it")
         if self.labels.shape != (len(self.paths),):
             raise ValueError(f"{self.name}: {len(self.paths)} paths, but labels of shape {tuple(self.labels.shape)}")
+        if len(set(self.class_names)) < self.classes:
+            raise ValueError(f"{self.name}: class_names must differ from each other, got {self.class_names}")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= self.classes:
-            raise ValueError(f"{self.name}: labels are {low} to {high}; {self.classes} class names allow 0 to "
+            raise ValueError(f"{self.name}: labels are {low} to {high}; {self.classes} class_names allow 0 to "
                              f"{self.classes - 1}")  # fmt: skip
-        if isinstance(self.image_size, bool) or not isinstance(self.image_size, int) or self.image_size < 1:
-            raise ValueError(f"image_size is {self.image_size!r}; it must be a whole number of pixels from 1 up")
+        within(self.image_size, "image_size", 1, 2**16)
         expected = (len(self.paths), len(self.part_names), 2)
         if (self.points is None) != (not self.part_names) or (
             self.points is not None and tuple(self.points.shape) != expected
         ):
             given = None if self.points is None else tuple(self.points.shape)
-            raise ValueError(f"{self.name}: points of shape {given}; images, part names and x, y ask for {expected}")
+            raise ValueError(f"{self.name}: points of shape {given}; images, part_names and x, y ask for {expected}")
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):  # without this, a loop over the data set would never end
-            raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
+        check_index(index, len(self))
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
@@ -124,9 +126,9 @@ class ImageFiles(Dataset):
                 images[place] = self._image(epoch, image)
         return Batch(images, self.labels[chosen], chosen)
 
-    def take(self, indices: Sequence[int]) -> Batch:
+    def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
         """The images of these numbers, for notebooks."""
-        return self.__getitems__(indices)
+        return self.__getitems__(image_numbers(indices).tolist())
 
     def _image(self, epoch: int, image: int) -> UInt8[Tensor, "3 size size"] | Tensor:
         if image in self.unreadable:
@@ -142,6 +144,7 @@ class ImageFiles(Dataset):
         left, top, width, height = draw_window(self.style, *resized.size, self.image_size)
         return finish(self.style, resized.crop((left, top, left + width, top + height)), self.image_size)
 
+    @checked
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images.
 
@@ -153,10 +156,10 @@ class ImageFiles(Dataset):
             ValueError: for another style or seed.
         """
         check_style(style)
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-            raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+        within(seed, "seed", 0, 2**63 - 1)
         return self._with(style=style, seed=seed)
 
+    @checked
     def subset(self, count: int) -> "ImageFiles":
         """`count` images, evenly spaced over the set, so that classes that lie together stay nearly balanced.
 
@@ -178,6 +181,7 @@ class ImageFiles(Dataset):
             _rows=self._rows[kept],
         )
 
+    @checked
     def inspected(self, workers: int = 8, progress: bool = True, folder: Path | str | None = None) -> "ImageFiles":
         """A copy with `unreadable` and `data_hash` filled in, by opening every file once, see `inspect_files`.
 
@@ -189,6 +193,7 @@ class ImageFiles(Dataset):
         found = inspect_files(self.paths, self.labels.tolist(), self.root, self.name, workers, progress, folder)
         return self._with(unreadable=frozenset(found.unreadable), data_hash=found.data_hash)
 
+    @checked
     def cached(self, folder: Path | str, workers: int = 8, progress: bool = True) -> "ImageFiles":
         """A copy that reads resized images from one file in `folder`, which is made first where it is missing.
 
@@ -201,7 +206,7 @@ class ImageFiles(Dataset):
         cache = cached_images(self.paths, self.root, self.unreadable, self.image_size, folder, workers, progress)
         return self._with(_cache=cache, _rows=torch.arange(len(self)))
 
-    def part_points(self, indices: Sequence[int]) -> Float[Tensor, "b parts 2"]:
+    def part_points(self, indices: Iterable[int] | Tensor | np.ndarray) -> Float[Tensor, "b parts 2"]:
         """Where the parts are in the images as evaluation sees them, in pixels from the left and upper edge.
 
         NaN where a part is not visible, or is cut off, or the image cannot be read.
@@ -212,10 +217,9 @@ class ImageFiles(Dataset):
         """
         if self.points is None:
             raise ValueError(f"{self.name} has no part points")
-        chosen = torch.as_tensor(indices).long().reshape(-1).tolist()
+        chosen = image_numbers(indices).tolist()
         for index in chosen:
-            if not 0 <= index < len(self):
-                raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
+            check_index(index, len(self))
         return torch.stack([self._as_seen(self.points[index], index) for index in chosen])
 
     def _as_seen(self, points: Float[Tensor, "parts 2"], image: int) -> Float[Tensor, "parts 2"]:

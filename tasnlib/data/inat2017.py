@@ -6,6 +6,7 @@ Van Horn, Mac Aodha, Song, Cui, Sun, Shepard, Adam, Perona and Belongie, CVPR 20
 import json
 from pathlib import Path
 
+from tasnlib.arguments import checked
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.layout import find_data_set, require_images, require_split, wrong_folder
 
@@ -23,6 +24,7 @@ FILES = {"train": "train2017.json", "test": "val2017.json"}
 KEYS = {"images": ("id", "file_name"), "annotations": ("image_id", "category_id"), "categories": ("id", "name")}
 
 
+@checked
 def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of iNaturalist-2017, split by the two JSON files, labels from 0 in the order of the category ids.
 

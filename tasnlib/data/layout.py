@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from tasnlib.files import is_file, is_folder
+
 
 def require_split(split: str) -> None:
     """Raise ValueError unless `split` is "train" or "test"."""
@@ -40,8 +42,8 @@ def find_data_set(
         ValueError: where no folder fits, or several do.
     """
     folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        problem = "this is not a folder" if folder.exists() else "there is no such folder"
+    if not is_folder(folder):
+        problem = "this is not a folder" if is_file(folder) else "there is no such folder"
         raise wrong_folder(name, folder, problem, layout, advice)
     if fits(folder):
         return folder

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
+from tasnlib.arguments import checked
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.layout import find_data_set, require_images, require_split, wrong_folder
 
@@ -30,6 +31,7 @@ ADVICE = "How to get it: python data_scripts/download_stanford_cars.py"
 DEVKITS = ("devkit", "devkit/devkit", "car_devkit", "car_devkit/devkit")
 
 
+@checked
 def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of Stanford Cars with labels from 0 (the files count from 1), the official split and class names.
 

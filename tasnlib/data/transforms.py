@@ -16,6 +16,8 @@ from PIL import Image, ImageStat
 from torch import Tensor
 from torchvision.transforms import v2
 
+from tasnlib.arguments import checked, within
+
 STYLES = ("none", "official", "modern")
 
 # The mean colour of ImageNet, which normalisation takes off: a pixel of this colour becomes 0 but for rounding.
@@ -31,6 +33,7 @@ LONGEST = 4  # the long side is at most this many times the short one: the rest 
 MODERN_WINDOW = v2.RandomResizedCrop(1, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3))
 
 
+@checked
 def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """What `resize_short_side` does: the box (left, top, right, bottom) it takes, and the (width, height) it gives.
 
@@ -39,6 +42,8 @@ def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int
     >>> resized_geometry(1, 5000, size=512)  # 1 x 4 pixels from the middle
     ((0, 2498, 1, 2502), (512, 2048))
     """
+    for name, side in (("width", width), ("height", height), ("size", size)):
+        within(side, name, 1)
     longest = LONGEST * min(width, height)
     left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
     width, height = min(width, longest), min(height, longest)
@@ -46,12 +51,14 @@ def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int
     return (left, top, left + width, top + height), (round(width * size / short), round(height * size / short))
 
 
+@checked
 def resize_short_side(image: Image.Image, size: int) -> Image.Image:
     """Bilinear and antialiased, the short side to `size` pixels. More than 4 x as long as wide: the middle of it.
 
     >>> resize_short_side(Image.new("RGB", (500, 375)), size=512).size
     (683, 512)
     """
+    within(size, "size", 1, 2**16)
     box, resized = resized_geometry(*image.size, size)
     if box != (0, 0, *image.size):
         image = image.crop(box)  # and not resize's own box, which also reads pixels around it
@@ -63,11 +70,13 @@ def centre_window(width: int, height: int, size: int) -> tuple[int, int, int, in
     return (width - size) // 2, (height - size) // 2, size, size
 
 
+@checked
 def evaluation(image: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
     """The square in the middle of an image whose short side is `size`."""
     return augment("none", image, size)
 
 
+@checked
 def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
     """A training image from one whose short side is `size`.
 
@@ -98,8 +107,12 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     >>> augment("official", Image.new("RGB", (64, 48)), size=48).shape
     torch.Size([3, 48, 48])
     """
-    if min(image.size) != size:
-        raise ValueError(f"the image is {image.width} x {image.height}; resize its short side to {size} first")
+    within(size, "size", 1, 2**16)
+    if min(image.size) != size or image.mode != "RGB":
+        raise ValueError(
+            f"the image is {image.width} x {image.height}, {image.mode}; "
+            f"resize its short side to {size}, the size, first, and convert it to RGB"
+        )
     left, top, width, height = draw_window(style, *image.size, size)
     return finish(style, image.crop((left, top, left + width, top + height)), size)
 
@@ -135,6 +148,7 @@ def finish(style: str, window: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     return to_tensor(window)
 
 
+@checked
 def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
     """The pixels of an RGB image, channel by channel in memory.
 

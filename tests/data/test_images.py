@@ -313,7 +313,7 @@ def test_a_data_set_can_be_sent_to_another_process(birds, tmp_path):
 @pytest.mark.parametrize(("changes", "message"), [
     ({"paths": [], "labels": []}, "there is no image"),
     ({"labels": [0]}, "2 paths, but labels of shape"),
-    ({"labels": [0, 2]}, "labels are 0 to 2; 2 class names allow 0 to 1"),
+    ({"labels": [0, 2]}, "labels are 0 to 2; 2 class_names allow 0 to 1"),
     ({"labels": [-1, 0]}, "labels are -1 to 0"),
     ({"image_size": 0}, "image_size is 0"),
     ({"image_size": 24.0}, "image_size is 24.0"),
