@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tasnlib.arguments import checked, within
-from tasnlib.checkpoints import load_training_state, progress_in, save_training_state
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
 from tasnlib.evaluation import accuracies, answer_batch, as_it_is, evaluate
@@ -30,6 +30,7 @@ from tasnlib.faults import (
     require_finite,
     require_finite_weights,
 )
+from tasnlib.progress import Progress
 from tasnlib.recipes import Recipe
 from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
 from tasnlib.speed import speed_up
@@ -116,50 +117,23 @@ def fit(
         pin_memory=num_workers > 0 and accelerator.device.type == "cuda",
     )
     optimizer = build_optimizer(model, recipe)
-    # What must be the same for a checkpoint to be continued. JSON makes lists of tuples.
-    identity = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(recipe).items()}
-    identity["seed"] = seed
-    del identity["weights"]  # only where the first ones came from
-    history: list[dict[str, Any]] = []
-    begun: dict[str, Any] = {"step": 0, "loss": 0.0, "seconds": 0.0}  # of an epoch that Ctrl-C cut short
+    progress = Progress(state_path, recipe, seed, continue_unsaved)
     if resume and state_path.is_file():
-        progress = load_training_state(state_path, model, optimizer)
-        for name, value in identity.items():
-            if progress["identity"].get(name) != value:
-                was = progress["identity"].get(name)
-                raise ValueError(
-                    f"{state_path} is of a run with {name} {was!r}, this one has {value!r}: it cannot resume it"
-                )
-        history, begun = progress["history"], progress.get("begun", begun)
-    done = accelerator.gather(torch.tensor([len(history) + begun["step"] / steps], device=accelerator.device)).tolist()
-    if len(set(done)) > 1:
-        raise ValueError(
-            f"{state_path} is not the same in all processes: they would go on after the epochs {done}; "
-            "the output folder must be one that every machine sees"
-        )
+        progress.resume(model, optimizer)
+    progress.require_same_everywhere(accelerator)
     speed_up(model, accelerator.device, compiled)
+    inner = model
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
-    def save(unfinished: dict[str, Any] | None = None) -> None:
-        progress = {"identity": identity, "history": history, **({"begun": unfinished} if unfinished else {})}
-        try:
-            save_training_state(state_path, accelerator.unwrap_model(model), optimizer, progress)
-        except OSError as reason:
-            if not continue_unsaved:
-                saved = progress_in(state_path)[0] if state_path.is_file() else 0
-                then = f"Then resume goes on after epoch {saved}; continue_unsaved=True trains on without a checkpoint."
-                raise OSError(reason.errno, f"{reason.strerror} {then}") from reason
-            print(f"{reason.strerror} Training goes on, because continue_unsaved is True.", flush=True)
-
     with reading_with(num_workers), ctrl_c_waits(accelerator.num_processes == 1) as stop_asked:
-        for epoch in range(len(history), recipe.epochs):
+        for epoch in range(len(progress.history), recipe.epochs):
             told = time.perf_counter()
-            started = told - begun["seconds"]
-            order.epoch, order.begin = epoch, begun["step"] * batch_size
-            model.train()
-            total = torch.tensor(begun["loss"], device=accelerator.device)
+            started = told - progress.seconds
+            order.epoch, order.begin = epoch, progress.step * batch_size
+            total = torch.tensor(progress.loss, device=accelerator.device)
             losses = torch.zeros(steps, device=accelerator.device)
-            for step, batch in enumerate(loader, begun["step"]):
+            model.train()
+            for step, batch in enumerate(loader, progress.step):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(recipe, (epoch * steps + step) / (recipe.epochs * steps))
                 optimizer.zero_grad()
@@ -167,32 +141,29 @@ def fit(
                     # Processes exchange their gradients once a step, with the last part.
                     with nullcontext() if number == accumulate else accelerator.no_sync(model):
                         try:
-                            with accelerator.autocast():
-                                logits = answer_batch(model, part, seed, epoch, accelerator.device)
-                            labels = part.labels.to(accelerator.device, non_blocking=True)
-                            loss = _loss(logits, labels, recipe) / accumulate
+                            loss = _loss(model, part, recipe, seed, epoch, accelerator) / accumulate
                         except ValueError as reason:
                             # On a CPU, attention, sampler and loss speak up at once.
                             if "must be finite" not in str(reason):
                                 raise
-                            raise diverged(str(reason), model, epoch, step) from reason
+                            raise diverged(f"numbers are no longer finite ({reason})", inner, epoch, step) from reason
                         accelerator.backward(loss)
                     total += loss.detach()
                     losses[step] += loss.detach()
                 # Looking at the loss waits for a GPU, so there it is looked at now and then.
                 if accelerator.device.type == "cpu" or (step + 1) % 50 == 0 or step + 1 == steps:
-                    require_finite(model, losses[: step + 1], epoch)
+                    require_finite(inner, losses[: step + 1], epoch)
                 optimizer.step()
                 if time.perf_counter() - told > 60:
                     told = time.perf_counter()
                     _tell(accelerator, epoch, (step + 1) / steps, total.item() / (step + 1), told - started)
                 if stop_asked() and step + 1 < steps:
-                    require_finite(model, losses[: step + 1], epoch)
-                    require_finite_weights(model, epoch, step)
-                    save({"step": step + 1, "loss": total.item(), "seconds": time.perf_counter() - started})
+                    require_finite(inner, losses[: step + 1], epoch)
+                    require_finite_weights(inner, epoch, step)
+                    progress.begin(step + 1, total.item(), time.perf_counter() - started)
+                    progress.save(inner, optimizer)
                     raise KeyboardInterrupt
-            require_finite_weights(model, epoch, steps - 1)
-            begun = {"step": 0, "loss": 0.0, "seconds": 0.0}
+            require_finite_weights(inner, epoch, steps - 1)
             seconds = time.perf_counter() - started
             answers = evaluate(model, test, batch_size, accelerator, num_workers)
             entry = {
@@ -202,15 +173,16 @@ def fit(
                 "seconds": seconds,
                 "images_per_second": steps * batch_size / seconds,
             }
-            history.append(entry)
+            progress.history.append(entry)
+            progress.begin()
             if accelerator.is_main_process:
-                save()
+                progress.save(inner, optimizer)
                 if report:
                     report(entry)
             if stop_asked():
                 raise KeyboardInterrupt
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # its forward is its own again
-    return history
+    return progress.history
 
 
 def _parts(batch: Batch, count: int) -> list[Batch]:
@@ -218,7 +190,13 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
     return [Batch(*part) for part in zip(*(field.chunk(count) for field in batch), strict=True)]
 
 
-def _loss(logits: dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
+def _loss(
+    model: nn.Module, batch: Batch, recipe: Recipe, seed: int, epoch: int, accelerator: Accelerator
+) -> Float[Tensor, ""]:
+    """The forward pass, in the precision asked for, and the loss, in float32."""
+    with accelerator.autocast():
+        logits = answer_batch(model, batch, seed, epoch, accelerator.device)
+    labels = batch.labels.to(accelerator.device, non_blocking=True)
     weights = {
         "attention": recipe.attention_weight,
         "master": recipe.master_weight,

@@ -114,7 +114,7 @@ def test_two_mistakes_that_agree_on_an_input_are_told_apart_on_others():
     exercise = Exercise(
         "next_number",
         lambda x: x + 1,
-        lambda g: {"x": torch.randint(0, 3, (1,), generator=g)},  # 0² = 2·0 and 2² = 2·2
+        lambda g: {"x": 3 * torch.randint(0, 2, (1,), generator=g)},  # 0² = 2·0, but 3² is not 2·3
         mistakes=[Mistake("You squared.", lambda x: x**2), Mistake("You doubled.", lambda x: 2 * x)],
     )
     for _ in range(20):

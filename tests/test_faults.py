@@ -17,7 +17,7 @@ from tasnlib.data.batch import Batch
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.devices import make_accelerator
 from tasnlib.evaluation import evaluate
-from tasnlib.faults import ctrl_c_waits
+from tasnlib.faults import ctrl_c_waits, require_finite
 from tasnlib.recipes import RECIPES
 from tasnlib.schedule import build_optimizer
 from tasnlib.training import fit
@@ -142,8 +142,8 @@ def spoil_a_running_mean(model: nn.Module) -> None:
 
 BROKEN = {
     # The first step of the second epoch; the loss tells at once, and only what was spoilt is named.
-    "weight": (spoil_a_weight, STEPS + 2, r"loss became nan, in epoch 2, at step 2\. Not finite: "
-                                          r"1 of \d+ weights \(classifier\.weight\) and \d+ of \d+ gradients \("),
+    "weight": (spoil_a_weight, STEPS + 2, r"no longer finite \(logits must be finite.*\), in epoch 2, at step 2\. "
+                                          r"Not finite: 1 of \d+ weights \(classifier\.weight\)\. The last"),
     # The last step's loss is a number, but what the optimiser makes of its gradients is not.
     "gradient": (spoil_a_gradient, 2 * STEPS, r"weights are no longer finite, in epoch 2, at step 3\. Not finite: "
                                               r"1 of \d+ weights \(classifier\.bias\) and 1 of \d+ gradients \(cl"),
@@ -163,6 +163,15 @@ def test_what_is_no_number_is_named_with_its_step_and_never_saved(tmp_path, bird
     progress = load_training_state(tmp_path / "state.safetensors", kept, build_optimizer(kept, RECIPE))
     assert [entry["epoch"] for entry in progress["history"]] == [1]
     assert all(bool(torch.isfinite(tensor).all()) for tensor in kept.state_dict().values())
+
+
+def test_the_first_loss_that_is_no_number_is_named_where_a_gpu_shows_it_steps_later():
+    model = new_model()
+    require_finite(model, torch.tensor([3.0, 2.0]), epoch=4)
+    model.classifier.weight.grad = torch.full_like(model.classifier.weight, torch.nan)
+    told = r"loss became inf, in epoch 5, at step 2\. Not finite: 1 of 1 gradients \(classifier\.weight\)"
+    with pytest.raises(FloatingPointError, match=told):
+        require_finite(model, torch.tensor([3.0, torch.inf, torch.nan]), epoch=4)
 
 
 def test_a_long_list_of_what_is_no_number_is_cut_short(tmp_path, birds):
