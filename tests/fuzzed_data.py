@@ -116,6 +116,7 @@ BIRD_FUNCTIONS = [
         lambda indices: tiny_birds().take(indices),
         lambda: {"indices": [0, 3]},
         {"indices": but(other([], [-1], [0.5], ["a"], [None], [2**70], 3), "list", "3")},
+        known_as={"indices": "(?:indices|index)"},
     ),
 ]  # fmt: skip
 

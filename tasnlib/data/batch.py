@@ -27,7 +27,7 @@ def image_numbers(indices: Iterable[int] | Tensor | np.ndarray) -> np.ndarray:
     """Numbers of images, int64, out of whatever holds whole numbers.
 
     Raises:
-        ValueError: for no number at all, a negative one, or what is none.
+        ValueError: for no number at all, or what is none. Whether it may be negative is the caller's business.
 
     >>> image_numbers(range(3))
     array([0, 1, 2])
@@ -37,7 +37,7 @@ def image_numbers(indices: Iterable[int] | Tensor | np.ndarray) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError):  # not to be counted up, ragged, or on an accelerator
         numbers = np.array([])
     whole = numbers.ndim == 1 and numbers.size > 0 and numbers.dtype.kind in "iu"
-    if not whole or numbers.min() < 0 or numbers.max() >= 2**63:
+    if not whole or numbers.max() >= 2**63:
         raise ValueError(f"indices must be one or more whole numbers from 0 up, got {indices!r}")
     return numbers.astype(np.int64)
 

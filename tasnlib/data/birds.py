@@ -73,7 +73,10 @@ def draw_birds(
     one_of(split, "split", SPLITS)
     within(seed, "seed", 0, 2**63 - 1)
     check_device(device)
-    scene = compose(config, seed, split, image_numbers(indices))
+    numbers = image_numbers(indices)
+    if numbers.min() < 0:
+        raise ValueError(f"indices must be one or more whole numbers from 0 up, got {indices!r}")
+    scene = compose(config, seed, split, numbers)
     images = render(config, scene, torch.device(device))
     labels, boxes = torch.from_numpy(scene.labels), torch.from_numpy(scene.boxes.astype(np.float32))
     return BirdsBatch(images, labels.to(device), boxes.to(device))
@@ -109,6 +112,8 @@ class Birds(Dataset):
 
         The numbers go on from len without end, see `Batch`; a drawn image is the same in every pass.
         """
+        if min(indices) < 0:
+            raise IndexError(f"index is {min(indices)}; it must be 0 or more")
         chosen = torch.tensor(indices, device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
 

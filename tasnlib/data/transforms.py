@@ -110,8 +110,8 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     within(size, "size", 1, 2**16)
     if min(image.size) != size or image.mode != "RGB":
         raise ValueError(
-            f"the image is {image.width} x {image.height}, {image.mode}; "
-            f"resize its short side to {size}, the size, first, and convert it to RGB"
+            f"the image is {image.width} x {image.height}; resize its short side to {size}, the size, first, "
+            f"and convert it from {image.mode} to RGB"
         )
     left, top, width, height = draw_window(style, *image.size, size)
     return finish(style, image.crop((left, top, left + width, top + height)), size)
