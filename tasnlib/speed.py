@@ -3,9 +3,11 @@
 import torch
 from torch import nn
 
+from tasnlib.arguments import checked
 from tasnlib.model import TASN
 
 
+@checked
 def speed_up(model: nn.Module, device: torch.device, compiled: bool = False) -> None:
     """Prepare a model for training on a device, in place. Its weights keep their names and values.
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tasnlib import backbones, building, checkpoints, evaluation, prediction, schedule, training
+from tasnlib import backbones, building, checkpoints, evaluation, prediction, schedule, speed, training
 from tasnlib.data import birds
 from tasnlib.devices import make_accelerator
 from tasnlib.recipes import RECIPES, Recipe, scaled_learning_rate
@@ -108,7 +108,7 @@ def fitted(**given) -> list[dict]:
 
 def trained_by() -> dict:
     return {"recipe": replace(SMOKE, epochs=1, batch_size=3), "seed": 0, "resume": False, "num_workers": 0,
-            "accumulate": 1}  # fmt: skip
+            "accumulate": 1, "compiled": False, "continue_unsaved": False}  # fmt: skip
 
 
 RUN_FUNCTIONS = [
@@ -118,8 +118,15 @@ RUN_FUNCTIONS = [
         trained_by,
         {"model": module(), "train": other(["a"]), "test": other(["a"]), "recipe": other("smoke"),
          "seed": whole(-1, 2**31), "accelerator": other(), "resume": flag(), "num_workers": whole(-1),
-         "accumulate": whole(0, -1, 2), "report": without_none(other())},
+         "accumulate": whole(0, -1, 2), "compiled": flag(), "continue_unsaved": flag(),
+         "report": without_none(other())},
         touches_files=True,
+    ),
+    Function(
+        "speed_up",
+        lambda **given: speed.speed_up(nn.Linear(2, 2), **given),
+        lambda: {"device": torch.device("cpu"), "compiled": False},
+        {"device": other("cpu"), "compiled": flag()},
     ),
     Function(
         "save_training_state",
@@ -185,7 +192,7 @@ RUN_FUNCTIONS = [
         for name, load, good in (
             ("load_model", checkpoints.load_model, "tasn.safetensors"),
             ("load_recipe", checkpoints.load_recipe, "tasn.safetensors"),
-            ("epochs_done", checkpoints.epochs_done, "state"),
+            ("progress_in", checkpoints.progress_in, "state"),
             ("load_training_state", resumed, "state"),
         )
     ),
@@ -211,7 +218,10 @@ OF_SETTINGS = {
     **{"dataset": choice("brids"), "recipe": choice("labtop"), "precision": choice("float23")},
     **{name: without_none(whole(-1, huge=False)) | {"huge": HUGE} for name in COUNTS},
     **{name: whole(-1) for name in ("seed", "num_processes", "accumulate")},
-    **{name: flag() | {"zero": 0, "yes": "yes"} for name in ("resume", "baselines", "cache")},
+    **{
+        name: flag() | {"zero": 0, "yes": "yes"}
+        for name in ("resume", "baselines", "cache", "compiled", "continue_unsaved")
+    },
     "learning_rate": without_none(number(0, -0.1, 11)),
     **{name: but(path(""), "None", "nowhere", "too long") for name in ("data_folder", "output_folder")},
     "weights": but(path("", "default"), "None"),

@@ -124,16 +124,18 @@ NOT_CALLED_BY_HAND = {
     "commands, which parse what they are given": "notebook_errors pages pipeline report run_notebook site",
     "take Settings, which are checked when they are made": "cells datasets experiment results run_folder",
     "take a function, or nothing": "cost devices:leave_processes small_networks:small_backbone",
-    "between processes": "devices:end_with files",
+    "between processes": "devices:end_with files run_lock",
+    "steps of fit": "faults progress speed:compile_parts",
     "results": "attention:PooledAttention model:TASNOutput model:PlainOutput prediction:Prediction",
     "steps of Birds, ImageFiles and augment": "data.batch data.cache data.drawing data.inspection data.layout "
     "data.randomness data.shapes data.birds:BirdsBatch data.images:image_seed data.image_file:decode_image "
     "data.image_file:in_threads data.image_file:read_bytes data.image_file:stored_geometry "
-    "data.image_file:upright_points data.image_file:upright_size data.transforms:centre_window "
+    "data.image_file:upright_points data.image_file:upright_rgb data.image_file:upright_size "
+    "data.transforms:centre_window "
     "data.transforms:check_style data.transforms:draw_window data.transforms:finish data.transforms:to_tensor",
     "steps of other networks' functions": "attention:distinct_channels attention:pool_maps evaluation:answer_batch "
     "evaluation:as_it_is pretrained strides",
-    "tried in test_settings": "settings:Settings.from_cells settings:Settings.as_dict settings:check_names",
+    "tried in test_settings": "settings:Settings.from_cells settings:Settings.as_dict settings:Settings.as_parameters settings:check_names",
 }
 LEFT_OUT = [place for places in NOT_CALLED_BY_HAND.values() for place in places.split()]
 
