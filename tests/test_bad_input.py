@@ -135,7 +135,8 @@ NOT_CALLED_BY_HAND = {
     "data.transforms:check_style data.transforms:draw_window data.transforms:finish data.transforms:to_tensor",
     "steps of other networks' functions": "attention:distinct_channels attention:pool_maps evaluation:answer_batch "
     "evaluation:as_it_is pretrained strides",
-    "tried in test_settings": "settings:Settings.from_cells settings:Settings.as_dict settings:Settings.as_parameters settings:check_names",
+    "tried in test_settings": "settings:Settings.from_cells settings:Settings.as_dict settings:Settings.as_parameters "
+    "settings:check_names",
 }
 LEFT_OUT = [place for places in NOT_CALLED_BY_HAND.values() for place in places.split()]
 
