@@ -1,5 +1,6 @@
 """What a network costs: multiply-adds by part, counted while it runs, not by hand."""
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -33,13 +34,13 @@ def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
     >>> {name: round(count / 1e6, 1) for name, count in cost.items()}
     {'attention_net': 1.1, 'backbone': 37.9, 'classifier': 0.0, 'the rest': 0.2, 'total': 39.1}
     """
-    was_training = model.training
-    inputs = [torch.rand(1, 3, image_size, image_size)]
+    # On torch's meta device there are shapes and no numbers: nothing is computed but the count.
+    shape = copy.deepcopy(model).eval().to("meta")
+    inputs = [torch.empty(1, 3, image_size, image_size, device="meta")]
     if hasattr(model, "attention_net"):
-        inputs.append(torch.zeros(1, dtype=torch.int64))
+        inputs.append(torch.empty(1, dtype=torch.int64, device="meta"))
     with FlopCounterMode(display=False) as counter:
-        model.eval()(*inputs)
-    model.train(was_training)
+        shape(*inputs)
     counts = counter.get_flop_counts()
     kind = type(model).__name__
     cost = {

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
+import torch
+
 from tasnlib.ablations.networks import build_variant
 from tasnlib.ablations.variants import TASN, Table, Variant
 from tasnlib.cost import cost_by_part
@@ -112,9 +114,10 @@ def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
         classes = STYLES[table.dataset].classes
-        whole, own = (
-            cost_by_part(build_variant(one, recipe, classes), recipe.image_size)["total"]
-            for one in (TASN, replace(variant, equal_compute=False))
-        )
+        with torch.device("meta"):  # networks to be counted need no weights
+            whole, own = (
+                cost_by_part(build_variant(one, recipe, classes), recipe.image_size)["total"]
+                for one in (TASN, replace(variant, equal_compute=False))
+            )
         recipe = replace(recipe, epochs=round(recipe.epochs * whole / own))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)
