@@ -204,9 +204,10 @@ def judge(path: Path, stages: Sequence[Sequence[str]], mutants: Iterable[Mutant]
 
 
 def stages_of(name: str) -> list[list[str]]:
-    """Its doctests and its own tests; then the model's, and those of bad input to its functions."""
+    """Its doctests and its own tests; then those of the networks made of it, and of bad input to its functions."""
     functions = re.findall(r"^(?:def|class) ([a-zA-Z]\w+)", (ROOT / "tasnlib" / f"{name}.py").read_text(), re.M)
-    wider = ["tests/test_model.py", "tests/test_bad_input.py", "-k", " or ".join(("test_model", *functions))]
+    wider = [f"tests/test_{whole}.py" for whole in ("model", "official", "bad_input")]
+    wider += ["-k", " or ".join(("test_model", "test_official", *functions))]
     return [[f"tasnlib/{name}.py", f"tests/test_{name}.py"], wider]
 
 
