@@ -11,6 +11,7 @@ in which the changed source stands in for the file when the tests import it; not
 import argparse
 import ast
 import copy
+import gc
 import importlib
 import os
 import random
@@ -87,12 +88,16 @@ def alternatives(node: ast.AST, under: ast.AST) -> Iterator[ast.AST]:
                 yield ast.UnaryOp(ast.USub(), ast.Constant(value))
         case ast.Constant(value=str(value)) if " " not in value:  # with spaces it is a text for people
             yield ast.Constant("" if value else "other")
+        case ast.JoinedStr(values=values):
+            for value in values:
+                if isinstance(value, ast.Constant) and " " not in value.value:
+                    yield with_fields(node, values=[one for one in values if one is not value])
         case ast.Call(func=called, args=given):
             for keyword in node.keywords:
                 yield with_fields(node, keywords=[one for one in node.keywords if one is not keyword])
             if isinstance(called, ast.Attribute) and ast.unparse(called.value) not in MODULES:
                 yield called.value  # x.floor() -> x
-            elif given:
+            elif given and not isinstance(given[0], ast.Starred):
                 yield given[0]  # F.relu(x) -> x
         case ast.Attribute(attr=name) if name in NAMES:
             yield with_fields(node, attr=NAMES[name])
@@ -116,7 +121,7 @@ def places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
             docstring = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
             if isinstance(child, ast.AST) and field not in ("annotation", "returns") and not docstring:
                 yield node, field, k, child
-                if not isinstance(child, ast.Raise | ast.Import | ast.ImportFrom):
+                if not isinstance(child, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr):
                     yield from places(child)
 
 
@@ -128,27 +133,37 @@ def told(before: str, after: str) -> str:
     return " → ".join("…" * (start > 0) + text[start : start + 100] for text in (before, after))
 
 
+def in_place(lines: list[bytes], node: ast.AST, other: ast.AST | None) -> str:
+    """The source with another node in a node's place. All else stays on its line: tests look at tracebacks."""
+    first, last = node.lineno - 1, node.end_lineno - 1
+    before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+    text, empty = ast.unparse(other) if other else "", "\n" * (last - first)
+    if other is None:
+        before = before[:-1]  # the @ of a decorator
+    if isinstance(other, ast.expr) and not isinstance(other, ast.Slice):
+        text, empty = f"({text}{empty})", ""
+    return b"".join([*lines[:first], before, text.encode(), after, empty.encode(), *lines[last + 1 :]]).decode()
+
+
 def mutants_of(path: Path) -> list[Mutant]:
     """All of them, each with its whole source."""
-    tree = ast.parse(path.read_text())
-    found = {ast.unparse(tree): None}
+    text = path.read_text()
+    tree, lines = ast.parse(text), text.encode().splitlines(keepends=True)
+    found = {}
     for parent, field, k, child in places(tree):
         others = [None] if field == "decorator_list" else alternatives(child, parent)  # None: dropped
         for other in others:
             small = isinstance(child, ast.Constant | ast.UnaryOp) and isinstance(parent, ast.expr | ast.keyword)
-            shown = parent if small else child
-            before = ast.unparse(shown)
+            before = ast.unparse(parent if small else child)
             siblings = getattr(parent, field)
-            if k is None:
-                setattr(parent, field, other)
-            else:
-                setattr(parent, field, [*siblings[:k], *([other] if other else []), *siblings[k + 1 :]])
+            if other and small:
+                setattr(parent, field, other if k is None else [*siblings[:k], other, *siblings[k + 1 :]])
             after = ast.unparse(parent if small else other) if other else "(dropped)"
-            source = ast.unparse(ast.fix_missing_locations(tree))
             setattr(parent, field, siblings)
-            if source not in found:
-                found[source] = Mutant(path.name, getattr(shown, "lineno", 0), told(before, after), source)
-    return [mutant for mutant in found.values() if mutant]
+            source = in_place(lines, child, other)
+            found[ast.dump(ast.parse(source))] = Mutant(path.name, child.lineno, told(before, after), source)
+    found.pop(ast.dump(tree), None)
+    return list(found.values())
 
 
 def stand_in(path: Path, source: str) -> None:
@@ -177,7 +192,7 @@ def verdict(path: Path, source: str, tests: Iterable[str], seconds: int) -> str:
                 os.dup2(nowhere, stream)
             stand_in(path, source)
             # assert=plain: else pytest would import a file named here by a loader of its own, past what stands in.
-            os._exit(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *tests]))
+            os._exit(pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", *tests]))
         except BaseException:  # what gets out of pytest, the mutant has done
             os._exit(pytest.ExitCode.TESTS_FAILED)
     status = os.waitpid(child, 0)[1]
@@ -220,6 +235,7 @@ def main() -> None:
     chosen = parser.parse_args()
     for module in LOADED_ONCE:
         importlib.import_module(module)
+    gc.freeze()  # the forks need not look through all that again
     from hypothesis import Phase, settings
 
     # The first counterexample is enough; looking for the smallest takes long.

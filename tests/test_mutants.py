@@ -1,5 +1,6 @@
 """The mutation testing of `make mutants` itself, on a file of four lines. In a process of its own, because it forks."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -57,6 +58,17 @@ def test_tests_that_cannot_tell_are_refused(tmp_path, test, told):
     ran = in_a_new_process(tmp_path, test)
     assert ran.returncode == 1
     assert told in ran.stderr
+
+
+def test_what_is_not_changed_stays_on_its_line(tmp_path):
+    text = "def f(x):\n    return g(\n        # why\n        x[1:],\n        2,\n    )\n\nf(é,\n  dim=1)\nlast = 1\n"
+    (tmp_path / "lines.py").write_text(text)
+    mutants = mutants_of(tmp_path / "lines.py")
+    assert len(mutants) > 10
+    for mutant in mutants:
+        ast.parse(mutant.source)
+        assert mutant.source.count("\n") == text.count("\n")
+        assert mutant.source.splitlines()[9] in ("last = 1", "last = (2)", "last = (0)", "pass")
 
 
 @pytest.mark.parametrize(
