@@ -58,7 +58,7 @@ notebooks: .venv/.ready  ## execute every notebook in place, as it is to be comm
 bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
 	$(BIN)/python -m benchmarks $(ARGS)
 
-mutants: .venv/.ready  ## mutation testing of sampler, attention, distillation (about an hour): make mutants ARGS="--sample 50"
+mutants: .venv/.ready  ## mutation testing of sampler, attention, distillation: make mutants ARGS="--sample 50"
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 figures: .venv/.ready  ## the figures of the ablations as PNG and PDF, in figures/
