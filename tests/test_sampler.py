@@ -342,6 +342,9 @@ def test_max_zoom_is_4_and_antialiasing_is_off_unless_asked_for():
     given_nothing = attention_sample(images, attention, 8)
     assert torch.equal(given_nothing, attention_sample(images, attention, 8, max_zoom=4.0, antialias=False))
     assert zoom_profiles(attention, 24)[0].max().item() == pytest.approx(4.0)
+    for function in (sampling_positions, sampling_matrices):
+        for unsaid, said in zip(function(attention, 24, 8), function(attention, 24, 8, max_zoom=4.0), strict=True):
+            assert torch.equal(unsaid, said)
 
 
 # The zoom
