@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -138,12 +137,6 @@ def test_bfloat16_in_bfloat16_out(function):
     result = function(features, 7.0)
     assert result.dtype == torch.bfloat16
     torch.testing.assert_close(result.double(), function(features.double(), 7.0), rtol=0.02, atol=0.005)
-
-
-@pytest.mark.parametrize("function", [bilinear_attention, trilinear_attention])
-def test_a_scale_of_numpy_is_a_number_like_any_other(function):
-    features = torch.rand(2, 4, 3, 3, generator=seeded(3)).bfloat16()  # numpy has no such type to compute in
-    assert torch.equal(function(features, np.float64(7.0)), function(features, 7.0))
 
 
 @quick
