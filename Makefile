@@ -4,7 +4,7 @@ BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins
+.PHONY: help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins mutants
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -57,6 +57,9 @@ notebooks: .venv/.ready  ## execute every notebook in place, as it is to be comm
 
 bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: .venv/.ready  ## mutation testing of sampler, attention, distillation: make mutants ARGS="--sample 50"
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 figures: .venv/.ready  ## the figures of the ablations as PNG and PDF, in figures/
 	$(BIN)/python -m tasnlib.ablations.figures $(ARGS)

@@ -6,10 +6,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from tasnlib import attention
+from tasnlib.arguments import LARGEST
 from tasnlib.attention import (
     AttentionNet,
     MultiDilation,
     bilinear_attention,
+    distinct_channels,
     pooled_attention,
     trilinear_attention,
 )
@@ -201,6 +203,34 @@ def test_images_pooled_some_at_a_time_give_the_same_bits(monkeypatch, distinct):
     assert all(torch.equal(one, other) for one, other in zip(together, apart, strict=True))
 
 
+@pytest.mark.parametrize(("images_that_fit", "expected"), [(0, [1, 1, 1]), (1, [1, 1, 1]), (3, [3]), (4, [3])])
+def test_as_many_images_as_fit_are_pooled_at_a_time_and_at_least_one(monkeypatch, images_that_fit, expected):
+    sizes = []
+    relation_of = attention.bilinear_attention
+    monkeypatch.setattr(attention, "bilinear_attention", lambda x, s: sizes.append(len(x)) or relation_of(x, s))
+    monkeypatch.setattr(attention, "_CACHED", images_that_fit * 4 * (4 + 15))
+    pooled_attention(torch.rand(3, 4, 3, 5, generator=seeded(0)))
+    assert sizes == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
+def test_channels_may_be_of_any_integer_type(dtype):
+    features, channel = torch.rand(2, 4, 3, 5, generator=seeded(0)), torch.tensor([3, 0])
+    assert torch.equal(
+        pooled_attention(features, channel=channel.to(dtype)).detail, pooled_attention(features, channel=channel).detail
+    )
+
+
+def test_maps_are_told_apart_by_a_millionth_of_the_largest_total():
+    # Channel i alone is channel i's map, so the totals are those of the features: sorted, the steps are 5e-7 and ~1.
+    totals = torch.tensor([0.001, 1.0, 0.0010005, 0.5], dtype=torch.float64)
+    relation, features = torch.eye(4, dtype=torch.float64)[None], totals.view(1, 4, 1, 1)
+    assert distinct_channels(relation, features).tolist() == [[True, True, False, True]]
+    # Below 0, equal ones are equal too.
+    features = torch.tensor([-3.0, -1.0, -3.0, -2.0], dtype=torch.float64).view(1, 4, 1, 1)
+    assert distinct_channels(relation, features).tolist() == [[True, True, False, True]]
+
+
 def test_no_gradient_flows_through_pooled_attention():
     features = torch.rand(2, 4, 3, 3, generator=seeded(0), requires_grad=True)
     pooled = pooled_attention(features, 7.0)
@@ -218,6 +248,30 @@ def test_multi_dilation_is_a_sum_of_separate_convolutions_with_one_kernel():
         convolution.load_state_dict({"weight": kernel.detach()})
         expected += convolution(features).relu()
     torch.testing.assert_close(block(features), expected)
+
+
+def test_the_kernel_starts_so_that_the_sum_over_dilations_keeps_the_scale():
+    torch.manual_seed(0)
+    for dilations in ((1,), (1, 2), (1, 2, 3)):
+        weight = MultiDilation(64, dilations).kernel.weight
+        # He's variance for ReLU, 2 / (9 · 64), shared by the dilations; 36864 draws say it to 2 %.
+        assert weight.var().item() * 9 * 64 * len(dilations) == pytest.approx(2, rel=0.03)
+
+
+def test_dilations_may_be_as_few_and_as_large_as_allowed_and_are_kept():
+    dilations = [1, LARGEST]
+    block = MultiDilation(1, dilations)
+    dilations.append(3)
+    assert block.dilations == (1, LARGEST)
+
+
+def test_one_channel_and_one_class_are_enough():
+    logits, features = AttentionNet(nn.Conv2d(3, 1, 3), channels=1, classes=1)(torch.rand(2, 3, 8, 8))
+    assert (logits.shape, features.shape) == ((2, 1), (2, 1, 6, 6))
+
+
+def test_the_norm_starts_without_bias_unless_given():
+    assert not small_attention_net().norm.bias.any()
 
 
 def small_attention_net(**options):

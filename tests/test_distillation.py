@@ -141,6 +141,12 @@ def test_half_precision_logits_are_computed_in_float32(dtype):
     assert soft.item() == pytest.approx(exact, rel=1e-6)
 
 
+def test_the_more_precise_of_the_two_sets_the_precision():
+    student, teacher = random_logits(3, 4), random_logits(3, 4, seed=1)
+    assert soft_target_cross_entropy(student.float(), teacher).dtype == torch.float64
+    assert soft_target_cross_entropy(student, teacher.float()).dtype == torch.float64
+
+
 def test_half_precision_students_get_gradients_in_their_own_precision():
     student = random_logits(3, 4).bfloat16().requires_grad_()
     soft_target_cross_entropy(student, random_logits(3, 4, seed=1).bfloat16()).backward()
@@ -169,6 +175,13 @@ def test_weights_are_1_lambda_is_2_and_temperature_10_unless_given():
     hard = sum(F.cross_entropy(answer, LABELS) for answer in logits.values())
     soft = soft_target_cross_entropy(logits["master"], logits["part"], 10.0)
     torch.testing.assert_close(tasn_loss(logits, LABELS), hard + 2 * soft)
+
+
+def test_the_loss_takes_a_temperature_below_1():
+    logits = three_answers()
+    hard = tasn_loss(logits, LABELS, distillation_weight=0.0)
+    soft = soft_target_cross_entropy(logits["master"], logits["part"], 0.5)
+    torch.testing.assert_close(tasn_loss(logits, LABELS, temperature=0.5), hard + 2 * soft)
 
 
 @pytest.mark.parametrize("silent", NAMES)
@@ -246,12 +259,25 @@ def test_logits_of_different_shapes_are_named(as_a_user, shape):
         soft_target_cross_entropy(torch.ones(4, 5), torch.ones(shape))
 
 
-@pytest.mark.parametrize("temperature", [0, 0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0, 0.0, -0.5, -1.0, float("nan"), float("inf")])
 def test_a_bad_temperature_is_named(as_a_user, temperature):
     with pytest.raises(ValueError, match=r"\btemperature\b"):
         soft_target_cross_entropy(torch.ones(4, 5), torch.ones(4, 5), temperature)
     with pytest.raises(ValueError, match=r"\btemperature\b"):
         tasn_loss(three_answers(), LABELS, temperature=temperature)
+    with pytest.raises(ValueError, match=r"\btemperature\b"):  # also where nothing is distilled
+        tasn_loss(three_answers(), LABELS, distillation_weight=0.0, temperature=temperature)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_that_are_not_finite_are_called_as_the_loss_calls_them(as_a_user, name):
+    with pytest.raises(ValueError, match=r"^logits must be finite, and so must the sum of their cross entropies"):
+        tasn_loss({**three_answers(), name: torch.full((4, 5), float("nan"))}, LABELS)
+
+
+def test_a_distillation_weight_that_makes_the_loss_infinite_is_named(as_a_user):
+    with pytest.raises(ValueError, match=r"\bdistillation_weight\b"):
+        tasn_loss({name: torch.eye(5)[:4] for name in NAMES}, LABELS, distillation_weight=1e300)
 
 
 bad_labels = {
@@ -296,7 +322,7 @@ def test_weights_that_name_no_answer_are_refused_with_the_answers_there_are(as_a
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_a_bad_weight_is_named(as_a_user, weight):
-    with pytest.raises(ValueError, match=r"\bweights\b"):
+    with pytest.raises(ValueError, match=r"^weights\['master'\] is"):
         tasn_loss(three_answers(), LABELS, {"master": weight})
     with pytest.raises(ValueError, match=r"\bdistillation_weight\b"):
         tasn_loss(three_answers(), LABELS, distillation_weight=weight)

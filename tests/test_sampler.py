@@ -307,6 +307,22 @@ def test_float16_images_can_be_sampled(antialias):
 
 
 @pytest.mark.parametrize("antialias", [False, True])
+def test_float64_images_are_sampled_in_float64_whatever_the_attention(antialias):
+    images = torch.full((1, 3, 9, 11), 1e300, dtype=torch.float64)  # beyond float32
+    sampled = attention_sample(images, lively((1, 4, 4), seeded(1)).float(), 6, antialias=antialias)
+    torch.testing.assert_close(sampled, torch.full_like(sampled, 1e300), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_all_is_computed_on_the_device_of_the_attention(antialias):
+    # "meta" stands for any device that is not the CPU: a tensor left behind there does not go together with these.
+    images, attention = torch.empty(2, 3, 8, 9, device="meta"), torch.empty(2, 4, 5, device="meta")
+    assert attention_sample(images, attention, 5, antialias=antialias).device.type == "meta"
+    for matrix in sampling_matrices(attention, (8, 9), 5, antialias=antialias):
+        assert matrix.device.type == "meta"
+
+
+@pytest.mark.parametrize("antialias", [False, True])
 def test_one_number_means_a_square(antialias):
     images, attention = torch.rand(1, 3, 9, 9), torch.rand(1, 4, 4)
     assert torch.equal(
@@ -326,6 +342,9 @@ def test_max_zoom_is_4_and_antialiasing_is_off_unless_asked_for():
     given_nothing = attention_sample(images, attention, 8)
     assert torch.equal(given_nothing, attention_sample(images, attention, 8, max_zoom=4.0, antialias=False))
     assert zoom_profiles(attention, 24)[0].max().item() == pytest.approx(4.0)
+    for function in (sampling_positions, sampling_matrices):
+        for unsaid, said in zip(function(attention, 24, 8), function(attention, 24, 8, max_zoom=4.0), strict=True):
+            assert torch.equal(unsaid, said)
 
 
 # The zoom
@@ -350,7 +369,7 @@ def test_zoom_is_positive_with_mean_1_and_at_most_max_zoom(case):
         assert zoom.shape == (len(case.attention), side)
         assert (zoom > 0).all()
         assert (zoom <= case.max_zoom + 1e-9).all()
-        torch.testing.assert_close(zoom.mean(1), torch.ones_like(zoom[:, 0]))
+        torch.testing.assert_close(zoom.mean(1), torch.ones_like(zoom[:, 0]), rtol=1e-12, atol=0)
 
 
 @quick
@@ -378,6 +397,14 @@ def test_scaling_the_attention_by_any_constant_changes_nothing(case, constant, d
     attention = case.attention.to(dtype)
     scaled = case._replace(attention=attention * constant)
     torch.testing.assert_close(scaled.sample(), case._replace(attention=attention).sample(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [1e-300, 1e-160, 1e160, 1.5e308])
+def test_tiny_and_huge_attention_is_attention_like_any_other(largest):
+    attention = lively((2, 5, 6), seeded(0))
+    attention = attention / attention.amax(dim=(1, 2), keepdim=True)
+    for found, expected in zip(zoom_profiles(attention * largest, 16), zoom_profiles(attention, 16), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 # By hand: 8 pixels a side, attention 1 on the first six and 5 on the last two, as the product of both axes
