@@ -219,14 +219,14 @@ def _read_one_by_one(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c
     slower than `gather`."""
     top, bottom, down = _neighbours(y, images.shape[2])
     left, right, across = _neighbours(x, images.shape[3])
-    sampled = []
-    for image, first_row, next_row, v, first, next_one, u in zip(
-        images, top, bottom, down.to(images.dtype), left, right, across.to(images.dtype), strict=True
+    sampled = images.new_empty(*images.shape[:2], y.shape[1], x.shape[1])
+    for number, (image, first_row, next_row, v, first, next_one, u) in enumerate(
+        zip(images, top, bottom, down.to(images.dtype), left, right, across.to(images.dtype), strict=True)
     ):
         strip = torch.lerp(image.index_select(1, first_row), image.index_select(1, next_row), v[:, None])
         before, after = (strip.gather(2, i.expand(*strip.shape[:2], -1)) for i in (first, next_one))
-        sampled.append(torch.lerp(before, after, u))
-    return torch.stack(sampled)
+        sampled[number] = torch.lerp(before, after, u)
+    return sampled
 
 
 @checked
