@@ -90,7 +90,7 @@ def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, Ima
     if recipe.batch_size > len(sets[0]):
         raise ValueError(
             f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; "
-            f"take at most {len(sets[0])}"
+            f"take at most {len(sets[0])}, and better an eighth of them, because every batch is one step of learning"
         )
     found, whole = tuple(len(images) for images in sets), OFFICIAL_SIZES.get(settings.dataset)
     if whole and found != whole:

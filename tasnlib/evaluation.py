@@ -14,6 +14,7 @@ from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
 from tasnlib.devices import make_accelerator
 from tasnlib.faults import leave_ctrl_c_to_parent, reading_with
+from tasnlib.model import TASN, downsample
 
 T = TypeVar("T")
 KEPT = 5  # the best answers to every image: enough for top-5, and small where there are thousands of classes
@@ -43,6 +44,18 @@ def answer_batch(
         channels = inner.attention_net.classifier.in_features
         return model(images, channel=draw_channels(batch.indices, channels, seed, epoch)).logits
     return model(images).logits
+
+
+@torch.no_grad()
+def silent_images(model: TASN, data: Any, at_most: int = 50) -> tuple[int, int]:
+    """On how many of a data set's first images the structure map is 0 everywhere; and how many were looked at."""
+    readable = [index for index in range(len(data)) if index not in getattr(data, "unreadable", ())]
+    images = data.take(readable[:at_most]).images
+    was_training, device = model.training, next(model.parameters()).device
+    _, features = model.eval().attention_net(downsample(images.to(device).float() / 255, model.attention_size))
+    structure = model.attend(features).structure
+    model.train(was_training)
+    return int((structure.amax(dim=(1, 2)) == 0).sum()), len(images)
 
 
 def as_it_is(batch: T) -> T:

@@ -32,8 +32,9 @@ from tasnlib.building import NAMES, build_model
 from tasnlib.checkpoints import load_model, progress_in, save_weights
 from tasnlib.datasets import Data, workers_for
 from tasnlib.devices import end_with, leave_processes, make_accelerator
-from tasnlib.evaluation import accuracies, evaluate
+from tasnlib.evaluation import accuracies, evaluate, silent_images
 from tasnlib.files import write_atomically
+from tasnlib.model import TASN
 from tasnlib.results import Trained
 from tasnlib.run_folder import in_project, prepare_folder, project_folder, same_data, same_settings
 from tasnlib.run_lock import alone_in
@@ -96,6 +97,13 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
             history = json.loads((folder / f"{name}.history.json").read_text(encoding="utf-8"))
     test, batch_size = data[1], settings.resolved_recipe.batch_size
     answers = evaluate(model, test, batch_size, make_accelerator(settings.precision), workers_for(settings))
+    if isinstance(model, TASN):
+        silent, looked_at = silent_images(model, test)
+        if silent:
+            print(
+                f"attention is 0 everywhere on {silent} of {looked_at} test images: the sampler reads them evenly, as "
+                "without attention. Most often the training was too short: take more epochs, or a smaller batch_size"
+            )
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
 
 

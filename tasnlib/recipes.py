@@ -225,3 +225,6 @@ RECIPES = {
         batch_size=64,
     ),
 }
+for _name, _recipe in RECIPES.items():
+    if _recipe.name != _name:
+        raise ValueError(f'the recipe {_name!r} is named {_recipe.name!r}; write replace(..., name="{_name}", ...)')

@@ -55,7 +55,8 @@ def zoom_profiles(
     Args:
         attention: finite, not negative. All zeros means uniform.
         image_size: of the image to be sampled: one number, or (height, width).
-        max_zoom: no place gets more than this many times the samples of plain resizing; from 1 up.
+        max_zoom: no place gets more than this many times the samples of plain resizing along each axis, so its square
+            in area; from 1 up.
 
     Returns:
         The zoom of every pixel column (b, W) and row (b, H): positive, mean 1, at most max_zoom, float64.

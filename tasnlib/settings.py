@@ -150,6 +150,9 @@ class Settings:
         return asdict(self)
 
 
+_OF_RECIPES = [field.name for field in fields(Recipe) if field.name != "name"]
+
+
 def check_names(given: Mapping[str, Any], known: list[str]) -> None:
     """Refuse names that are no parameters.
 
@@ -157,6 +160,12 @@ def check_names(given: Mapping[str, Any], known: list[str]) -> None:
         ValueError: naming the unknown one, the nearest right one and all that are allowed.
     """
     for name in given:
+        if name in _OF_RECIPES and name not in known:
+            mine = f'"mine": replace(_LAPTOP, name="mine", {name}=...)'
+            raise ValueError(
+                f"{name} is no parameter but a value of the recipe: add a recipe of your own to RECIPES in "
+                f"tasnlib/recipes.py, such as {mine}, and pass recipe mine"
+            )
         if name not in known:
             raise ValueError(
                 f"there is no parameter {name!r}.{_suggestion(name, known)} The parameters are: {', '.join(known)}"

@@ -99,7 +99,8 @@ def fit(
     steps = images // batch_size
     if steps == 0:
         raise ValueError(
-            f"batch_size is {batch_size}, but there are only {images} training images; take at most {images}"
+            f"batch_size is {batch_size}, but there are only {images} training images; "
+            f"take at most {images}, and better an eighth of them, because every batch is one step of learning"
         )
     if accumulate < 1 or batch_size % (accelerator.num_processes * accumulate):
         raise ValueError(

@@ -12,7 +12,7 @@ import torch
 from tasnlib.building import build_model
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.devices import make_accelerator
-from tasnlib.evaluation import accuracies, accuracies_by_class, answer_batch, evaluate
+from tasnlib.evaluation import accuracies, accuracies_by_class, answer_batch, evaluate, silent_images
 from tasnlib.recipes import RECIPES
 
 STYLE = BirdsConfig(image_size=48)
@@ -152,3 +152,15 @@ def test_workers_read_what_one_process_reads(seven):
     found = evaluate(model, birds, 3, make_accelerator(), num_workers=2)
     expected = evaluate(model, birds, 3)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_images_whose_attention_is_0_everywhere_are_counted(seven):
+    birds, model, _ = seven
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    try:
+        model.attention_net.norm.bias.data.fill_(1.0)
+        assert silent_images(model, birds) == (0, 7)
+        model.attention_net.norm.bias.data.fill_(-100.0)
+        assert silent_images(model, birds, at_most=5) == (5, 5)
+    finally:
+        model.load_state_dict(before)

@@ -302,3 +302,8 @@ def test_notebook_05_offers_every_parameter_with_its_default(request):
     assert list(papermill.inspect_notebook(str(notebook))) == NAMES
     cells = [cell for cell in nbformat.read(notebook, 4).cells if "parameters" in cell.metadata.get("tags", [])]
     assert [Settings(**assigned_parameters([cell.source])) for cell in cells] == [Settings()]
+
+
+def test_who_asks_for_a_value_of_the_recipe_is_told_where_it_stands():
+    with pytest.raises(ValueError, match=r"temperature is no parameter but a value of the recipe.*temperature=\.\.\."):
+        Settings.from_cells(["seed = 0", "# Parameters\ntemperature = 3"])

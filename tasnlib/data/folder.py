@@ -89,9 +89,7 @@ def load_folder(
             )
         chosen = {kind: _one_side(kind, images, split, test_share, seed) for kind, images in images_of.items()}
     if len(chosen) < 2:
-        raise ValueError(
-            f"{name}: {home} has the one class {', '.join(chosen)}; to tell apart there must be two or more"
-        )
+        raise ValueError(f"{name}: {home} has only one class, {', '.join(chosen)}; at least two are needed")
     paths = [path for images in chosen.values() for path in images]
     labels = [label for label, images in enumerate(chosen.values()) for _ in images]
     # Names as UTF-8 has them, whatever language the machine speaks, and no other than text can be written down.

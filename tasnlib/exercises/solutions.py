@@ -39,7 +39,13 @@ def solutions_notebook(notebook: str, exercises: list[Exercise]) -> NotebookNode
 def main(folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for notebook, exercises in BY_NOTEBOOK.items():
-        nbformat.write(solutions_notebook(notebook, exercises), folder / f"{notebook}.ipynb")
+        path, fresh = folder / f"{notebook}.ipynb", solutions_notebook(notebook, exercises)
+        if not path.is_file() or _sources(nbformat.read(path, as_version=4)) != _sources(fresh):
+            nbformat.write(fresh, path)  # what is unchanged keeps its outputs
+
+
+def _sources(notebook: NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells]
 
 
 if __name__ == "__main__":
