@@ -212,7 +212,7 @@ def test_a_damaged_byte_is_found_by_the_checksum(tmp_path):
             extract(tmp_path / str(number), bytes(damaged), 100_000)
 
 
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Log in</title>", gzip.compress(b"not a tar", mtime=0)])
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", gzip.compress(b"not a tar", mtime=0)])
 def test_what_is_no_archive(tmp_path, content):
     with pytest.raises(Failure, match=r"is no \.tar|truncated or damaged"):
         extract(tmp_path, content)
