@@ -553,10 +553,11 @@ def test_two_processes_answer_as_one_does(tmp_path, capsys):
     folder, data = prepare_folder(settings), experiment.load_data(settings)
     capsys.readouterr()
     trained = experiment.train("tasn", settings, folder, data)
-    # Each line once, though two processes trained. So short a run may end with attention silent, which is then told last.
+    # Each line once, though two processes trained. So short a run may end with silent attention, which is told last.
     first, second, *rest = capsys.readouterr().out.splitlines()
     assert [re.match(r"epoch +(\d)/2", line).group(1) for line in (first, second)] == ["1", "2"]
-    assert len(rest) <= 1 and all(line.startswith("attention is 0 everywhere on ") for line in rest)
+    assert len(rest) <= 1
+    assert all(line.startswith("attention is 0 everywhere on ") for line in rest)
     assert [entry["epoch"] for entry in trained.history] == [1, 2]
     assert trained.history[-1]["accuracy"] == trained.accuracy
     assert max(trained.accuracy.values()) > 0  # or the next lines would compare nothing with nothing
