@@ -19,6 +19,8 @@ from tasnlib.arguments import checked, finite, not_negative, sides, within
 # A zoom of exactly zero over a stretch would leave the inverse of its integral undefined there. This floor, far below
 # anything visible, makes every zoom positive. A sample tied between two equal peaks then falls midway between them.
 _ZOOM_FLOOR = 1e-8
+# How many numbers of an image a CPU's cache holds beside what is made of them.
+_CACHED = 2**18
 NOT_FINITE = "images must be finite; what was read of them is not"
 
 
@@ -215,19 +217,27 @@ def _read_together(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c n
 
 
 def _read_one_by_one(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
-    """The same, to the last bit, for a CPU: one image at a time stays in its cache, which makes it 2 to 5 times faster.
-    A GPU would wait for 6 small kernels an image. On a CPU `index_select` copies whole rows at once; of columns it is
+    """The same, to the last bit, for a CPU: a piece that stays in its cache at a time, which is 2 to 5 times faster. A
+    GPU would wait for 6 small kernels a piece. On a CPU `index_select` copies whole rows at once; of columns it is
     slower than `gather`."""
-    top, bottom, down = _neighbours(y, images.shape[2])
-    left, right, across = _neighbours(x, images.shape[3])
-    sampled = images.new_empty(*images.shape[:2], y.shape[1], x.shape[1])
-    for number, (image, first_row, next_row, v, first, next_one, u) in enumerate(
-        zip(images, top, bottom, down.to(images.dtype), left, right, across.to(images.dtype), strict=True)
+    b, c, height, width = images.shape
+    channels = c if c * height * width <= _CACHED else 1  # in a piece: an image or, of a large one, a channel
+    pieces = images.reshape(-1, channels * height, width)
+    x, y = (positions.repeat_interleave(c // channels, dim=0) for positions in (x, y))
+    left, right, across = _neighbours(x, width)
+    channel = height * torch.arange(channels)[:, None]  # the row that each begins with
+    *rows, down = _neighbours(y, height)
+    top, bottom = ((channel + row[:, None]).flatten(1) for row in rows)
+    down = down.repeat(1, channels)[..., None]
+    sampled = images.new_empty(len(pieces), top.shape[1], x.shape[1])
+    for number, (piece, first_row, next_row, v, first, next_one, u) in enumerate(
+        zip(pieces, top, bottom, down.to(images.dtype), left, right, across.to(images.dtype), strict=True)
     ):
-        strip = torch.lerp(image.index_select(1, first_row), image.index_select(1, next_row), v[:, None])
-        before, after = (strip.gather(2, i.expand(*strip.shape[:2], -1)) for i in (first, next_one))
-        sampled[number] = torch.lerp(before, after, u)
-    return sampled
+        # In place: with less memory to ask for and give back, the system less often takes it and clears it anew.
+        strip = piece.index_select(0, first_row).lerp_(piece.index_select(0, next_row), v)
+        before, after = (strip.gather(1, i.expand(len(strip), -1)) for i in (first, next_one))
+        sampled[number] = before.lerp_(after, u)
+    return sampled.view(b, c, y.shape[1], x.shape[1])
 
 
 @checked
