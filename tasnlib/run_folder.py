@@ -23,6 +23,15 @@ def project_folder() -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / _MARK).is_file()), here)
 
 
+def saved_run() -> Path:
+    """The folder of the small trained run that comes with the course, from wherever in the project it is asked for.
+
+    >>> sorted(file.name for file in saved_run().glob("*.safetensors"))
+    ['epochs.safetensors', 'tasn.safetensors']
+    """
+    return project_folder() / "notebooks" / "saved_run"
+
+
 def in_project() -> bool:
     """Was this started inside the project?"""
     return (project_folder() / _MARK).is_file()

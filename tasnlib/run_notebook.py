@@ -2,7 +2,7 @@
 
 papermill does the running. Around it stands what papermill leaves to its caller: a parameter that the notebook does not
 have is refused before anything starts, the output folder is made, what the cells print is seen at once, and the last
-line that the notebook printed is the last line of this command.
+line that the notebook printed is the last line of this command. The kernel is spoken to encrypted where it knows how.
 
 `python -m tasnlib.run_notebook --refresh NOTEBOOK...` executes notebooks in place, as they are to be committed.
 """
@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import nbformat
 import papermill
 from nbclient import NotebookClient
 from papermill.cli import _resolve_type
+from traitlets.config import Config
 
 from tasnlib.run_folder import project_folder, readable
 from tasnlib.settings import check_names
@@ -37,7 +39,11 @@ def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
     check_names(parameters, list(papermill.inspect_notebook(str(notebook))))
     output.parent.mkdir(parents=True, exist_ok=True)
     executed = papermill.execute_notebook(
-        str(notebook), str(output), parameters, progress_bar=False, stdout_file=sys.stdout, autosave_cell_every=30
+        *(str(notebook), str(output), parameters),
+        progress_bar=False,
+        stdout_file=_ShownAtOnce(),
+        autosave_cell_every=30,
+        config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns at every start
     )
     printed = [
         output.text
@@ -46,6 +52,25 @@ def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
         if output.output_type == "stream" and output.name == "stdout"
     ]
     return "".join(printed).rstrip().rpartition("\n")[2]
+
+
+class _ShownAtOnce:
+    """What a notebook prints, but for a last line of JSON: the caller shows it, after what it is about."""
+
+    def __init__(self) -> None:
+        self.held = ""  # JSON that nothing has followed yet
+
+    def write(self, text: str) -> None:
+        for piece in text.splitlines(keepends=True):
+            if self.held and (not self.held.endswith("\n") or not piece.strip()):
+                self.held += piece  # the rest of the line, which came later
+            else:
+                sys.stdout.write(self.held)
+                self.held = piece if piece.startswith("{") else ""
+                sys.stdout.write("" if self.held else piece)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def refresh(notebook: Path) -> None:
@@ -59,12 +84,30 @@ def refresh(notebook: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tasnlib.run_notebook", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tasnlib.run_notebook",
+        description="Run a notebook headlessly. The executed notebook is written to OUTPUT, with what its cells showed.",
+        epilog="Example: python -m tasnlib.run_notebook notebooks/05_train_full.ipynb -p recipe smoke -p seed 1",
+    )
     parser.add_argument("--refresh", type=Path, nargs="+", metavar="NOTEBOOK", help="execute these in place instead")
     parser.add_argument("notebook", type=Path, nargs="?")
     parser.add_argument("output", type=Path, nargs="?", help="default: runs/NOTEBOOK-TIME.ipynb")
-    parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    given = parser.parse_args(arguments)
+    parser.add_argument(
+        *("-p",),
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter of the notebook, as often as needed; its names stand in the notebook's cell of parameters",
+    )
+    words = sys.argv[1:] if arguments is None else arguments
+    for option, word in pairwise(words):
+        if option == "-p" and "=" in word:
+            parser.error(f"-p takes a name and a value, with a space between: -p {word.replace('=', ' ', 1)}")
+    given, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"what is {shlex.join(unknown)}? A value with spaces in it needs quotes: -p NAME 'TWO WORDS'")
     if given.refresh:
         for notebook in given.refresh:
             print(f"executing {notebook}", flush=True)

@@ -84,6 +84,21 @@ def test_a_command_that_makes_no_sense_is_refused(arguments, capsys):
     assert "usage" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_execution")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["-p", "epochs=3"], "-p epochs 3\n"),
+        (["-p", "seed", "1", "-p", "data_folder=a b"], "-p data_folder a b\n"),
+        (["out.ipynb", "-p", "data_folder", "my", "birds"], "what is birds? A value with spaces in it needs quotes"),
+    ],
+)
+def test_a_slip_of_the_keyboard_is_told_how_it_is_written(notebook, given, told, capsys):
+    with pytest.raises(SystemExit):
+        run(notebook, *given)
+    assert told in capsys.readouterr().err
+
+
 # -- Run for real ------------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +106,8 @@ def test_parameters_arrive_folders_are_made_and_the_last_line_comes_last(noteboo
     output = tmp_path / "new" / "folder" / "out.ipynb"
     given = ["-p", "seed", 7, "-p", "epochs", 3, "-p", "recipe", "smoke", "-p", "resume", "False"]
     assert run(notebook, output, *given) == 0
-    shown = capfd.readouterr().out
+    shown, warned = capfd.readouterr()
+    assert "encrypt" not in warned
     assert "7 3 False smoke\n" in shown
     assert f"executed notebook: {output}\n" in shown
     assert shown.endswith("\nlast line\n")
@@ -125,6 +141,24 @@ def test_refreshing_writes_a_notebook_back_executed_and_does_so_twice_alike(tmp_
 
 
 # -- The last line -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        (["epoch 1\n", '{"a": 1}\n'], "epoch 1\n"),
+        (['{"a": ', "1}", "\n", "\n"], ""),
+        (['{"a": 1}\n', "more\n"], '{"a": 1}\nmore\n'),
+        (['{"a": 1}\n{"b": 2}\n'], '{"a": 1}\n'),
+        (["50 %", " {done}\n"], "50 % {done}\n"),
+    ],
+)
+def test_what_is_printed_is_shown_at_once_but_for_the_result(pieces, shown, capsys):
+    """The result is shown once, at the end: `test_a_result_is_told_in_words_and_stays_the_last_line`."""
+    out = command._ShownAtOnce()
+    for piece in pieces:
+        out.write(piece)
+    assert capsys.readouterr().out == shown
 
 
 @pytest.fixture
