@@ -33,6 +33,10 @@ _WORDS: dict[Any, str] = {
 _NUMBERS = {"Float": "floating point numbers", "Int": "signed whole numbers"}
 
 
+class NotFinite(ValueError):
+    """NaN or infinity where a number should be."""
+
+
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse arguments that do not fit the annotations. An axis that two tensors name alike is equally long in both.
 
@@ -161,7 +165,8 @@ def not_negative(tensor: Tensor, name: str) -> None:
     if readable(tensor):
         low, high = torch.aminmax(tensor.detach())
         if not (low >= 0 and high < math.inf):  # also false for NaN
-            raise ValueError(f"{name} must be finite and not negative, got values from {low:.4g} to {high:.4g}")
+            wrong = ValueError if torch.isfinite(low) and torch.isfinite(high) else NotFinite
+            raise wrong(f"{name} must be finite and not negative, got values from {low:.4g} to {high:.4g}")
 
 
 def finite(tensor: Tensor, told: str) -> Tensor:
@@ -169,7 +174,7 @@ def finite(tensor: Tensor, told: str) -> Tensor:
     if readable(tensor):
         low, high = torch.aminmax(tensor.detach())  # NaN where there is one; a tenth of the time of `isfinite`
         if not (low > -math.inf and high < math.inf):
-            raise ValueError(told)
+            raise NotFinite(told)
     return tensor
 
 

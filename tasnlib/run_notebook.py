@@ -86,7 +86,7 @@ def refresh(notebook: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tasnlib.run_notebook",
-        description="Run a notebook headlessly. The executed notebook is written to OUTPUT, with what its cells showed.",
+        description="Run a notebook headlessly. The executed notebook, with all that it showed, is written to OUTPUT.",
         epilog="Example: python -m tasnlib.run_notebook notebooks/05_train_full.ipynb -p recipe smoke -p seed 1",
     )
     parser.add_argument("--refresh", type=Path, nargs="+", metavar="NOTEBOOK", help="execute these in place instead")

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from tasnlib.arguments import checked, within
+from tasnlib.arguments import NotFinite, checked, within
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
 from tasnlib.evaluation import accuracies, answer_batch, as_it_is, evaluate
@@ -45,6 +45,7 @@ def fit(
     seed: int,
     state_path: Path,
     accelerator: Accelerator,
+    *,
     resume: bool = False,
     report: Callable[[dict[str, Any]], None] | None = None,
     num_workers: int = 0,
@@ -138,19 +139,11 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(recipe, (epoch * steps + step) / (recipe.epochs * steps))
                 optimizer.zero_grad()
-                for number, part in enumerate(_parts(batch, accumulate), 1):
-                    # Processes exchange their gradients once a step, with the last part.
-                    with nullcontext() if number == accumulate else accelerator.no_sync(model):
-                        try:
-                            loss = _loss(model, part, recipe, seed, epoch, accelerator) / accumulate
-                        except ValueError as reason:
-                            # On a CPU, attention, sampler and loss speak up at once.
-                            if "must be finite" not in str(reason):
-                                raise
-                            raise diverged(f"numbers are no longer finite ({reason})", inner, epoch, step) from reason
-                        accelerator.backward(loss)
-                    total += loss.detach()
-                    losses[step] += loss.detach()
+                try:
+                    losses[step] = _backward(model, batch, recipe, seed, epoch, accelerator, accumulate)
+                except NotFinite as reason:  # on a CPU, attention, sampler and loss speak up at once
+                    raise diverged(f"numbers are no longer finite ({reason})", inner, epoch, step) from reason
+                total += losses[step]
                 # Looking at the loss waits for a GPU, so there it is looked at now and then.
                 if accelerator.device.type == "cpu" or (step + 1) % 50 == 0 or step + 1 == steps:
                     require_finite(inner, losses[: step + 1], epoch)
@@ -186,9 +179,25 @@ def fit(
     return progress.history
 
 
-def _parts(batch: Batch, count: int) -> list[Batch]:
-    """A batch in so many parts of equal size, in order."""
-    return [Batch(*part) for part in zip(*(field.chunk(count) for field in batch), strict=True)]
+def _backward(
+    model: nn.Module,
+    batch: Batch,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    accelerator: Accelerator,
+    accumulate: int,
+) -> Float[Tensor, ""]:
+    """Add the gradients of a batch to the weights', in `accumulate` parts of equal size. The mean loss."""
+    total = torch.zeros((), device=accelerator.device)
+    parts = zip(*(field.chunk(accumulate) for field in batch), strict=True)
+    for number, part in enumerate(parts, 1):
+        # Processes exchange their gradients once a step, with the last part.
+        with nullcontext() if number == accumulate else accelerator.no_sync(model):
+            loss = _loss(model, Batch(*part), recipe, seed, epoch, accelerator) / accumulate
+            accelerator.backward(loss)
+        total += loss.detach()
+    return total
 
 
 def _loss(

@@ -1,5 +1,6 @@
 """What is told of an argument that does not fit, and that the look at it costs nothing where it must not."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tasnlib.arguments import check_argument, checked
+from tasnlib.arguments import NotFinite, check_argument, checked, not_negative
 from tasnlib.building import build_tasn
 from tasnlib.distillation import tasn_loss
 from tasnlib.recipes import RECIPES
@@ -107,3 +108,11 @@ def test_no_value_is_looked_at_but_on_a_cpu():
     assert loss.shape == ()
     with pytest.raises(RuntimeError, match="meta"):
         bool(loss.isfinite())
+
+
+@pytest.mark.parametrize(("value", "is_a_number"), [(-1.0, True), (math.nan, False), (math.inf, False)])
+def test_training_can_tell_numbers_that_are_none_from_numbers_that_are_wrong(value, is_a_number):
+    """`fit` says that it diverged where a number is none; a wrong one is the caller's error."""
+    with pytest.raises(ValueError, match="attention must be finite and not negative") as refused:
+        not_negative(torch.tensor([1.0, value]), "attention")
+    assert isinstance(refused.value, NotFinite) != is_a_number
