@@ -25,7 +25,8 @@ def _there(is_it: Callable[[Path], bool], path: str | Path) -> bool:
     except OSError as reason:
         if reason.errno == errno.ENAMETOOLONG:
             return False
-        raise
+        what = f"{path} may not be looked at: {reason.strerror}; ask for the right to read its folder, or name another"
+        raise OSError(reason.errno, what) from reason
 
 
 def write_atomically(path: Path, content: bytes) -> None:
