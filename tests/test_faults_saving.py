@@ -198,7 +198,7 @@ def test_a_read_only_folder_is_named_with_what_to_do(as_nobody):
 def test_a_folder_that_may_not_be_entered_is_named_with_what_to_do(as_nobody):
     (as_nobody / "closed/birds").mkdir(parents=True)
     (as_nobody / "closed").chmod(0)
-    with pytest.raises(PermissionError, match=r"closed/birds may not be looked at: Permission denied; ask for the right"):
+    with pytest.raises(PermissionError, match=r"closed/birds may not be looked at: Permission denied; ask"):
         Settings(dataset="folder", data_folder=str(as_nobody / "closed/birds"))
     (as_nobody / "closed").chmod(0o700)
 
