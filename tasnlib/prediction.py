@@ -19,7 +19,7 @@ from tasnlib.plots.prediction import prediction_figure
 from tasnlib.plots.style import in_notebook, show
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What the model makes of one image. Classes stand in the order of their probability."""
 
@@ -32,6 +32,9 @@ class Prediction:
     def __str__(self) -> str:
         best = zip(self.class_names[:3], self.probabilities, strict=False)
         return ", ".join(f"{name} {share:.1%}".replace("%", " %") for name, share in best)
+
+    def __repr__(self) -> str:  # not a page of pixels
+        return f"<Prediction: {self}>"
 
     def figure(self, classes: int = 5) -> Figure:
         """The image, where the network looked, what that made of it, and the most probable classes."""

@@ -10,7 +10,7 @@ import tasnlib
 from tasnlib.building import build_model
 from tasnlib.checkpoints import load_model, save_weights
 from tasnlib.data.images import ImageFiles
-from tasnlib.prediction import Predictor
+from tasnlib.prediction import Prediction, Predictor
 from tasnlib.recipes import RECIPES
 from tests.photo_sets import make_cub200
 
@@ -98,3 +98,12 @@ def test_a_control_is_not_taken_for_tasn(run):
 def test_only_predict_and_load_are_needed():
     assert tasnlib.load.__module__ == "tasnlib.prediction"
     assert callable(Predictor.predict)
+
+
+def test_a_prediction_is_one_line_and_silent_attention_is_told():
+    seen = Prediction(["wren", "robin"], [0.9, 0.1], torch.rand(3, 9, 9), torch.rand(3, 3), torch.rand(3, 6, 6))
+    assert repr(seen) == "<Prediction: wren 90.0 %, robin 10.0 %>"
+    titles = [axes.get_title() for axes in seen.figure().axes]
+    silent = [axes.get_title() for axes in replace(seen, attention=torch.zeros(3, 3)).figure().axes]
+    assert titles == ["image", "attention", "structure image", "wren, 90.0 %"]
+    assert silent == ["image", "attention: 0 everywhere", *titles[2:]]

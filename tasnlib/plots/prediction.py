@@ -31,13 +31,16 @@ def prediction_figure(
         1, 4, figsize=(13, 3.0), width_ratios=(1, 1, 1, 1.3), layout="constrained"
     )
     draw_image(first, image, "image")
-    draw_attention(second, image, attention, "attention")
+    silent = "" if attention.any() else ": 0 everywhere"  # the picture would not tell: its colours run to the maximum
+    draw_attention(second, image, attention, f"attention{silent}")
     draw_image(third, structure_image, "structure image", COLOURS["structure"])
     rows = range(len(class_names))
     bars.barh(rows, [100 * share for share in probabilities], color=COLOURS["master"])
     for row, name, share in zip(rows, class_names, probabilities, strict=True):
         bars.text(100 * share + 1, row, f"{name}  {100 * share:.1f}", va="center", fontsize=9)
-    bars.set(xlim=(0, 230), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
+    bars.set(xlim=(0, 230), xticks=[0, 50, 100], yticks=[])  # the room right of 100 is for the names
+    bars.spines["bottom"].set_bounds(0, 100)
+    bars.set_xlabel("probability, %", x=50 / 230)
     bars.set_title(f"{class_names[0]}, {100 * probabilities[0]:.1f} %", fontsize=10)
     bars.invert_yaxis()
     seaborn.despine(ax=bars, left=True)
