@@ -24,6 +24,7 @@ def run(tmp_path):
     torch.manual_seed(0)
     model = build_model("tasn", SMOKE, len(NAMES))
     torch.nn.init.normal_(model.classifier.weight, std=5.0)
+    torch.nn.init.ones_(model.attention_net.norm.bias)  # nor is its attention silent
     save_weights(tmp_path / "run" / "tasn.safetensors", model, "tasn", SMOKE, NAMES)
     save_weights(
         tmp_path / "run" / "downsampled.safetensors", build_model("downsampled", SMOKE, 3), "downsampled", SMOKE, NAMES
@@ -55,6 +56,7 @@ def test_the_attention_picture_is_that_of_the_network(run, photographs):
     predictor = tasnlib.load(str(run / "tasn.safetensors"))
     prediction = predictor.predict(str(photographs[0]))
     output = predictor.model(prediction.image[None], torch.zeros(1, dtype=torch.int64))
+    assert prediction.attention.max() > prediction.attention.min()
     torch.testing.assert_close(prediction.attention, output.structure[0])
     torch.testing.assert_close(prediction.structure_image, output.structure_images[0])
     titles = [axes.get_title() for axes in prediction.figure().axes]
