@@ -120,16 +120,17 @@ def test_nonsense_is_answered_with_finite_numbers_or_refused_by_name(function, t
 # Modules, or parts of one, that are left out of the lists: somebody else sees to their arguments.
 NOT_CALLED_BY_HAND = {
     "the checks themselves": "arguments",
-    "called by cells of the notebooks, with their own numbers": "ablations exercises plots widgets",
+    "called by cells of the notebooks, with what the library gave them": "ablations exercises plots widgets",
     "commands, which parse what they are given": "notebook_errors pages pipeline report run_notebook site",
     "take Settings, which are checked when they are made": "cells datasets experiment results run_folder",
-    "take a function, or nothing": "cost devices:leave_processes small_networks:small_backbone",
+    "take a function, or nothing": "cost data.image_file:kinds devices:leave_processes small_networks:small_backbone",
     "between processes": "devices:end_with files run_lock",
     "steps of fit": "faults progress speed:compile_parts",
     "results": "attention:PooledAttention model:TASNOutput model:PlainOutput prediction:Prediction",
     "steps of Birds, ImageFiles and augment": "data.batch data.cache data.drawing data.inspection data.layout "
     "data.randomness data.shapes data.birds:BirdsBatch data.images:image_seed data.image_file:decode_image "
-    "data.image_file:in_threads data.image_file:read_bytes data.image_file:stored_geometry "
+    "data.image_file:in_threads data.image_file:opened data.image_file:read_bytes "
+    "data.image_file:stored_geometry "
     "data.image_file:upright_points data.image_file:upright_rgb data.image_file:upright_size "
     "data.transforms:centre_window "
     "data.transforms:check_style data.transforms:draw_window data.transforms:finish data.transforms:to_tensor",

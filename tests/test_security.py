@@ -217,6 +217,31 @@ def test_the_bombs_would_go_off(tmp_path, disguise):
     assert (tmp_path / "executed").exists()
 
 
+READ = {
+    "Pillow": "with contextlib.suppress(OSError): Image.open('bird.jpg').load()",
+    "open_image": "with refused: open_image('bird.jpg')",
+    "stored_geometry": "with refused: stored_geometry(Path('bird.jpg'))",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for Ghostscript is a shell script")
+@pytest.mark.parametrize("reader", READ)
+def test_an_image_that_is_a_program_is_not_given_to_ghostscript(tmp_path, reader):
+    """Pillow goes by a file's content, and asks Ghostscript to run PostScript under whatever name."""
+    (tmp_path / "bird.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {shlex.quote(str(tmp_path))}/ran\n")
+    (tmp_path / "gs").chmod(0o755)
+    script = (
+        "import contextlib, pytest\nfrom pathlib import Path\nfrom PIL import Image\n"
+        "from tasnlib.data.image_file import open_image, stored_geometry\n"
+        "refused = pytest.raises(ValueError, match='^bird.jpg is not a readable image: no image of a known kind$')\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    where = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script + READ[reader]], cwd=tmp_path, env=where, check=True)
+    assert (tmp_path / "ran").exists() == (reader == "Pillow")
+
+
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_hostile_drawn_birds_are_drawn_again(tmp_path, capsys, disguise):
     birds, folder = BirdsConfig(image_size=32), tmp_path / "kept"

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from tasnlib.arguments import checked
+from tasnlib.data.image_file import kinds
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.layout import find_data_set, list_entries, require_split, wrong_folder
 
@@ -17,8 +18,6 @@ one of
     (test/ may be called val/ or validation/)"""
 ADVICE = "The name of an image's folder is its class; file types are those that Pillow reads, as .jpg, .png, .webp."
 TEST_FOLDERS = ("test", "val", "validation")
-# Pillow knows these by name, but opens them only with programs or plug-ins beside it.
-_NOT_WITH_PILLOW_ALONE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 @checked
@@ -98,8 +97,7 @@ def load_folder(
 
 
 def _images(folder: Path) -> list[Path]:
-    kinds = Image.registered_extensions()
-    readable = {end for end, kind in kinds.items() if kind in Image.OPEN and kind not in _NOT_WITH_PILLOW_ALONE}
+    readable = {end for end, kind in Image.registered_extensions().items() if kind in kinds()}
     # A folder's entry ends with a slash, and so has none of these suffixes.
     return [folder / entry for entry in list_entries(folder) if os.path.splitext(entry)[1].lower() in readable]  # noqa: PTH122
 

@@ -1,5 +1,6 @@
 """One image file, whatever its kind, as upright RGB; and work on many files in threads."""
 
+import functools
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,25 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 ORIENTATION, WIDTH, HEIGHT = 0x0112, 256, 257  # the tags' numbers in EXIF and TIFF
+# Pillow knows these by name, but reads them only with plug-ins, or by starting other programs. An EPS file is a program
+# itself, which Ghostscript would run, whatever ending its name has.
+_NOT_BY_PILLOW_ALONE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+
+@functools.cache
+def kinds() -> tuple[str, ...]:
+    """The kinds of image file that are read, by Pillow's names.
+
+    >>> "JPEG" in kinds(), "EPS" in kinds()
+    (True, False)
+    """
+    Image.init()
+    return tuple(kind for kind in Image.ID if kind not in _NOT_BY_PILLOW_ALONE)
+
+
+def opened(file: Path | BinaryIO | io.BytesIO) -> Image.Image:
+    """Pillow's Image.open, for kinds that Pillow reads without other programs. All files are opened here."""
+    return Image.open(file, formats=kinds())
 
 
 @checked
@@ -36,7 +56,7 @@ def open_image(path: Path | str) -> Image.Image:
     Transparent pixels lie over white. Greyscale of 16 or more bits is scaled down to 8, not clipped.
 
     Args:
-        path: a file of any kind that Pillow knows.
+        path: a file of any kind that Pillow reads alone, see `kinds`.
 
     Raises:
         ValueError: naming the file, where it is missing, empty, truncated, damaged, no image, or so large that Pillow
@@ -73,7 +93,7 @@ def read_bytes(path: Path) -> bytes:
 def decode_image(content: bytes, path: Path) -> Image.Image:
     """As `open_image`, from the bytes of the file. The path is for messages only."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(io.BytesIO(content)) as image:
             return upright_rgb(image)
     except MemoryError:
         raise  # says something of the machine, not of the file
@@ -137,10 +157,10 @@ def upright_points(
 
 
 def _geometry(file: BinaryIO) -> tuple[int, int, int]:
-    with Image.open(file) as image:
+    with opened(file) as image:
         width, height = image.size
         if image.format == "TIFF":  # Pillow gives the upright size of these before it has turned the pixels
-            tags = image.tag_v2  # type: ignore[attr-defined]  # Image.open says nothing of the kind of image
+            tags = image.tag_v2  # type: ignore[attr-defined]  # its type says nothing of the kind of image
             width, height = tags[WIDTH], tags[HEIGHT]
         return width, height, _orientation(image)
 

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import os
+from pathlib import Path
 
 import anywidget
 import ipywidgets
@@ -12,10 +13,11 @@ import traitlets
 from IPython.display import display
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
+from tasnlib.data.image_file import decode_image
 from tasnlib.plots import figure_bytes
 from tasnlib.plots.sampler import bump_view
 from tasnlib.widgets.explore import PRERENDER, Slider, explore
@@ -88,10 +90,7 @@ def open_picture(content: bytes) -> Float[Tensor, "3 h w"]:
     Raises:
         ValueError: where it is no image.
     """
-    try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as reason:
-        raise ValueError(f"this file cannot be read as an image: {reason}") from reason
+    image = decode_image(content, Path("this file"))
     scale = SIDE / min(image.size)
     longest = 2 * SIDE
     width, height = (min(longest, max(1, round(side * scale))) for side in image.size)
