@@ -174,6 +174,8 @@ def explain_channel(
 ) -> Figure:
     """One channel: its raw map, its row of R, and the trilinear map that the row makes. For a slider.
 
+    The weights' axis ends at 0.4, or at 1 where a weight is larger, so that pictures beside one another compare.
+
     >>> len(explain_channel(torch.rand(3, 8, 8), torch.rand(5, 4, 4), 2, 7.0, torch.tensor([0.0, 0, 4, 4])).axes)
     3
     """
@@ -191,7 +193,7 @@ def explain_channel(
         axes.set_title(f"{kind} map: {inside}", fontsize=10, color=colour)
     middle.vlines(range(len(row)), 0, row.numpy(), color=TRILINEAR, linewidth=4)
     middle.vlines(channel, 0, row[channel].item(), color=COLOURS["detail"], linewidth=4)
-    middle.set(xlabel="channel (orange: itself)", ylim=(0, max(0.2, 1.1 * row.max().item())))
+    middle.set(xlabel="channel (orange: itself)", ylim=(0, 0.4 if row.max() <= 0.4 else 1))
     middle.set_title(f"weights: row {channel} of R, s = {scale:g}", fontsize=10)
     seaborn.despine(ax=middle)
     return figure

@@ -35,6 +35,16 @@ def test_explorer_draws_the_row_and_the_map_of_the_library():
     assert sum(weights) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(("loudness", "top"), [(0.0, 0.4), (1.0, 0.4), (10.0, 1)])
+def test_explorer_s_weights_share_one_axis_and_a_large_weight_gets_the_longer_one(loudness, top):
+    given = features()
+    given[2] *= loudness
+    figure = figures.explain_channel(torch.rand(3, 12, 12), given, 2, 7.0, BOX)
+    largest = max(float(segment[1, 1]) for segment in figure.axes[1].collections[0].get_segments())
+    assert figure.axes[1].get_ylim() == (0, top)
+    assert 0.4 * (top == 1) < largest < top
+
+
 def test_a_silent_channel_is_called_silent():
     silent = torch.zeros(1, 4, 4)
     figure = figures.before_and_after(torch.rand(3, 12, 12), silent, silent + 1, ["channel 3"], BOX)
