@@ -7,14 +7,11 @@ import ipaddress
 import socket
 
 import jaxtyping
-import matplotlib
-import matplotlib.pyplot
 import pytest
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401  the hook below finds it by name
 
-matplotlib.use("Agg")
 # Must come before the first import of tasnlib.
 install_import_hook("tasnlib", "tests.shapes.check")
 
@@ -25,13 +22,6 @@ def as_a_user():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    """Figures are pure results: no test needs those of another."""
-    yield
-    matplotlib.pyplot.close("all")
 
 
 def _stays_here(address: object) -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
@@ -125,6 +126,11 @@ def test_two_mistakes_that_agree_on_an_input_are_told_apart_on_others():
 def test_a_wrong_answer_is_drawn_beside_the_target():
     figure = examine(DOUBLE, lambda x: 2 * x + 1).figure
     assert [axes.get_title() for axes in figure.axes][:2] == ["target", "yours"]
+
+
+def test_marking_many_answers_leaves_no_figure_open():
+    assert examine(DOUBLE, lambda x: 2 * x + 1).figure is not None
+    assert plt.get_fignums() == []
 
 
 def test_an_answer_that_raises_not_implemented_is_unfinished():

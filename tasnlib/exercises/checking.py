@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -203,7 +202,8 @@ def _side_by_side(target: Any, answer: Any) -> Figure | None:
     wanted, got = (torch.as_tensor(value).detach().double() for value in first)
     if wanted.shape != got.shape or wanted.ndim == 0 or not got.isfinite().all():
         return None
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")  # not by pyplot, which keeps all that are not shown
+    axes = figure.subplots(1, 2)
     low, high = min(wanted.min(), got.min()).item(), max(wanted.max(), got.max()).item()
     for one, values, title in ((axes[0], wanted, "target"), (axes[1], got, "yours")):
         one.set_title(title)
