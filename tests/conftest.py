@@ -5,9 +5,11 @@ And without a network: nothing but this machine can be reached.
 
 import ipaddress
 import socket
+import sys
 
 import jaxtyping
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401  the hook below finds it by name
@@ -22,6 +24,28 @@ def as_a_user():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Two threads on busy cores wait for each other most of the time. And the processes that tests start have one: with
+    another number here, sums could round otherwise than there."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def launcher(tmp_path, monkeypatch):
+    """Puts a script of one's own in the place of the Python that starts the processes of a run."""
+
+    def install(script: str) -> None:
+        (tmp_path / "python").write_text("#!/bin/sh\n" + script)
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    return install
 
 
 def _stays_here(address: object) -> bool:
