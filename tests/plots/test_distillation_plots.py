@@ -2,7 +2,6 @@ from dataclasses import replace
 from unittest import mock
 
 import matplotlib.colors
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -76,4 +75,3 @@ def test_every_mistake_is_refused_with_its_own_message(exercise):
             report = examine(exercise, mistake.function)
             assert not report.passed
             assert mistake.message in report.message
-            plt.close("all")
