@@ -15,6 +15,7 @@ from torch import Tensor
 from tasnlib.plots.style import COLOURS, LABELS, draw_attention, draw_boxes, draw_image
 from tasnlib.plots.temperature import (
     GREY,
+    TEMPERATURES,
     gradient_lengths,
     loss_on_the_way,
     share_at,
@@ -24,6 +25,7 @@ from tasnlib.plots.temperature import (
 )
 
 __all__ = [
+    "TEMPERATURES",
     "disagreements",
     "gradient_lengths",
     "loss_on_the_way",
