@@ -5,16 +5,15 @@ And without a network: nothing but this machine can be reached.
 
 import ipaddress
 import socket
+import sys
 
 import jaxtyping
-import matplotlib
-import matplotlib.pyplot
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401  the hook below finds it by name
 
-matplotlib.use("Agg")
 # Must come before the first import of tasnlib.
 install_import_hook("tasnlib", "tests.shapes.check")
 
@@ -27,11 +26,26 @@ def as_a_user():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    """Figures are pure results: no test needs those of another."""
+@pytest.fixture(scope="module")
+def one_thread():
+    """Two threads on busy cores wait for each other most of the time. And the processes that tests start have one: with
+    another number here, sums could round otherwise than there."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
-    matplotlib.pyplot.close("all")
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def launcher(tmp_path, monkeypatch):
+    """Puts a script of one's own in the place of the Python that starts the processes of a run."""
+
+    def install(script: str) -> None:
+        (tmp_path / "python").write_text("#!/bin/sh\n" + script)
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    return install
 
 
 def _stays_here(address: object) -> bool:

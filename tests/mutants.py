@@ -31,7 +31,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = ("sampler", "attention", "distillation")
 # What takes seconds to import and imports no file that is changed here.
-LOADED_ONCE = ("torch.distributed.tensor", "torchvision", "timm", "hypothesis.strategies", "tests.conftest")
+LOADED_ONCE = (
+    *("torch.distributed.tensor", "torchvision", "timm", "matplotlib.pyplot", "hypothesis.strategies"),
+    "tests.conftest",
+)
 MEMORY = 4 * 2**30  # bytes a fork may take
 
 COMPARISONS = {

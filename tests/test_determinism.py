@@ -24,15 +24,7 @@ from tests.faults import finish, parameters, start, words
 
 STYLE = BirdsConfig(image_size=48, head_colours=1, wing_colours=2, striped_parts=("head",))
 RECIPE = replace(RECIPES["smoke"], image_size=48, batch_size=8, epochs=2, train_images=26, test_images=11)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on busy cores wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trained(folder: Path, train, test, seed: int = 0, num_workers: int = 0) -> tuple[nn.Module, list[dict]]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
@@ -79,6 +80,7 @@ def test_the_solutions_notebook_shows_the_library_s_solutions_and_their_success(
     assert printed.count(": right, on ") == len(BY_NOTEBOOK[notebook])
 
 
+TWO = torch.tensor([1.0, 2.0])
 DOUBLE = Exercise(
     "double",
     lambda x: 2 * x,
@@ -98,7 +100,7 @@ DOUBLE = Exercise(
         (lambda x: 2 * x + 1, "Add it to itself."),
         (lambda x: x * float("nan"), "NaN"),
         (lambda x: "two", "must be a Tensor"),
-        (lambda x: (x, x), "give back 1 things"),
+        (lambda x: (x, x), "yours gives a tuple of 2 things"),
         (lambda x: x.mul_(2), "changed its input"),
         (lambda x: x @ torch.ones(99), "raised RuntimeError"),
         (lambda x: None, "not done yet"),
@@ -108,6 +110,33 @@ def test_what_a_student_is_told(answer, told):
     report = examine(DOUBLE, answer)
     assert not report.passed
     assert told in report.message
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "told"),
+    [
+        (TWO, [1.0, 2.0], "give back one tensor of shape (2,), yours gives a list of 2 things."),
+        (TWO, [TWO], "give back one tensor of shape (2,), yours gives a list of 1 thing."),
+        (TWO, (), "give back one tensor of shape (2,), yours gives a tuple of 0 things."),
+        (TWO.sum(), (TWO, TWO), "give back one number, yours gives a tuple of 2 things."),
+        (3, [3], "give back one number, yours gives a list of 1 thing."),
+        ((TWO, TWO[0]), TWO, "give back 2 things, one tensor of shape (2,) and one number; yours gives one tensor of"),
+        ((TWO, TWO), torch.stack([TWO, TWO]), "; yours gives one tensor of shape (2, 2)."),
+        ((TWO, TWO), 3.0, "; yours gives one number."),
+        ((TWO, TWO), "two", "; yours gives one str."),
+        ((TWO, TWO), [TWO, TWO, TWO], "; yours gives a list of 3 things."),
+    ],
+)
+def test_who_gives_back_too_much_or_too_little_is_told_what_to_give(target, answer, told):
+    exercise = Exercise("given", lambda: target, lambda g: {})
+    report = examine(exercise, lambda: answer)
+    assert not report.passed
+    assert told in report.message
+
+
+def test_several_things_may_come_as_a_list_or_a_tuple():
+    exercise = Exercise("given", lambda: (TWO, TWO), lambda g: {})
+    assert examine(exercise, lambda: [TWO, TWO]).passed
 
 
 def test_two_mistakes_that_agree_on_an_input_are_told_apart_on_others():
@@ -125,6 +154,11 @@ def test_two_mistakes_that_agree_on_an_input_are_told_apart_on_others():
 def test_a_wrong_answer_is_drawn_beside_the_target():
     figure = examine(DOUBLE, lambda x: 2 * x + 1).figure
     assert [axes.get_title() for axes in figure.axes][:2] == ["target", "yours"]
+
+
+def test_marking_many_answers_leaves_no_figure_open():
+    assert examine(DOUBLE, lambda x: 2 * x + 1).figure is not None
+    assert plt.get_fignums() == []
 
 
 def test_an_answer_that_raises_not_implemented_is_unfinished():

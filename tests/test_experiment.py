@@ -23,15 +23,7 @@ from tasnlib.run_folder import prepare_folder, project_folder, readable
 from tasnlib.settings import Settings
 
 ACCURACY_KEYS = {"master", "part", "attention", "downsampled", "downsampled_aliased", "chance"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on busy cores wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -278,18 +270,6 @@ def test_a_process_ends_soon_after_the_one_it_belongs_to_was_killed(tmp_path):
         assert process.stdout.readline() == "up\n"
         process.kill()
         assert process.stdout.read() == ""  # ends when the child, who holds the other end, is gone
-
-
-@pytest.fixture
-def launcher(tmp_path, monkeypatch):
-    """Puts a script of one's own in the place of the Python that starts the processes."""
-
-    def install(script: str) -> None:
-        (tmp_path / "python").write_text("#!/bin/sh\n" + script)
-        (tmp_path / "python").chmod(0o755)
-        monkeypatch.setattr(experiment.sys, "executable", str(tmp_path / "python"))
-
-    return install
 
 
 def test_a_process_that_fails_is_told_with_its_last_words(tiny, launcher, capsys):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jupyter_client
 import pytest
-import torch
 
 from tasnlib import run_notebook, training
 from tasnlib.checkpoints import progress_in
@@ -21,18 +20,9 @@ from tasnlib.run_folder import prepare_folder
 from tasnlib.settings import Settings
 from tests.faults import STEPS, TINY, finish, outcome, parameters, start, words
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+pytestmark = [pytest.mark.skipif(os.name == "nt", reason="signals of Unix"), pytest.mark.usefixtures("one_thread")]
 NAME = "downsampled"
 STATE = f"{NAME}.training.safetensors"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the processes that are started here; another number could round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

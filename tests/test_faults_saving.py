@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from tasnlib import experiment
 from tasnlib.checkpoints import progress_in
@@ -23,18 +22,12 @@ from tasnlib.run_folder import prepare_folder
 from tasnlib.settings import Settings
 from tests.faults import TINY, finish, outcome, parameters, start, words
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits and signals of Unix")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="limits and signals of Unix"),
+    pytest.mark.usefixtures("one_thread"),
+]
 NAME = "downsampled"
 STATE = f"{NAME}.training.safetensors"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the processes that are started here; another number could round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,7 @@ from torch import nn
 from tasnlib import experiment, training
 from tasnlib.building import build_model
 from tasnlib.checkpoints import load_model, load_training_state
-from tasnlib.data.batch import Batch
-from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
+from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.devices import leave_processes, make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
 from tasnlib.experiment import command_line, load_data, train
@@ -32,8 +31,12 @@ from tasnlib.run_folder import prepare_folder
 from tasnlib.schedule import EpochOrder, build_optimizer
 from tasnlib.settings import Settings
 from tasnlib.training import fit
+from tests.watched import Watched
 
-pytestmark = pytest.mark.skipif(torch.accelerator.is_available(), reason="compares processes on the CPU")
+pytestmark = [
+    pytest.mark.skipif(torch.accelerator.is_available(), reason="compares processes on the CPU"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 STYLE = BirdsConfig(image_size=48, head_colours=1, wing_colours=2, striped_parts=("head",))
 TINY = replace(RECIPES["smoke"], image_size=48, batch_size=8, epochs=3, train_images=26, test_images=11)
@@ -47,28 +50,7 @@ LOSS, WEIGHTS = 1e-4, 1e-2
 BATCH_NORM = 0.1
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on busy cores wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # -- Training in one process and in two --------------------------------------------------------------------------------
-
-
-class Watched(Birds):
-    """Notes which images were asked for."""
-
-    def __init__(self, birds: Birds):
-        super().__init__(BirdsBatch(birds.images, birds.labels, birds.boxes), birds.config)
-        self.asked: list[list[int]] = []
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        self.asked.append(list(indices))
-        return super().__getitems__(indices)
 
 
 def new_model(norm: str) -> nn.Module:
@@ -297,18 +279,6 @@ def test_a_parameter_that_cannot_be_is_refused_before_a_folder_is_made(settings,
     with pytest.raises(ValueError, match=told):
         command_line([settings.output_folder, "tasn", "-p", *words])
     assert not Path(settings.output_folder).exists()
-
-
-@pytest.fixture
-def launcher(tmp_path, monkeypatch):
-    """Puts a script of one's own in the place of the Python that starts the processes."""
-
-    def install(script: str) -> None:
-        (tmp_path / "python").write_text("#!/bin/sh\n" + script)
-        (tmp_path / "python").chmod(0o755)
-        monkeypatch.setattr(experiment.sys, "executable", str(tmp_path / "python"))
-
-    return install
 
 
 def test_processes_that_resume_are_told_what_is_new_since_the_folder_was_made(settings, launcher, tmp_path):

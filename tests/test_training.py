@@ -23,19 +23,12 @@ from tasnlib.run_folder import prepare_folder
 from tasnlib.schedule import EpochOrder, build_optimizer, learning_rate_at
 from tasnlib.settings import Settings
 from tasnlib.training import fit
+from tests.watched import Watched
 
 STYLE = BirdsConfig(image_size=48, head_colours=1, wing_colours=2, striped_parts=("head",))
 TINY = replace(RECIPES["smoke"], image_size=48, batch_size=8, epochs=4, train_images=26, test_images=11)
 STEPS = 3  # 26 images in batches of 8; the last two are left out
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on busy cores wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -201,18 +194,6 @@ def test_images_that_cannot_be_read_are_never_asked_for():
     order.epoch = 2
     assert sorted(order) == [20, 21, 22, 24, 25, 26, 28, 29]
     assert len(order) == 8
-
-
-class Watched(Birds):
-    """Notes which images were asked for."""
-
-    def __init__(self, birds: Birds):
-        super().__init__(BirdsBatch(birds.images, birds.labels, birds.boxes), birds.config)
-        self.asked: list[list[int]] = []
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        self.asked.append(list(indices))
-        return super().__getitems__(indices)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tasnlib import localization
 from tasnlib.attention import trilinear_attention
 from tasnlib.data.birds import EASY, HARD, draw_birds
 from tasnlib.exercises.explore import EXERCISES
-from tasnlib.plots.explore import COLUMNS, GAP, TILE
+from tasnlib.plots.wall import COLUMNS, GAP, TILE
 from tasnlib.widgets import PRERENDER, gallery, wall
 
 RUN = "notebooks/saved_run"

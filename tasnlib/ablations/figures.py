@@ -16,7 +16,7 @@ from tasnlib.building import build_tasn
 from tasnlib.cost import cost_by_part
 from tasnlib.data.birds import draw_birds
 from tasnlib.plots.ablations import accuracy_against, seeds_and_means
-from tasnlib.plots.explore import wall_figure
+from tasnlib.plots.wall import wall_figure
 from tasnlib.recipes import RECIPES
 from tasnlib.run_folder import project_folder, readable
 from tasnlib.widgets.gallery import birds_it_knows

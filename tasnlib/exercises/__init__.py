@@ -2,17 +2,27 @@
 
 from collections.abc import Callable
 
-from tasnlib.exercises import ablations, bilinear, distillation, explore, sampler, trilinear
+from tasnlib.exercises import (
+    ablations,
+    bilinear,
+    distillation,
+    explore,
+    receptive_fields,
+    sampler,
+    seeds,
+    trilinear,
+    zoom,
+)
 from tasnlib.exercises.checking import Exercise, Mistake, Report, examine
 
 __all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
 
 BY_NOTEBOOK: dict[str, list[Exercise]] = {
     "01_bilinear_attention": bilinear.EXERCISES,
-    "02_trilinear_attention": trilinear.EXERCISES,
-    "03_attention_sampler": sampler.EXERCISES,
+    "02_trilinear_attention": trilinear.EXERCISES + receptive_fields.EXERCISES,
+    "03_attention_sampler": zoom.EXERCISES + sampler.EXERCISES,
     "04_distillation": distillation.EXERCISES,
-    "06_ablations": ablations.EXERCISES,
+    "06_ablations": seeds.EXERCISES + ablations.EXERCISES,
     "07_explore": explore.EXERCISES,
 }
 EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}

@@ -1,87 +1,9 @@
-"""Exercises of notebook 06. Solutions are written as a student would write them."""
+"""Exercises of notebook 06: what is worth its cost, what is magnified? Solutions are written as a student would."""
 
 import torch
 
 from tasnlib.exercises.checking import Exercise, Mistake
-
-
-def _whole(low, high, generator):
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _uniform(shape, low, high, generator):
-    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
-
-
-def _either_sign(generator):
-    return 2 * _whole(0, 1, generator) - 1
-
-
-def _standard(values):
-    """The same rows with mean 0 and sample deviation 1."""
-    return (values - values.mean(-1, keepdim=True)) / values.std(-1, keepdim=True)
-
-
-# 1. paired_difference
-
-
-def _two_variants(generator):
-    """The seeds differ more than the variants do, so that pairing shows. The difference does not follow the seeds' ups
-    and downs, so that the difference of the deviations is not the deviation of the differences."""
-    seeds = _whole(4, 7, generator)
-    ups = _standard(torch.randn(seeds, generator=generator, dtype=torch.float64))
-    noise = torch.randn(seeds, generator=generator, dtype=torch.float64)
-    noise = noise - noise.mean()
-    noise = _standard(noise - ups * (noise @ ups) / (ups @ ups))
-    its = _uniform((), 70, 80, generator) + _uniform((), 3, 5, generator) * ups
-    shift = _either_sign(generator) * _uniform((), 1, 3, generator)
-    return {"mine": its + shift + _uniform((), 1.3, 1.7, generator) * noise, "its": its}
-
-
-def paired_difference(mine, its):
-    differences = mine - its  # (seeds,)
-    return differences.mean(), differences.std()  # std divides by n - 1
-
-
-# 2. standard_error
-
-
-def _differences(generator):
-    """Deviations above 1 and below the root of n - 1, so that a forgotten root shows; fewer variants than seeds."""
-    variants, seeds = _whole(2, 3, generator), _whole(5, 8, generator)
-    noise = _standard(torch.randn(variants, seeds, generator=generator, dtype=torch.float64))
-    means = _uniform((variants, 1), -3, 3, generator)
-    return {"differences": means + _uniform((variants, 1), 1.2, 1.6, generator) * noise}
-
-
-def standard_error(differences):
-    seeds = differences.shape[1]
-    return differences.std(dim=1) / seeds**0.5  # (v,)
-
-
-# 3. wins
-
-
-def _variants_and_reference(generator):
-    """The reference has one lucky seed, far above its others. One variant ties with it once and loses once."""
-    variants, seeds = _whole(2, 4, generator), _whole(5, 8, generator)
-    reference = _uniform(seeds, 60, 61, generator)
-    reference[0] += 20
-    sign = torch.randint(-1, 2, (variants, seeds), generator=generator)
-    sign[0] = 1
-    sign[0, _whole(0, 1, generator)] = 0
-    sign[0, 2] = -1
-    accuracies = reference + sign * _uniform((variants, seeds), 0.1, 0.5, generator)
-    order = torch.randperm(seeds, generator=generator)
-    rows = torch.randperm(variants, generator=generator)
-    return {"accuracies": accuracies[rows][:, order], "reference": reference[order]}
-
-
-def wins(accuracies, reference):
-    better = (accuracies > reference).sum(dim=1)  # (v,), the reference beside every row
-    equal = (accuracies == reference).sum(dim=1)
-    return better + 0.5 * equal
-
+from tasnlib.exercises.random_inputs import uniform, whole
 
 # 4. pareto_front
 
@@ -90,19 +12,19 @@ def _accuracies_and_costs(generator):
     """Three variants on the front, one of them twice; one as accurate as the first but dearer; one as costly as the
     last but less accurate; and some that are beaten in both, the dearest of them more accurate than the next cheaper.
     """
-    cost = 2 + _uniform(3, 2, 5, generator).cumsum(0)
-    accuracy = 50 + _uniform(3, 3, 8, generator).cumsum(0)
-    twin = _whole(0, 1, generator)
-    share = _uniform(2, 0.2, 0.8, generator)
-    others = _whole(0, 2, generator)
+    cost = 2 + uniform(3, 2, 5, generator).cumsum(0)
+    accuracy = 50 + uniform(3, 3, 8, generator).cumsum(0)
+    twin = whole(0, 1, generator)
+    share = uniform(2, 0.2, 0.8, generator)
+    others = whole(0, 2, generator)
     points = [
         torch.stack([accuracy, cost], dim=1),
         torch.stack([accuracy[twin], cost[twin]])[None],
         torch.stack([accuracy[0], torch.lerp(cost[0], cost[1], share[0])])[None],
         torch.stack([torch.lerp(accuracy[1], accuracy[2], share[1]), cost[2]])[None],
-        torch.stack([accuracy[1] - _uniform(others, 1, 8, generator), cost[1] + _uniform(others, 0, 1, generator)], 1),
-        torch.stack([accuracy[0] - _uniform((), 1, 3, generator), cost[2] + _uniform((), 1, 2, generator)])[None],
-        torch.stack([accuracy[1] - _uniform((), 1, 2, generator), cost[2] + _uniform((), 3, 5, generator)])[None],
+        torch.stack([accuracy[1] - uniform(others, 1, 8, generator), cost[1] + uniform(others, 0, 1, generator)], 1),
+        torch.stack([accuracy[0] - uniform((), 1, 3, generator), cost[2] + uniform((), 1, 2, generator)])[None],
+        torch.stack([accuracy[1] - uniform((), 1, 2, generator), cost[2] + uniform((), 3, 5, generator)])[None],
     ]
     accuracies, costs = torch.cat(points)[torch.randperm(8 + others, generator=generator)].unbind(1)
     return {"accuracies": accuracies.contiguous(), "costs": costs.contiguous()}
@@ -151,8 +73,8 @@ def _best_and_cheapest(inputs):
 
 def _positions(low, high, size, inside, outside, generator):
     """Sorted positions on an axis: so many inside of (low, high), so many in the rest of (0, size)."""
-    within = _uniform(inside, low + 0.1, high - 0.1, generator)
-    beside = _uniform(outside, 0, size - (high - low) - 0.2, generator)
+    within = uniform(inside, low + 0.1, high - 0.1, generator)
+    beside = uniform(outside, 0, size - (high - low) - 0.2, generator)
     beside = torch.where(beside < low - 0.1, beside, beside + (high - low) + 0.2)
     return torch.cat([within, beside]).sort().values
 
@@ -160,10 +82,10 @@ def _positions(low, high, size, inside, outside, generator):
 def _positions_and_box(generator):
     """An image wider than high, the box in its right part: mixed-up axes find no position of y in it. The numbers of
     positions are primes, so that they do not cancel with the sides of the box."""
-    height, width = _whole(24, 26, generator), _whole(40, 44, generator)
-    x0, y0 = _whole(26, 28, generator), _whole(4, 8, generator)
-    x1, y1 = x0 + _whole(8, 10, generator), y0 + _whole(5, 7, generator)
-    across = _whole(5, 7, generator)
+    height, width = whole(24, 26, generator), whole(40, 44, generator)
+    x0, y0 = whole(26, 28, generator), whole(4, 8, generator)
+    x1, y1 = x0 + whole(8, 10, generator), y0 + whole(5, 7, generator)
+    across = whole(5, 7, generator)
     return {
         "x": _positions(x0, x1, width, across, 13 - across, generator),
         "y": _positions(y0, y1, height, 4, 7, generator),
@@ -188,145 +110,6 @@ def _along(positions, low, high, size):
 
 
 EXERCISES = [
-    Exercise(
-        name="paired_difference",
-        solution=paired_difference,
-        inputs=_two_variants,
-        mistakes=[
-            Mistake(
-                "Your deviation is that of two unpaired groups: you added the variances. Subtract seed by seed first, "
-                "then take the deviation of the differences.",
-                lambda mine, its: (mine.mean() - its.mean(), (mine.var() + its.var()).sqrt()),
-            ),
-            Mistake(
-                "Your deviation is that of mine alone. Subtract first, then take the deviation of the differences.",
-                lambda mine, its: (mine.mean() - its.mean(), mine.std()),
-            ),
-            Mistake(
-                "You subtracted one deviation from the other. Subtract the accuracies, seed by seed, then take the "
-                "deviation.",
-                lambda mine, its: (mine.mean() - its.mean(), mine.std() - its.std()),
-            ),
-            Mistake(
-                "Your deviation divides by n: that is the population's. A few seeds are a sample: divide by n - 1.",
-                lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0)),
-            ),
-            Mistake(
-                "Your sign is turned round: above 0 must mean that mine is better. Subtract its from mine.",
-                lambda mine, its: ((its - mine).mean(), (its - mine).std()),
-            ),
-            Mistake(
-                "You gave the variance. The deviation is its root, and is in percent like the accuracies.",
-                lambda mine, its: ((mine - its).mean(), (mine - its).var()),
-            ),
-            Mistake(
-                "You gave the standard error. Here the spread of the differences themselves is asked for.",
-                lambda mine, its: ((mine - its).mean(), (mine - its).std() / len(mine) ** 0.5),
-            ),
-        ],
-        properties=[
-            (
-                "The mean of the differences is the difference of the means.",
-                lambda inputs, answer: (
-                    abs(float(answer[0]) - float(inputs["mine"].mean() - inputs["its"].mean())) < 1e-3
-                ),
-            ),
-            ("A deviation is never below 0.", lambda inputs, answer: float(answer[1]) >= 0),
-        ],
-        hint="First mine - its; then the mean and the sample standard deviation of that.",
-    ),
-    Exercise(
-        name="standard_error",
-        solution=standard_error,
-        inputs=_differences,
-        mistakes=[
-            Mistake(
-                "This is the deviation over seeds. The mean of n seeds is surer than one of them: divide by √n.",
-                lambda differences: differences.std(1),
-            ),
-            Mistake(
-                "You divided by n. The error of a mean shrinks with the root of n.",
-                lambda differences: differences.std(1) / differences.shape[1],
-            ),
-            Mistake(
-                "You divided the variance by n and took no root.",
-                lambda differences: differences.var(1) / differences.shape[1],
-            ),
-            Mistake(
-                "You started from the population's deviation. Take the sample's, which divides by n - 1.",
-                lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5,
-            ),
-            Mistake(
-                "You divided by √(n - 1). The n - 1 is in the sample deviation already; divide by √n.",
-                lambda differences: differences.std(1) / (differences.shape[1] - 1) ** 0.5,
-            ),
-            Mistake(
-                "You divided by the root of the number of variants. n is the number of seeds, differences.shape[1].",
-                lambda differences: differences.std(1) / len(differences) ** 0.5,
-            ),
-            Mistake(
-                "Your deviation is over the variants, one number a seed. Take it over the seeds, dim=1.",
-                lambda differences: differences.std(0) / len(differences) ** 0.5,
-            ),
-            Mistake(
-                "You threw all variants together. Each has a standard error of its own: dim=1.",
-                lambda differences: differences.std() / differences.numel() ** 0.5,
-            ),
-        ],
-        properties=[
-            (
-                "The error of the mean is smaller than the deviation over seeds.",
-                lambda inputs, answer: bool((answer < inputs["differences"].std(1)).all()),
-            ),
-        ],
-        hint="The sample deviation over the seeds, divided by the root of their number.",
-    ),
-    Exercise(
-        name="wins",
-        solution=wins,
-        inputs=_variants_and_reference,
-        mistakes=[
-            Mistake(
-                "Ties count for nothing in your answer. Each counts half.",
-                lambda accuracies, reference: (accuracies > reference).sum(1),
-            ),
-            Mistake(
-                "Ties count as wins in your answer. Each counts half.",
-                lambda accuracies, reference: (accuracies >= reference).sum(1),
-            ),
-            Mistake(
-                "You compared with the reference's mean. Compare within a seed: both saw the same images there.",
-                lambda accuracies, reference: (accuracies > reference.mean()).sum(1),
-            ),
-            Mistake(
-                "You counted the reference's wins. Count where the variant's accuracy is the higher one.",
-                lambda accuracies, reference: (accuracies < reference).sum(1) + 0.5 * (accuracies == reference).sum(1),
-            ),
-            Mistake(
-                "You took the losses away from the wins. Count the wins alone, and half of the ties.",
-                lambda accuracies, reference: (accuracies - reference).sign().sum(1),
-            ),
-            Mistake(
-                "You gave the share of the seeds. Give their number: a sum, not a mean.",
-                lambda accuracies, reference: wins(accuracies, reference) / len(reference),
-            ),
-            Mistake(
-                "You counted over the variants, one number a seed. Count over the seeds, dim=1.",
-                lambda accuracies, reference: (accuracies > reference).sum(0) + 0.5 * (accuracies == reference).sum(0),
-            ),
-            Mistake(
-                "You counted over all variants together. Give one number a variant: dim=1.",
-                lambda accuracies, reference: wins(accuracies, reference).sum(),
-            ),
-        ],
-        properties=[
-            (
-                "No variant wins fewer than 0 seeds, or more than there are.",
-                lambda inputs, answer: bool(((answer >= 0) & (answer <= len(inputs["reference"]))).all()),
-            ),
-        ],
-        hint="The number of seeds where it is greater, plus half the number where it is equal.",
-    ),
     Exercise(
         name="pareto_front",
         solution=pareto_front,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -96,9 +95,11 @@ def _unfinished(exercise: Exercise) -> Report:
 
 def _compare(exercise: Exercise, inputs: dict[str, Any], target: Any, answer: Any) -> str:
     """What is wrong with the answer, in words; nothing for a right one."""
-    parts = list(zip(_parts(target), _parts(answer), strict=False))
-    if len(_parts(target)) != len(_parts(answer)):
-        return f"give back {len(_parts(target))} things, yours gives {len(_parts(answer))}."
+    several = isinstance(target, (tuple, list))
+    if several != isinstance(answer, (tuple, list)) or len(_parts(target)) != len(_parts(answer)):
+        wanted = f"{len(target)} things, {' and '.join(map(_kind, target))};" if several else f"{_kind(target)},"
+        return f"give back {wanted} yours gives {_kind(answer)}."
+    parts = list(zip(_parts(target), _parts(answer), strict=True))
     for wanted, got in parts:
         if not isinstance(got, (Tensor, float, int)):
             return f"the answer must be a {type(wanted).__name__}, yours is a {type(got).__name__}."
@@ -176,6 +177,15 @@ def _same(one: Any, other: Any, tolerance: float) -> bool:
     return True
 
 
+def _kind(value: Any) -> str:
+    """What a value is, in a few words: its shape, or how many things it holds."""
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)} thing{'' if len(value) == 1 else 's'}"
+    if isinstance(value, Tensor) and value.ndim:
+        return f"one tensor of shape {tuple(value.shape)}"
+    return "one number" if isinstance(value, (Tensor, float, int)) else f"one {type(value).__name__}"
+
+
 def _describe(inputs: dict[str, Any]) -> str:
     """The inputs in a few words: shapes of tensors, values of numbers."""
     words = []
@@ -197,13 +207,14 @@ def _first_difference(parts: list[tuple[Any, Any]]) -> str:
 
 def _side_by_side(target: Any, answer: Any) -> Figure | None:
     """Target and answer as two pictures in one colour scale, where they can be drawn."""
-    first = [_parts(value)[0] for value in (target, answer)]
-    if not all(isinstance(value, (Tensor, float, int)) for value in first):
-        return None
+    first = [part for value in (target, answer) for part in _parts(value)[:1]]
+    if len(first) < 2 or not all(isinstance(value, (Tensor, float, int)) for value in first):
+        return None  # an empty list has no first
     wanted, got = (torch.as_tensor(value).detach().double() for value in first)
     if wanted.shape != got.shape or wanted.ndim == 0 or not got.isfinite().all():
         return None
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")  # not by pyplot, which keeps all that are not shown
+    axes = figure.subplots(1, 2)
     low, high = min(wanted.min(), got.min()).item(), max(wanted.max(), got.max()).item()
     for one, values, title in ((axes[0], wanted, "target"), (axes[1], got, "yours")):
         one.set_title(title)

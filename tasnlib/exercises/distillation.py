@@ -4,20 +4,17 @@ import torch
 from torch.nn import functional as F
 
 from tasnlib.exercises.checking import Exercise, Mistake
-
-
-def _whole(generator, low, high):
-    return int(torch.randint(low, high + 1, (), generator=generator))
+from tasnlib.exercises.random_inputs import whole
 
 
 def _one_of(generator, choices):
-    return choices[_whole(generator, 0, len(choices) - 1)]
+    return choices[whole(0, len(choices) - 1, generator)]
 
 
 def _pair(generator, birds=(2, 3, 5, 6, 7)):
     """Logits of student and teacher. The teacher is the surer one, so that exchanging the two shows; never T² birds, so
     that a sum over the birds is not taken for a factor of T²."""
-    b, k = _one_of(generator, birds), _whole(generator, 3, 8)
+    b, k = _one_of(generator, birds), whole(3, 8, generator)
     return {
         "student_logits": torch.randn(b, k, generator=generator),
         "teacher_logits": 3 * torch.randn(b, k, generator=generator),
@@ -26,18 +23,18 @@ def _pair(generator, birds=(2, 3, 5, 6, 7)):
 
 
 def _logits(generator):
-    b, k = _whole(generator, 2, 5), _whole(generator, 3, 8)
+    b, k = whole(2, 5, generator), whole(3, 8, generator)
     logits = 4 * torch.rand(b, k, generator=generator) - 2
     return {"logits": logits, "temperature": _one_of(generator, (2.0, 3.0, 5.0))}
 
 
 def _probabilities(generator):
-    b, k = _whole(generator, 2, 5), _whole(generator, 3, 8)
+    b, k = whole(2, 5, generator), whole(3, 8, generator)
     return {"probabilities": (2 * torch.randn(b, k, generator=generator)).softmax(dim=-1)}
 
 
 def _three_answers(generator):
-    b, k = _whole(generator, 2, 6), _whole(generator, 3, 8)
+    b, k = whole(2, 6, generator), whole(3, 8, generator)
     names = ("attention_logits", "master_logits", "part_logits")
     return {
         **{name: 2 * torch.randn(b, k, generator=generator) for name in names},

@@ -3,21 +3,17 @@
 import torch
 
 from tasnlib.exercises.checking import Exercise, Mistake
-
-
-def _whole(low, high, generator):
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
+from tasnlib.exercises.random_inputs import whole
 
 # 1. mass_in_box
 
 
 def _map_and_box(generator):
-    h = _whole(4, 6, generator)
-    w = h + _whole(1, 3, generator)
-    x0 = _whole(0, 1, generator)
+    h = whole(4, 6, generator)
+    w = h + whole(1, 3, generator)
+    x0 = whole(0, 1, generator)
     y0 = x0 + 1  # not x0, so that rows and columns cannot be mixed up unnoticed
-    box = (x0, y0, x0 + _whole(1, 2, generator), y0 + 2)
+    box = (x0, y0, x0 + whole(1, 2, generator), y0 + 2)
     return {"attention": 0.6 * torch.rand(h, w, generator=generator, dtype=torch.float64) + 0.3, "box": box}
 
 
@@ -38,12 +34,12 @@ def mass_in_box(attention, box):
 
 def _map_and_size(generator):
     """The largest value off the diagonal, and neither in the first row nor in the first column."""
-    h = _whole(4, 6, generator)
-    w = h + _whole(1, 3, generator)
-    row = _whole(1, h - 2, generator)
+    h = whole(4, 6, generator)
+    w = h + whole(1, 3, generator)
+    row = whole(1, h - 2, generator)
     attention = torch.rand(h, w, generator=generator, dtype=torch.float64)
     attention[row, row + 1] = 2.0
-    pixels = _whole(3, 6, generator)
+    pixels = whole(3, 6, generator)
     return {"attention": attention, "height": pixels * h, "width": (pixels + 1) * w}
 
 
@@ -63,7 +59,7 @@ def _place(attention, height, width, half=0.5, columns=None):
 
 
 def _logits(generator):
-    logits = 2 * torch.rand(_whole(3, 5, generator), _whole(4, 6, generator), generator=generator)
+    logits = 2 * torch.rand(whole(3, 5, generator), whole(4, 6, generator), generator=generator)
     logits[:, -1] += 2  # the first class is never the best
     return {"logits": logits}
 
@@ -78,8 +74,8 @@ def margin(logits):
 
 def _magnifications(generator):
     """Draws 0 to 2 reach one part each, the third the same as the first; draw 3 reaches two; then anything."""
-    parts = _whole(4, 6, generator)
-    draws = parts + _whole(1, 3, generator)
+    parts = whole(4, 6, generator)
+    draws = parts + whole(1, 3, generator)
     reached = torch.rand(draws, parts, generator=generator) < 0.3
     reached[:4] = False
     for draw, part in ((0, 0), (1, 1), (2, 0), (3, 0), (3, 2)):

@@ -1,12 +1,12 @@
-"""Figures of notebook 07: the wall of channels, one channel, the knobs, mistakes, two species, and the measures.
+"""Figures of notebook 07: one channel, the knobs, mistakes, and two species.
 
-Axes are placed by hand where a slider or a click draws the figure, as in `plots.sampler`: a layout solver takes longer.
+The wall of channels is in `plots.wall`, the measures in `plots.measures`; the notebook finds both here too. Axes are
+placed by hand where a slider or a click draws the figure, as in `plots.sampler`: a layout solver takes longer.
 """
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import seaborn
 import torch
@@ -14,68 +14,22 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn import functional as F
 
-from tasnlib.plots.sampler import GRID_LINES, draw_grid
-from tasnlib.plots.style import ATTENTION_MAP, COLOURS, draw_attention, draw_boxes, draw_image
+from tasnlib.plots.grid import GRID_LINES, draw_grid, small_enough
+from tasnlib.plots.measures import measures
+from tasnlib.plots.style import COLOURS, draw_attention, draw_boxes, draw_image
+from tasnlib.plots.wall import wall_figure
 from tasnlib.sampler import attention_sample, sampling_positions
 
-MOST = 64  # channels on a wall
-COLUMNS = 8
-TILE = 76  # pixels
-GAP = 4
-_LARGEST_DRAWN = 288  # pixels a side; a larger image is drawn smaller, which nobody sees at this size
-
-
-def strongest(features: Float[Tensor, "c h w"], most: int = MOST) -> list[int]:
-    """The channels that fire most on this image, by the sum of their features, the strongest first.
-
-    >>> strongest(torch.tensor([[[1.0]], [[3.0]], [[0.0]]]), most=2)
-    [1, 0]
-    """
-    return features.sum(dim=(1, 2)).argsort(descending=True, stable=True)[:most].tolist()
-
-
-def wall(
-    image: Float[Tensor, "3 height width"], maps: Float[Tensor, "k h w"], columns: int = COLUMNS
-) -> Float[Tensor, "3 wall_height wall_width"]:
-    """Maps as tiles of one picture, row by row, each over the grey image: bright where the map is high.
-
-    Every map is divided by its own maximum. Tile n begins `TILE + GAP` pixels right of or below the one before it.
-
-    >>> wall(torch.rand(3, 24, 24), torch.rand(10, 4, 4)).shape
-    torch.Size([3, 156, 636])
-    """
-    grey = F.interpolate(image[None].float(), (TILE, TILE), mode="bilinear", antialias=True)[0].mean(0)
-    smooth = F.interpolate(maps[:, None].float(), (TILE, TILE), mode="bilinear")[:, 0]  # (k, TILE, TILE)
-    smooth = smooth / smooth.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-    colours = torch.as_tensor(mpl.colormaps[ATTENTION_MAP](smooth.cpu().numpy())[..., :3]).float()
-    tiles = (0.35 * grey.cpu()[None, :, :, None] + 0.65 * colours).permute(0, 3, 1, 2)  # (k, 3, TILE, TILE)
-    rows, step = -(-len(maps) // columns), TILE + GAP
-    picture = torch.ones(3, rows * step - GAP, min(columns, len(maps)) * step - GAP)
-    for number, tile in enumerate(tiles):
-        top, left = step * (number // columns), step * (number % columns)
-        picture[:, top : top + TILE, left : left + TILE] = tile
-    return picture
-
-
-def wall_figure(
-    image: Float[Tensor, "3 height width"], maps: Float[Tensor, "k h w"], channels: Sequence[int]
-) -> Figure:
-    """The wall with the number of its channel over every tile.
-
-    >>> len(wall_figure(torch.rand(3, 24, 24), torch.rand(3, 4, 4), [7, 0, 2]).axes[0].texts)
-    3
-    """
-    picture = wall(image, maps)
-    _, height, width = picture.shape
-    figure = plt.figure(figsize=(width / 80, height / 80))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    draw_image(axes, picture)
-    for number, channel in enumerate(channels):
-        x, y = (TILE + GAP) * (number % COLUMNS), (TILE + GAP) * (number // COLUMNS)
-        axes.text(x + 3, y + 3, str(channel), color="white", fontsize=8, va="top", weight="bold")
-    return figure
+__all__ = [
+    "channel_view",
+    "differences",
+    "hard_cases",
+    "knobs_view",
+    "measures",
+    "two_species",
+    "wall_figure",
+]
 
 
 def channel_view(
@@ -99,7 +53,7 @@ def channel_view(
     """
     figure, (left, middle, bars) = _three_panels()
     title = f"channel {channel}" + ("" if fires else ", silent here")
-    draw_attention(left, _small_enough(image), attention, title)
+    draw_attention(left, small_enough(image), attention, title)
     draw_image(middle, detail_image, "detail image", COLOURS["detail"])
     _draw_answer(bars, probabilities, class_names, COLOURS["part"], "part net: ")
     return figure
@@ -137,7 +91,7 @@ def knobs_view(
     with torch.no_grad():
         probabilities = (classify(structure_image)[0].float() / temperature).softmax(0)
     figure, (left, middle, bars) = _three_panels()
-    drawn = _small_enough(image)
+    drawn = small_enough(image)
     size = drawn.shape[1], drawn.shape[2]
     x, y = (one[0] for one in sampling_positions(attention[None], size, GRID_LINES, float(max_zoom)))
     draw_attention(left, drawn, attention, "where it is read")
@@ -145,6 +99,27 @@ def knobs_view(
     draw_image(middle, structure_image[0], f"structure image, {out_size} px", COLOURS["structure"])
     _draw_answer(bars, probabilities, class_names, COLOURS["master"])
     return figure
+
+
+def _three_panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
+    """Two square pictures and a panel for bars."""
+    figure = plt.figure(figsize=(8.9, 2.5))
+    left, middle = figure.add_axes((0.005, 0.02, 0.245, 0.86)), figure.add_axes((0.268, 0.02, 0.245, 0.86))
+    return figure, (left, middle, figure.add_axes((0.535, 0.19, 0.46, 0.69)))
+
+
+def _draw_answer(
+    axes: Axes, probabilities: Float[Tensor, " classes"], class_names: Sequence[str], colour: str, who: str = ""
+) -> None:
+    shares, order = probabilities.topk(min(5, len(class_names)))
+    names, percent = [class_names[place] for place in order.tolist()], [100 * share for share in shares.tolist()]
+    axes.barh(range(len(names)), percent, color=colour)
+    for row, (name, share) in enumerate(zip(names, percent, strict=True)):
+        axes.text(share + 1, row, f"{name}  {share:.1f}", va="center", fontsize=9)
+    axes.set(xlim=(0, 280), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
+    axes.set_title(f"{who}{names[0]}, {percent[0]:.1f} %", fontsize=10)
+    axes.invert_yaxis()
+    seaborn.despine(ax=axes, left=True)
 
 
 def hard_cases(
@@ -232,82 +207,7 @@ def two_species(
             left, right = row[2 * place], row[2 * place + 1]
             for axes in (left, right):
                 axes.set_axis_on()
-            draw_attention(left, _small_enough(images[number]), attention[number])
+            draw_attention(left, small_enough(images[number]), attention[number])
             draw_image(right, structure_images[number], "", COLOURS["structure"])
         row[0].set_title(name, fontsize=10, loc="left")
     return figure
-
-
-def measures(
-    mass: Mapping[str, Sequence[float]],
-    magnification: Mapping[str, Sequence[float]],
-    reached: Sequence[float],
-    parts: Sequence[str],
-    at_least: float,
-) -> Figure:
-    """Three panels: attention mass in the parts, their magnification, and the parts reached by random detail images.
-
-    Args:
-        mass: by the name of the attention, one share a part, from 0 to 1.
-        magnification: by the name of the attention, one number a part.
-        reached: the share of parts after 1, 2, ... draws of a channel.
-        at_least: from which magnification on a part counts as reached.
-
-    >>> figure = measures({"structure": [0.2, 0.3]}, {"structure": [8, 9]}, [0.7, 0.9], ["head", "wing"], 6)
-    >>> [axes.get_ylabel() for axes in figure.axes]
-    ['attention in the box, %', 'times the pixels of plain resizing', 'parts reached, %']
-    """
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 3.3), layout="constrained")
-    percent = {name: [100 * share for share in shares] for name, shares in mass.items()}
-    _grouped(left, percent, parts, "attention in the box, %")
-    _grouped(middle, magnification, parts, "times the pixels of plain resizing")
-    left.legend(frameon=False, fontsize=9, loc="upper left")
-    draws = range(1, len(reached) + 1)
-    right.plot(draws, [100 * share for share in reached], "o-", color=COLOURS["detail"], markersize=4)
-    right.set(xlabel="random channels drawn so far", ylabel="parts reached, %", ylim=(0, 103))
-    right.set_title(f"parts that some detail image made at least {at_least:g} times larger", fontsize=9)
-    for axes in (left, middle, right):
-        seaborn.despine(ax=axes)
-    return figure
-
-
-def _grouped(axes: Axes, values: Mapping[str, Sequence[float]], parts: Sequence[str], label: str) -> None:
-    colours = {"structure map": COLOURS["structure"], "detail map": COLOURS["detail"]}
-    width = 0.8 / len(values)
-    for number, (name, heights) in enumerate(values.items()):
-        places = [part + (number - (len(values) - 1) / 2) * width for part in range(len(parts))]
-        grey = COLOURS["chance"] if number == len(values) - 1 else COLOURS["downsampled_aliased"]
-        axes.bar(places, heights, width, label=name, color=colours.get(name, grey))
-        for x, height in zip(places, heights, strict=True):
-            axes.text(x, height, f"{height:.0f}", ha="center", va="bottom", fontsize=8)
-    axes.set_xticks(range(len(parts)), parts)
-    axes.set_ylabel(label)
-
-
-def _three_panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
-    """Two square pictures and a panel for bars."""
-    figure = plt.figure(figsize=(8.9, 2.5))
-    left, middle = figure.add_axes((0.005, 0.02, 0.245, 0.86)), figure.add_axes((0.268, 0.02, 0.245, 0.86))
-    return figure, (left, middle, figure.add_axes((0.535, 0.19, 0.46, 0.69)))
-
-
-def _draw_answer(
-    axes: Axes, probabilities: Float[Tensor, " classes"], class_names: Sequence[str], colour: str, who: str = ""
-) -> None:
-    shares, order = probabilities.topk(min(5, len(class_names)))
-    names, percent = [class_names[place] for place in order.tolist()], [100 * share for share in shares.tolist()]
-    axes.barh(range(len(names)), percent, color=colour)
-    for row, (name, share) in enumerate(zip(names, percent, strict=True)):
-        axes.text(share + 1, row, f"{name}  {share:.1f}", va="center", fontsize=9)
-    axes.set(xlim=(0, 280), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
-    axes.set_title(f"{who}{names[0]}, {percent[0]:.1f} %", fontsize=10)
-    axes.invert_yaxis()
-    seaborn.despine(ax=axes, left=True)
-
-
-def _small_enough(image: Tensor) -> Tensor:
-    longest = max(image.shape[1:])
-    if longest <= _LARGEST_DRAWN:
-        return image
-    size = [max(1, round(side * _LARGEST_DRAWN / longest)) for side in image.shape[1:]]
-    return F.interpolate(image[None].float(), size=size, mode="bilinear", antialias=True)[0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from matplotlib.figure import Figure
 
-from tasnlib.plots.distillation import TEMPERATURES, softened
+from tasnlib.plots.temperature import TEMPERATURES, softened
 from tasnlib.widgets.explore import Slider, explore
 
 

@@ -16,7 +16,8 @@ from torchvision.transforms.v2 import functional as transforms
 
 from tasnlib.attention import trilinear_attention
 from tasnlib.model import downsample
-from tasnlib.plots.explore import COLUMNS, GAP, MOST, TILE, channel_view, strongest, wall
+from tasnlib.plots.explore import channel_view
+from tasnlib.plots.wall import COLUMNS, GAP, MOST, TILE, strongest, wall
 from tasnlib.prediction import Predictor
 from tasnlib.widgets.explore import PRERENDER, Slider, explore, picture_html
 

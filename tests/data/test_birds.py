@@ -50,11 +50,7 @@ def threads(count: int):
         torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on busy cores wait for each other most of the time."""
-    with threads(1):
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def clean(style: BirdsConfig) -> BirdsConfig:

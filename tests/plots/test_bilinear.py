@@ -1,12 +1,7 @@
 """Figures of notebook 01: the numbers they draw are the ones they were given, or can be worked out by hand."""
 
-import matplotlib as mpl
 import pytest
 import torch
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 
 from tasnlib.attention import bilinear_attention
 from tasnlib.exercises import examine
@@ -19,42 +14,11 @@ IMAGE = torch.rand(3, 24, 36, generator=torch.Generator().manual_seed(1))
 SQUARE = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.fixture(autouse=True)
-def _no_figure_is_left():
-    plt.close("all")
-    yield
-    plt.close("all")
-
-
-def test_every_third_pixel_of_a_fine_wave_is_a_wave_of_seven_new_pixels():
-    careless, averaged = figures.downsampled_wave(period=3.5, step=3, pixels=63)
-    assert len(careless) == len(averaged) == 21
-    expected = torch.sin(2 * torch.pi * (3 * torch.arange(21) + 1.5) / 3.5)  # the middle one of each three pixels
-    torch.testing.assert_close(careless, expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(careless[7:], careless[:-7], atol=1e-4, rtol=0)
-    assert averaged[1:-1].abs().max() < 0.05
-
-
-def test_a_wide_wave_survives_both_ways():
-    careless, averaged = figures.downsampled_wave(period=30, step=3, pixels=90)
-    assert careless.max() > 0.95
-    assert averaged.max() > 0.9
-
-
 def test_number_tables_write_every_number():
     figure = figures.number_tables([torch.tensor([[1.0, 2.5]]), torch.eye(2)], ["a", "b"], digits=1, between="=")
     first, second = figure.axes
     assert [text.get_text() for text in first.texts] == ["1.0", "2.5"]
     assert [text.get_text() for text in second.texts] == ["1.0", "0.0", "0.0", "1.0", "="]
-
-
-def test_the_crop_shows_the_box_in_every_image():
-    small = torch.rand(3, 8, 8)
-    figure = figures.vanishing_stripes(SQUARE, small, small, torch.tensor([3.0, 6.0, 12.0, 18.0]))
-    large_crop, small_crop = figure.axes[3], figure.axes[4]
-    assert large_crop.get_xlim() == (3, 12)
-    assert large_crop.get_ylim() == (18, 6)
-    assert small_crop.get_xlim() == pytest.approx((1, 4))
 
 
 def test_channels_are_compared_by_one_scale_a_row():

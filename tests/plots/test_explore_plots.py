@@ -1,12 +1,7 @@
 """Figures of notebook 07: tiles lie where a click looks for them, and the numbers drawn are the ones worked out."""
 
-import matplotlib as mpl
 import pytest
 import torch
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 
 from tasnlib.plots import explore as figures
 from tasnlib.plots import figure_bytes
@@ -14,50 +9,6 @@ from tasnlib.sampler import attention_sample, sampling_positions
 
 IMAGE = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0))
 NAMES = ["grey, head along", "grey, head across", "blue, head along"]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def test_a_tile_is_bright_where_its_own_map_is():
-    maps = torch.zeros(11, 2, 2)
-    for number in range(11):
-        maps[number, number % 2, number // 2 % 2] = 1.0 + number  # each map by its own maximum
-    picture = figures.wall(torch.zeros(3, 48, 48), maps)
-    step, half = figures.TILE + figures.GAP, figures.TILE // 2
-    assert picture.shape == (3, 2 * step - figures.GAP, 8 * step - figures.GAP)
-    for number in range(11):
-        top, left = step * (number // 8), step * (number % 8)
-        tile = picture[:, top : top + figures.TILE, left : left + figures.TILE].sum(0)
-        quarters = [[tile[y : y + half, x : x + half].mean() for x in (0, half)] for y in (0, half)]
-        brightest = torch.tensor(quarters).argmax().item()
-        assert brightest == 2 * (number % 2) + number // 2 % 2
-    assert picture[:, :, figures.TILE : step].eq(1).all()  # the gap is white
-    assert picture[:, step:, 3 * step :].eq(1).all()  # and so is where tiles are missing
-
-
-def test_silent_maps_and_images_of_any_shape_have_a_tile():
-    assert figures.wall(torch.rand(3, 30, 70), torch.zeros(3, 7, 9)).isfinite().all()
-
-
-def test_the_strongest_channels_come_first_and_no_more_than_asked():
-    features = torch.zeros(100, 2, 2)
-    features[7, 0, 0], features[93] = 5.0, 2.0
-    order = figures.strongest(features)
-    assert order[:2] == [93, 7]
-    assert len(order) == len(set(order)) == 64
-
-
-def test_numbers_on_the_wall_stand_on_their_tiles():
-    figure = figures.wall_figure(IMAGE, torch.rand(10, 3, 3), list(range(20, 30)))
-    step = figures.TILE + figures.GAP
-    for number, text in enumerate(figure.axes[0].texts):
-        x, y = text.get_position()
-        assert int(text.get_text()) == 20 + number
-        assert (x // step, y // step) == (number % 8, number // 8)
 
 
 def test_the_most_probable_classes_are_drawn_in_order():
@@ -107,15 +58,6 @@ def test_two_species_show_only_their_own_birds():
 def test_a_species_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"'wren' is no class; choose among grey, head along"):
         figures.two_species(IMAGE[None], torch.tensor([0]), torch.rand(1, 3, 3), IMAGE[None], NAMES, "wren", NAMES[0])
-
-
-def test_measures_are_drawn_in_percent_and_times():
-    shares = {"structure map": [0.2, 0.3], "uniform": [0.01, 0.02]}
-    figure = figures.measures(shares, {"structure map": [8.0, 9.0]}, [0.5, 1.0], ["head", "wing"], 6)
-    mass, times, reached = figure.axes
-    assert [bar.get_height() for bar in mass.patches] == pytest.approx([20, 30, 1, 2])
-    assert [bar.get_height() for bar in times.patches] == [8, 9]
-    assert reached.lines[0].get_ydata().tolist() == [50, 100]
 
 
 def test_what_clicks_and_sliders_draw_becomes_a_picture():

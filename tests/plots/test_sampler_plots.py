@@ -1,34 +1,15 @@
 """Figures of the sampler: what is drawn is where the sampler reads."""
 
-import matplotlib as mpl
 import pytest
 import torch
 
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-
 from tasnlib.plots import figure_bytes
 from tasnlib.plots import sampler as figures
-from tasnlib.sampler import sampling_positions
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def vertical_lines(axes):
     """The x of the lines that `draw_grid` drew."""
     return [segment[0][0] for segment in axes.collections[0].get_segments()]
-
-
-def test_the_inverse_is_read_off_where_the_sampler_reads():
-    zoom = torch.tensor([0.5, 0.5, 1.0, 2.0, 2.5, 1.0, 0.25, 0.25])
-    x, _ = sampling_positions(torch.outer(zoom, zoom)[None], 8, 4)
-    texts = [text.get_text() for text in figures.inverse_cumulative(zoom, 4).axes[0].texts]
-    assert all(f"{place:.3g}" in texts for place in x[0].tolist())
 
 
 def test_the_bump_is_where_it_was_asked_for():
