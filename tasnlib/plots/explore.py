@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
-import seaborn
 import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from tasnlib.plots.grid import GRID_LINES, draw_grid, small_enough
 from tasnlib.plots.measures import measures
+from tasnlib.plots.prediction import draw_answer
 from tasnlib.plots.style import COLOURS, draw_attention, draw_boxes, draw_image
 from tasnlib.plots.wall import wall_figure
 from tasnlib.sampler import attention_sample, sampling_positions
@@ -112,14 +112,7 @@ def _draw_answer(
     axes: Axes, probabilities: Float[Tensor, " classes"], class_names: Sequence[str], colour: str, who: str = ""
 ) -> None:
     shares, order = probabilities.topk(min(5, len(class_names)))
-    names, percent = [class_names[place] for place in order.tolist()], [100 * share for share in shares.tolist()]
-    axes.barh(range(len(names)), percent, color=colour)
-    for row, (name, share) in enumerate(zip(names, percent, strict=True)):
-        axes.text(share + 1, row, f"{name}  {share:.1f}", va="center", fontsize=9)
-    axes.set(xlim=(0, 280), xticks=[0, 50, 100], yticks=[], xlabel="probability, %")
-    axes.set_title(f"{who}{names[0]}, {percent[0]:.1f} %", fontsize=10)
-    axes.invert_yaxis()
-    seaborn.despine(ax=axes, left=True)
+    draw_answer(axes, [class_names[place] for place in order.tolist()], shares.tolist(), colour, who)
 
 
 def hard_cases(
@@ -198,7 +191,7 @@ def two_species(
     figure, grid = plt.subplots(2, 2 * birds, figsize=(1.8 * 2 * birds, 4.6), squeeze=False)
     figure.subplots_adjust(0.005, 0.01, 0.995, 0.83, 0.05, 0.14)
     words = textwrap.fill(f"what differs: {differences(first, second)}", 45 * birds)
-    figure.suptitle(words, fontsize=10, y=0.985)
+    figure.suptitle(words, fontsize=10, y=0.985, parse_math=False)
     for row, name in zip(grid, (first, second), strict=True):
         chosen = (labels == list(class_names).index(name)).nonzero().flatten()[:birds].tolist()
         for axes in row:
@@ -209,5 +202,5 @@ def two_species(
                 axes.set_axis_on()
             draw_attention(left, small_enough(images[number]), attention[number])
             draw_image(right, structure_images[number], "", COLOURS["structure"])
-        row[0].set_title(name, fontsize=10, loc="left")
+        row[0].set_title(name, fontsize=10, loc="left", parse_math=False)
     return figure

@@ -5,10 +5,35 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import seaborn
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from tasnlib.plots.style import COLOURS, draw_attention, draw_image
+
+
+def draw_answer(
+    axes: Axes, class_names: Sequence[str], probabilities: Sequence[float], colour: str, who: str = ""
+) -> None:
+    """A net's most probable classes as bars, the first of them in the title.
+
+    >>> axes = plt.figure().add_subplot()
+    >>> draw_answer(axes, ["wren", "robin"], [0.9, 0.1], "black", "part net: ")
+    >>> axes.get_title()
+    'part net: wren, 90.0 %'
+    """
+    rows = range(len(class_names))
+    axes.barh(rows, [100 * share for share in probabilities], color=colour)
+    for row, name, share in zip(rows, class_names, probabilities, strict=True):
+        # A class's name may hold a $.
+        axes.text(100 * share + 1, row, f"{name}  {100 * share:.1f}", va="center", fontsize=9, parse_math=False)
+    room = 250  # right of 100, for the names
+    axes.set(xlim=(0, room), xticks=[0, 50, 100], yticks=[])
+    axes.spines["bottom"].set_bounds(0, 100)
+    axes.set_xlabel("probability, %", x=50 / room)
+    axes.set_title(f"{who}{class_names[0]}, {100 * probabilities[0]:.1f} %", fontsize=10, parse_math=False)
+    axes.invert_yaxis()
+    seaborn.despine(ax=axes, left=True)
 
 
 def prediction_figure(
@@ -34,14 +59,5 @@ def prediction_figure(
     silent = "" if attention.any() else ": 0 everywhere"  # the picture would not tell: its colours run to the maximum
     draw_attention(second, image, attention, f"attention{silent}")
     draw_image(third, structure_image, "structure image", COLOURS["structure"])
-    rows = range(len(class_names))
-    bars.barh(rows, [100 * share for share in probabilities], color=COLOURS["master"])
-    for row, name, share in zip(rows, class_names, probabilities, strict=True):
-        bars.text(100 * share + 1, row, f"{name}  {100 * share:.1f}", va="center", fontsize=9)
-    bars.set(xlim=(0, 230), xticks=[0, 50, 100], yticks=[])  # the room right of 100 is for the names
-    bars.spines["bottom"].set_bounds(0, 100)
-    bars.set_xlabel("probability, %", x=50 / 230)
-    bars.set_title(f"{class_names[0]}, {100 * probabilities[0]:.1f} %", fontsize=10)
-    bars.invert_yaxis()
-    seaborn.despine(ax=bars, left=True)
+    draw_answer(bars, class_names, probabilities, COLOURS["master"])
     return figure

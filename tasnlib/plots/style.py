@@ -127,7 +127,7 @@ def draw_image(axes: Axes, image: Tensor, title: str = "", colour: str | None = 
     height, width = image.shape[1:]
     axes.imshow(_pixels(image), extent=(0, width, height, 0), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=10, color=colour or "black")
+    axes.set_title(title, fontsize=10, color=colour or "black", parse_math=False)  # a class's name may hold a $
     for spine in axes.spines.values():
         spine.set(visible=colour is not None, color=colour, linewidth=3)
 
@@ -148,4 +148,4 @@ def draw_attention(axes: Axes, image: Tensor, attention: Float[Tensor, "h w"], t
     strength = smooth / smooth.max().clamp_min(1e-12)
     axes.imshow(strength.cpu().numpy(), cmap=ATTENTION_MAP, vmin=0, vmax=1, alpha=0.65, extent=(0, width, height, 0))
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, parse_math=False)

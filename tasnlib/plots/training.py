@@ -76,8 +76,8 @@ def confusion(
             axes.axvline(edge, color="black", linewidth=0.8)
         genus_names = [class_names[genus * species].split(",")[0] for genus in range(genera)]
         centres = [(genus + 0.5) * species for genus in range(genera)]
-        axes.set_xticks(centres, genus_names, rotation=0, fontsize=8)
-        axes.set_yticks(centres, genus_names, rotation=90, va="center", fontsize=8)
+        axes.set_xticks(centres, genus_names, rotation=0, fontsize=8, parse_math=False)
+        axes.set_yticks(centres, genus_names, rotation=90, va="center", fontsize=8, parse_math=False)
         axes.set(xlabel=f"answer (in each genus: its {species} species)", ylabel="truth", title=LABELS[name])
     return figure
 
