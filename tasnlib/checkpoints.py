@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from tasnlib.arguments import checked, one_of
+from tasnlib.arguments import checked, is_whole, one_of
 from tasnlib.building import NAMES, build_model
 from tasnlib.files import is_file, write_atomically
 from tasnlib.model import TASN, PlainClassifier
@@ -35,7 +35,7 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safetensors.safe_open(path, framework="pt") as file:
             names = file.keys()  # not a dict: it cannot be iterated over
             return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["tasn"])
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as reason:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as reason:
         raise _not_ours(path, reason) from reason
 
 
@@ -76,9 +76,12 @@ def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
         recipe = replace(_recipe_in(description), weights=None)
         model = build_model(description["kind"], recipe, len(description["class_names"]))
         model.load_state_dict(weights)
+        names = description["class_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("class_names is no list of texts")
     except (KeyError, TypeError, ValueError, RuntimeError) as reason:
         raise _not_ours(Path(path), reason) from reason
-    return model.eval(), description["class_names"]
+    return model.eval(), names
 
 
 @checked
@@ -123,10 +126,26 @@ def progress_in(path: str | Path) -> tuple[int, int]:
         FileNotFoundError, ValueError: as `load_model`.
     """
     _, progress = _load(Path(path))
-    try:
-        return len(progress["history"]), progress.get("begun", {}).get("step", 0)
-    except (KeyError, TypeError, AttributeError) as reason:
-        raise _not_ours(Path(path), reason) from reason
+    _require_progress(Path(path), progress)
+    return len(progress["history"]), progress.get("begun", {}).get("step", 0)
+
+
+def _require_progress(path: Path, progress: Any) -> None:
+    """Make sure that a training state's description is what `progress.Progress` writes."""
+    fits = (
+        isinstance(progress, dict)
+        and isinstance(progress.get("identity"), dict)
+        and isinstance(history := progress.get("history"), list)
+        and all(isinstance(entry, dict) for entry in history)
+        and [entry.get("epoch") for entry in history] == list(range(1, len(history) + 1))
+        and isinstance(begun := progress.get("begun", {"step": 0, "loss": 0.0, "seconds": 0.0}), dict)
+        and begun.keys() == {"step", "loss", "seconds"}
+        and all(is_whole(value) or isinstance(value, float) for value in begun.values())
+        and is_whole(begun["step"])
+        and begun["step"] >= 0
+    )
+    if not fits:
+        raise _not_ours(path, ValueError("what it says of its progress makes no sense"))
 
 
 @checked
@@ -138,14 +157,13 @@ def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.opt
     """
     path = Path(path)
     tensors, progress = _load(path)
+    _require_progress(path, progress)
     memory: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, number, quantity = name.split("/")
-            memory.setdefault(int(number), {})[quantity] = tensor
     try:
-        for needed in ("identity", "history"):
-            progress[needed]
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer/"):
+                _, number, quantity = name.split("/")
+                memory.setdefault(int(number), {})[quantity] = tensor
         model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
         optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, TypeError, RuntimeError, ValueError) as reason:

@@ -13,6 +13,7 @@ from tasnlib.data.folder import load_folder
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.stanford_cars import load_stanford_cars
+from tasnlib.files import expanded
 from tasnlib.settings import DRAWN, Settings
 
 _STYLES = {"birds": EASY, "birds_hard": HARD}
@@ -42,7 +43,7 @@ def load_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
         ValueError: where the folder does not hold what the data set needs; the message shows what it should hold.
             Where fewer images are there than asked for, or than a batch holds.
     """
-    folder = Path(settings.data_folder).expanduser() if settings.data_folder else default_folder
+    folder = expanded(settings.data_folder, "data_folder") if settings.data_folder else default_folder
     if settings.dataset in DRAWN:
         return _draw(settings, folder)
     # Somebody's own folder of images stays as it is.

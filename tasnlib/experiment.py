@@ -36,7 +36,14 @@ from tasnlib.evaluation import accuracies, evaluate, silent_images
 from tasnlib.files import write_atomically
 from tasnlib.model import TASN
 from tasnlib.results import Trained
-from tasnlib.run_folder import in_project, prepare_folder, project_folder, same_data, same_settings
+from tasnlib.run_folder import (
+    in_project,
+    noted_settings,
+    prepare_folder,
+    project_folder,
+    same_data,
+    same_settings,
+)
 from tasnlib.run_lock import alone_in
 from tasnlib.settings import Settings, check_names
 from tasnlib.training import fit
@@ -86,6 +93,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
     with alone_in(folder), _telling_how_to_go_on(state, _notebook_again(settings, folder)):
         same_settings(folder, settings)
         same_data(folder, data)
+        _nothing_is_lost(folder, name)
         if settings.resume:
             saved = _saved(state)
             print(f"{name}: continuing {saved}" if saved else f"{name}: nothing to continue, starting at epoch 1")
@@ -94,7 +102,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
         else:
             _fit_in_processes(name, settings, folder)
             model, _ = load_model(weights_path)
-            history = json.loads((folder / f"{name}.history.json").read_text(encoding="utf-8"))
+            history = json.loads((folder / f"{name}.history.json").read_bytes())  # just written
     test, batch_size = data[1], settings.resolved_recipe.batch_size
     answers = evaluate(model, test, batch_size, make_accelerator(settings.precision), workers_for(settings))
     if isinstance(model, TASN):
@@ -105,6 +113,16 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
                 "without attention. Most often the training was too short: take more epochs, or a smaller batch_size"
             )
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
+
+
+def _nothing_is_lost(folder: Path, name: str) -> None:
+    """Make sure that training does not begin anew where a model is finished."""
+    weights, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
+    if weights.is_file() and not state.is_file():
+        raise ValueError(
+            f"{weights} is a finished model, but {state.name}, by which its training would go on, is not beside it; "
+            "put that back, or train in another output_folder"
+        )
 
 
 def _saved(state: Path) -> str:
@@ -211,7 +229,7 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
     again = f"{launch} -m tasnlib.training {shlex.quote(str(folder))} {name} -p resume True"
     with ExitStack() as held, _telling_how_to_go_on(state, again):
         with processes.main_process_first():
-            known = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
+            known = noted_settings(noted, resume=False).as_dict() if noted.is_file() else {}
             # `resume` is for this time; what the folder holds of it is of an earlier one.
             known |= {"resume": False, **given, "output_folder": str(folder), "num_processes": processes.num_processes}
             settings = Settings(**known)
@@ -221,6 +239,7 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
                 prepare_folder(settings)
             if state.is_file() and not settings.resume and _PARENT not in os.environ:
                 raise ValueError(f"{folder} already holds {name}; add -p resume True to go on, or name another folder")
+            _nothing_is_lost(folder, name)
         # One process of each machine draws or inspects the images; the others find what it kept.
         with make_accelerator(settings.precision).local_main_process_first():
             data = load_data(settings)

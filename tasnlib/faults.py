@@ -95,15 +95,15 @@ def require_finite_weights(model: nn.Module, epoch: int, step: int) -> None:
     Raises:
         FloatingPointError: naming weights, or running means, that are no numbers.
     """
-    if _not_finite(model.state_dict()):
+    if not_finite(model.state_dict()):
         raise diverged("weights are no longer finite", model, epoch, step)
 
 
 def diverged(what: str, model: nn.Module, epoch: int, step: int) -> FloatingPointError:
     """The error, with what is wrong by now. Epoch and step are counted from 0."""
     gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
-    found = {"weights": (model.state_dict(), _not_finite(model.state_dict()))}
-    found["gradients"] = (gradients, _not_finite(gradients))
+    found = {"weights": (model.state_dict(), not_finite(model.state_dict()))}
+    found["gradients"] = (gradients, not_finite(gradients))
     wrong = [f"{len(names)} of {len(all_)} {kind} ({_first(names)})" for kind, (all_, names) in found.items() if names]
     return FloatingPointError(
         f"{what}, in epoch {epoch + 1}, at step {step + 1}. Not finite: {' and '.join(wrong) or 'no weight yet'}. "
@@ -111,7 +111,8 @@ def diverged(what: str, model: nn.Module, epoch: int, step: int) -> FloatingPoin
     )
 
 
-def _not_finite(tensors: dict[str, Tensor]) -> list[str]:
+def not_finite(tensors: dict[str, Tensor]) -> list[str]:
+    """The names of those that hold a NaN or an infinity."""
     finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors.values()]).tolist() if tensors else []
     return [name for name, fine in zip(tensors, finite, strict=True) if not fine]
 

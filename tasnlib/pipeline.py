@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from tasnlib.files import write_atomically
 from tasnlib.notebook_errors import CellError, cell_reached, find_error
 from tasnlib.report import RECORD, in_words, write_report
-from tasnlib.run_folder import project_folder, readable
+from tasnlib.run_folder import as_typed, project_folder
 from tasnlib.settings import check_names
 
 PROFILES = ("smoke", "laptop", "gpu")
@@ -52,7 +52,7 @@ class NotebookFailed(Exception):
     """A notebook ended in an error; says where and what."""
 
     def __init__(self, notebook: Path, unfinished: Path, error: CellError):
-        super().__init__(f"error in {notebook.name}, {error}\nas far as it got: {readable(unfinished)}")
+        super().__init__(f"error in {notebook.name}, {error}\nas far as it got: {as_typed(unfinished)}")
         self.error = error
 
 
@@ -239,12 +239,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            f"\nstopped; what is finished is kept in {readable(folder)}, "
+            f"\nstopped; what is finished is kept in {as_typed(folder)}, "
             "and the same command (without --again) continues with this notebook",
             file=sys.stderr,
         )
         return 130
-    print(f"report: {readable(report)} ({report.stat().st_size / 1e6:.1f} MB)")
+    print(f"report: {as_typed(report)} ({report.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 

@@ -13,7 +13,7 @@ from tasnlib.arguments import check_device, checked, within
 from tasnlib.checkpoints import load_model, load_recipe
 from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import evaluation, resize_short_side
-from tasnlib.files import is_file, is_folder
+from tasnlib.files import expanded, is_file, is_folder
 from tasnlib.model import TASN, downsample
 from tasnlib.plots.prediction import prediction_figure
 from tasnlib.plots.style import in_notebook, show
@@ -107,7 +107,7 @@ def load(run: str | Path, device: str | torch.device | None = None) -> Predictor
     >>> len(prediction.class_names), prediction.attention.shape
     (16, torch.Size([12, 12]))
     """
-    path = Path(run).expanduser()
+    path = expanded(run, "run")
     path = path / "tasn.safetensors" if is_folder(path) else path
     if not is_file(path):
         raise FileNotFoundError(

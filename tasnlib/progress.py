@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from tasnlib.checkpoints import load_training_state, progress_in, save_training_state
+from tasnlib.faults import not_finite
 from tasnlib.recipes import Recipe
 
 
@@ -38,11 +39,14 @@ class Progress:
         del values["weights"]
         return {**values, "seed": self.seed}
 
-    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
         """Go on from the checkpoint: fills model and optimiser.
 
+        Args:
+            steps: in an epoch.
+
         Raises:
-            ValueError: for a checkpoint of another recipe or seed.
+            ValueError: for a checkpoint of another recipe or seed, or a damaged one.
         """
         kept = load_training_state(self.path, model, optimizer)
         for name, value in self.identity.items():
@@ -50,8 +54,15 @@ class Progress:
                 raise ValueError(
                     f"{self.path} is of a run with {name} {was!r}, this one has {value!r}: it cannot resume it"
                 )
+        if spoilt := not_finite(model.state_dict()):
+            raise ValueError(f"{self.path} is damaged: weights in it are no numbers, {spoilt[0]} for one")
         self.history = kept["history"]
         self.begin(**kept.get("begun", {}))
+        if len(self.history) > self.recipe.epochs or self.step >= steps:
+            raise ValueError(
+                f"{self.path} is damaged: it is from after {len(self.history)} epochs and {self.step} steps, but this "
+                f"run has {self.recipe.epochs} epochs of {steps} steps"
+            )
 
     def begin(self, step: int = 0, loss: float = 0.0, seconds: float = 0.0) -> None:
         """Note how far the epoch is that follows those of the history."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tasnlib.datasets import Data
 from tasnlib.evaluation import KEPT, accuracies, accuracies_by_class
 from tasnlib.files import write_atomically
-from tasnlib.run_folder import described, readable
+from tasnlib.run_folder import as_typed, described
 from tasnlib.settings import Settings
 
 NETS = ("master", "part", "attention", "downsampled", "downsampled_aliased")
@@ -50,7 +50,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "epochs": len(tasn.history),
         "seconds": round(seconds, 1),
         "images_per_second": round(speed, 1),
-        "checkpoint": readable(tasn.weights_path),
+        "checkpoint": as_typed(tasn.weights_path),
         "test_images": len(test_set),
         "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
         "other_accuracy": {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasnlib.datasets import Data
-from tasnlib.files import write_atomically
+from tasnlib.files import damaged, expanded, read_json, write_atomically
 from tasnlib.run_lock import alone_in
 from tasnlib.settings import Settings
 
@@ -37,7 +37,7 @@ def in_project() -> bool:
     return (project_folder() / _MARK).is_file()
 
 
-def readable(path: Path) -> str:
+def as_typed(path: Path) -> str:
     """A path as one would type it: relative to the project where it lies inside."""
     path, project = path.resolve(), project_folder().resolve()
     return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
@@ -51,7 +51,7 @@ def prepare_folder(settings: Settings) -> Path:
             holds a run of other settings and `resume` is on. Where another process trains in it.
         OSError: where the folder cannot be written.
     """
-    folder = Path(settings.output_folder).expanduser() if settings.output_folder else _new_folder(settings)
+    folder = expanded(settings.output_folder, "output_folder") if settings.output_folder else _new_folder(settings)
     noted = folder / "settings.json"
     with alone_in(folder):
         if any(folder.glob("*.safetensors")):
@@ -85,8 +85,22 @@ def same_settings(folder: Path, settings: Settings) -> None:
     noted = folder / "settings.json"
     if noted.is_file():
         # Where the first weights lay does not matter any more, and they may be gone.
-        changes = {"resume": False, "weights": settings.weights}
-        _same_run(Settings(**{**json.loads(noted.read_text(encoding="utf-8")), **changes}), settings, folder)
+        _same_run(noted_settings(noted, resume=False, weights=settings.weights), settings, folder)
+
+
+def noted_settings(noted: Path, **changes: Any) -> Settings:
+    """The settings that a run wrote down, with changes.
+
+    Raises:
+        ValueError: naming the file, where it is damaged.
+    """
+    known = {**read_json(noted), **changes}
+    try:
+        return Settings(**known)
+    except TypeError as reason:  # of a name that is no setting's
+        raise damaged(noted, reason) from reason
+    except ValueError as reason:
+        raise ValueError(f"{noted} holds a setting that cannot be: {reason}") from reason
 
 
 def _same_run(before: Settings, now: Settings, folder: Path) -> None:
@@ -101,6 +115,9 @@ def _same_run(before: Settings, now: Settings, folder: Path) -> None:
             raise ValueError(f"{name} is {value!r}, but the run in {str(folder)!r} was begun with {was[name]!r}")
 
 
+_KINDS = {"class_names": list, "train": dict, "test": dict}
+
+
 def same_data(folder: Path, data: tuple[Data, Data]) -> None:
     """Note which images and classes a run is of; or, where that is noted, make sure that they are the same."""
     noted = folder / "data.json"
@@ -109,19 +126,21 @@ def same_data(folder: Path, data: tuple[Data, Data]) -> None:
     if not noted.is_file():
         write_atomically(noted, json.dumps(found, indent=1, ensure_ascii=False).encode())
         return
-    before = json.loads(noted.read_text(encoding="utf-8"))
+    before = read_json(noted)
+    if missing := next((name for name, kind in _KINDS.items() if not isinstance(before.get(name), kind)), None):
+        raise damaged(noted, f"{missing} is {before.get(missing)!r}")
     if before["class_names"] != found["class_names"]:
-        was, now = ({*one["class_names"]} for one in (before, found))
+        was, now = ({*map(str, one["class_names"])} for one in (before, found))
         raise ValueError(
             f"the run in {str(folder)!r} was begun with {len(before['class_names'])} classes, this data has "
             f"{len(found['class_names'])} (only then: {sorted(was - now)[:5]}, only now: {sorted(now - was)[:5]}); "
             "name the data_folder it was begun with, or another output_folder"
         )
     for split in ("train", "test"):
-        if before[split]["hash"] != found[split]["hash"]:
+        if before[split].get("hash") != found[split]["hash"]:
             raise ValueError(
                 f"the {split} images are not those that the run in {str(folder)!r} was begun with "
-                f"({before[split]['images']} images then, {found[split]['images']} now, and other bytes); name the "
+                f"({before[split].get('images')} images then, {found[split]['images']} now, and other bytes); name the "
                 "data_folder it was begun with, or another output_folder"
             )
 

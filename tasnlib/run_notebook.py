@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from papermill.cli import _resolve_type
 from traitlets.config import Config
 
-from tasnlib.run_folder import project_folder, readable
+from tasnlib.run_folder import as_typed, project_folder
 from tasnlib.settings import check_names
 
 
@@ -125,20 +125,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        new = [readable(folder) for folder in _training_folders() if folder not in begun]
+        new = [as_typed(folder) for folder in _training_folders() if folder not in begun]
         folder = parameters.get("output_folder", new[0] if len(new) == 1 else None)
         print(
-            f"\nstopped; what was executed is in {readable(output)}{_to_go_on(given.notebook, parameters, folder)}",
+            f"\nstopped; what was executed is in {as_typed(output)}{_to_go_on(given.notebook, parameters, folder)}",
             file=sys.stderr,
         )
         return 130
     except papermill.PapermillExecutionError as reason:
         # The notebook's own message, not papermill's page of traceback; that one is in the output notebook.
         print(
-            f"error in cell {reason.cell_index} of {readable(output)}: {reason.ename}: {reason.evalue}", file=sys.stderr
+            f"error in cell {reason.cell_index} of {as_typed(output)}: {reason.ename}: {reason.evalue}", file=sys.stderr
         )
         return 1
-    print(f"\nexecuted notebook: {readable(output)}")
+    print(f"\nexecuted notebook: {as_typed(output)}")
     _print_result(last)
     return 0
 

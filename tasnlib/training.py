@@ -121,7 +121,7 @@ def fit(
     optimizer = build_optimizer(model, recipe)
     progress = Progress(state_path, recipe, seed, continue_unsaved)
     if resume and state_path.is_file():
-        progress.resume(model, optimizer)
+        progress.resume(model, optimizer, steps)
     progress.require_same_everywhere(accelerator)
     speed_up(model, accelerator.device, compiled)
     inner = model

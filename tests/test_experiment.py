@@ -19,7 +19,7 @@ from tasnlib.data import birds as birds_module
 from tasnlib.data.birds import EASY, Birds, BirdsBatch
 from tasnlib.experiment import epoch_line, load_data, train
 from tasnlib.results import Trained, keep_result, summarise
-from tasnlib.run_folder import prepare_folder, project_folder, readable
+from tasnlib.run_folder import as_typed, prepare_folder, project_folder
 from tasnlib.settings import Settings
 
 ACCURACY_KEYS = {"master", "part", "attention", "downsampled", "downsampled_aliased", "chance"}
@@ -97,8 +97,8 @@ def test_the_project_is_found_from_any_folder_in_it(tmp_path, monkeypatch):
     for folder in (tmp_path / "project", tmp_path / "project" / "notebooks" / "deep"):
         monkeypatch.chdir(folder)
         assert project_folder() == tmp_path / "project"
-        assert readable(tmp_path / "project" / "runs" / "one") == str(Path("runs") / "one")
-        assert readable(tmp_path / "elsewhere") == str(tmp_path / "elsewhere")
+        assert as_typed(tmp_path / "project" / "runs" / "one") == str(Path("runs") / "one")
+        assert as_typed(tmp_path / "elsewhere") == str(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
     assert project_folder() == tmp_path
 

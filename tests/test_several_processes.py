@@ -72,7 +72,8 @@ def train_tiny(folder: Path, norm: str, resume: bool = False, accumulate: int = 
     watched = Watched(Birds.load(STYLE, "train", 26, progress=False))
     fit(
         *(model or new_model(norm), watched, Birds.load(STYLE, "test", 11, progress=False), TINY, 5),
-        *(state, accelerator, resume),
+        *(state, accelerator),
+        resume=resume,
         report=lambda entry: shutil.copy(state, folder / f"state.{entry['epoch']}"),
         accumulate=accumulate,
     )

@@ -18,7 +18,7 @@ from tasnlib.data.birds import draw_birds
 from tasnlib.plots.ablations import accuracy_against, seeds_and_means
 from tasnlib.plots.wall import wall_figure
 from tasnlib.recipes import RECIPES
-from tasnlib.run_folder import project_folder, readable
+from tasnlib.run_folder import as_typed, project_folder
 from tasnlib.widgets.gallery import birds_it_knows
 from tasnlib.widgets.wall import Channels
 
@@ -91,7 +91,7 @@ def main() -> None:
     folder = given.folder or project_folder() / "figures"
     figures = paper_figures(open_study(given.profile), given.run or project_folder() / "notebooks" / "saved_run")
     save(figures, folder)
-    print(f"{len(figures)} figures, each as PNG and PDF, in {readable(folder)}")
+    print(f"{len(figures)} figures, each as PNG and PDF, in {as_typed(folder)}")
 
 
 if __name__ == "__main__":

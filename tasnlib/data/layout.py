@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from tasnlib.files import is_file, is_folder
+from tasnlib.files import expanded, is_file, is_folder
 
 
 def require_split(split: str) -> None:
@@ -41,7 +41,7 @@ def find_data_set(
     Raises:
         ValueError: where no folder fits, or several do.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder, "folder")
     if not is_folder(folder):
         problem = "this is not a folder" if is_file(folder) else "there is no such folder"
         raise wrong_folder(name, folder, problem, layout, advice)
