@@ -1,7 +1,7 @@
 """The parameters that a notebook's own cells assign."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -54,19 +54,41 @@ def _plain(cell: str) -> dict[str, Any] | None:
         return None
 
 
+_OWN_SCOPE = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
 def _assignments(cell: str) -> dict[str, str]:
-    """The names that a cell's own statements assign, each with its statement."""
+    """The names that a cell gives values to or takes away, each with the first line of the statement that does."""
+    from IPython.core.inputtransformer2 import TransformerManager  # where there is no notebook, nobody needs it
+
     try:
-        statements = ast.parse(cell).body
-    except SyntaxError:  # such as one of IPython's own commands
+        body = ast.parse(TransformerManager().transform_cell(cell))  # IPython's own commands become Python
+    except SyntaxError:
         return {}
-    return {
-        name.id: ast.unparse(statement)
-        for statement in statements
-        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
-        for name in ast.walk(statement)
-        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-    }
+    return dict(_changed(body, ""))
+
+
+# IPython's commands that run Python in the notebook's own namespace.
+_RUN_PYTHON = ("time", "capture", "prun")
+
+
+def _changed(node: ast.AST, statement: str) -> Iterator[tuple[str, str]]:
+    for part in ast.iter_child_nodes(node):
+        line = ast.unparse(part).splitlines()[0] if isinstance(part, ast.stmt) else statement
+        match part:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, line  # what is inside has names of its own
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                yield name, line
+            case ast.alias(name=name, asname=other):
+                yield other or name, line
+            case ast.Call(
+                func=ast.Attribute(attr="run_cell_magic" | "run_line_magic"),
+                args=[ast.Constant(str(command)), *_, ast.Constant(str(code))],
+            ) if command in _RUN_PYTHON:
+                yield from ((name, code.strip()) for name in _assignments(code))
+            case _ if not isinstance(part, _OWN_SCOPE):
+                yield from _changed(part, line)
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, Any]:

@@ -204,6 +204,7 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
 
 
 _PARENT = "TASN_PARENT_PROCESS"
+_PARAMETERS = [field.name for field in fields(Settings)]
 
 
 def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> None:
@@ -222,7 +223,7 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
         end_with(int(os.environ[_PARENT]))
     if "TORCHELASTIC_RUN_ID" in os.environ:  # started by a launcher, which may be killed on its own
         end_with(os.getppid())
-    check_names(given, [field.name for field in fields(Settings)])
+    check_names(given, _PARAMETERS)
     noted, state = folder / "settings.json", folder / f"{name}.training.safetensors"
     processes = make_accelerator()
     launch = "python" if processes.num_processes == 1 else "accelerate launch ... (as before)"
@@ -257,8 +258,13 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"))
     given = parser.parse_args(arguments)
+    parameters = {name: _plain(value) for name, value in given.parameters}
     try:
-        main(given.folder, given.name, {name: _plain(value) for name, value in given.parameters})
+        check_names(parameters, _PARAMETERS)
+    except ValueError as reason:
+        parser.error(str(reason))
+    try:
+        main(given.folder, given.name, parameters)
     except KeyboardInterrupt as reason:
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             print(f"\n{reason}", file=sys.stderr)

@@ -231,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = given.folder or project / "runs" / f"pipeline-{given.profile}"
     try:
         report = run_pipeline(given.notebooks or project / "notebooks", folder, given.profile, given.again)
-    except ValueError as reason:
+    except (ValueError, OSError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     except NotebookFailed as reason:

@@ -11,7 +11,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -34,8 +34,10 @@ def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
         ValueError: where there is no such notebook, or it has no such parameter.
         papermill.PapermillExecutionError: where a cell failed; the output holds the error.
     """
-    if not notebook.is_file():
-        raise ValueError(f"there is no notebook at {notebook}")
+    _require_notebook(notebook)
+    if output.is_dir() or output.resolve() == notebook.resolve():
+        what = "a folder" if output.is_dir() else "the notebook itself"
+        raise ValueError(f"the executed notebook would be written to {output}, which is {what}; name another file")
     check_names(parameters, list(papermill.inspect_notebook(str(notebook))))
     output.parent.mkdir(parents=True, exist_ok=True)
     executed = papermill.execute_notebook(
@@ -73,6 +75,11 @@ class _ShownAtOnce:
         sys.stdout.flush()
 
 
+def _require_notebook(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"there is no notebook at {path}")
+
+
 def refresh(notebook: Path) -> None:
     """Execute a notebook in its own folder and write it back with its outputs, without times and versions, so that a
     second run changes only what the notebook itself computes anew."""
@@ -106,29 +113,38 @@ def main(arguments: list[str] | None = None) -> int:
         if option == "-p" and "=" in word:
             parser.error(f"-p takes a name and a value, with a space between: -p {word.replace('=', ' ', 1)}")
     given, unknown = parser.parse_known_args(words)
+    if not given.refresh and given.notebook is None:
+        parser.error("name a notebook")
     if unknown:
         parser.error(f"what is {shlex.join(unknown)}? A value with spaces in it needs quotes: -p NAME 'TWO WORDS'")
-    if given.refresh:
-        for notebook in given.refresh:
-            print(f"executing {notebook}", flush=True)
-            refresh(notebook)
-        return 0
-    if given.notebook is None:
-        parser.error("name a notebook")
-    # papermill's own reading of a value: numbers, True, False and None are what they look like.
-    parameters = {name: _resolve_type(value) for name, value in given.parameters}
-    begun = set(_training_folders())
-    output = given.output or project_folder() / "runs" / f"{given.notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
     try:
-        last = run_notebook(given.notebook, output, parameters)
-    except ValueError as reason:
+        return _refresh_all(given.refresh) if given.refresh else _run(given.notebook, given.output, given.parameters)
+    except (ValueError, OSError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
+
+
+def _refresh_all(notebooks: Sequence[Path]) -> int:
+    for notebook in notebooks:
+        _require_notebook(notebook)
+    for notebook in notebooks:
+        print(f"executing {notebook}", flush=True)
+        refresh(notebook)
+    return 0
+
+
+def _run(notebook: Path, output: Path | None, named: Sequence[Sequence[str]]) -> int:
+    # papermill's own reading of a value: numbers, True, False and None are what they look like.
+    parameters = {name: _resolve_type(value) for name, value in named}
+    begun = set(_training_folders())
+    output = output or project_folder() / "runs" / f"{notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
+    try:
+        last = run_notebook(notebook, output, parameters)
     except KeyboardInterrupt:
         new = [as_typed(folder) for folder in _training_folders() if folder not in begun]
         folder = parameters.get("output_folder", new[0] if len(new) == 1 else None)
         print(
-            f"\nstopped; what was executed is in {as_typed(output)}{_to_go_on(given.notebook, parameters, folder)}",
+            f"\nstopped; what was executed is in {as_typed(output)}{_to_go_on(notebook, parameters, folder)}",
             file=sys.stderr,
         )
         return 130

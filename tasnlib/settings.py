@@ -166,6 +166,8 @@ def check_names(given: Mapping[str, Any], known: list[str]) -> None:
                 f"{name} is no parameter but a value of the recipe: add a recipe of your own to RECIPES in "
                 f"tasnlib/recipes.py, such as {mine}, and pass recipe mine"
             )
+        if not known:
+            raise ValueError(f"there is no parameter {name!r}: this notebook has none")
         if name not in known:
             raise ValueError(
                 f"there is no parameter {name!r}.{_suggestion(name, known)} The parameters are: {', '.join(known)}"

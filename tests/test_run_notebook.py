@@ -76,6 +76,33 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("no_execution")
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [(".", "is a folder; name another"), ("small.ipynb", "is the notebook itself"), ("file/out.ipynb", "file")],
+)
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_runs(notebook, tmp_path, output, told, capsys):
+    (tmp_path / "file").touch()
+    before = notebook.read_bytes()
+    assert run(notebook, tmp_path / output) == 2
+    assert told in capsys.readouterr().err.removeprefix("error: ")
+    assert notebook.read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_execution")
+def test_a_notebook_without_parameters_says_so(tmp_path, capsys):
+    nbformat.write(new_notebook(cells=[new_code_cell("print(1)")]), tmp_path / "plain.ipynb")
+    assert run(tmp_path / "plain.ipynb", "-p", "seed", 1) == 2
+    assert "there is no parameter 'seed': this notebook has none" in capsys.readouterr().err
+
+
+def test_nothing_is_refreshed_where_one_of_them_is_not_there(notebook, tmp_path, capsys):
+    before = notebook.read_bytes()
+    assert run("--refresh", notebook, tmp_path / "nowhere.ipynb") == 2
+    assert f"error: there is no notebook at {tmp_path / 'nowhere.ipynb'}" in capsys.readouterr().err
+    assert notebook.read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_execution")
 @pytest.mark.parametrize("arguments", [[], ["small.ipynb", "-p", "seed"], ["small.ipynb", "out.ipynb", "more"]])
 def test_a_command_that_makes_no_sense_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

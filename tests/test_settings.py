@@ -283,8 +283,34 @@ def test_a_parameter_in_an_ordinary_cell_is_not_passed_over_in_silence(cell):
         Settings.from_cells(["seed = 0\nepochs = None", cell])
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("if True:\n    epochs = 3", "try:\n    epochs = 3\nfinally:\n    pass", "for epochs in (3, 4):\n    pass"),
+        *("print(epochs := 3)", "del epochs", "with open('x') as epochs:\n    pass", "import time as epochs"),
+        *("def epochs():\n    pass", "%%time\nepochs = 3", "%time epochs = 3", "!ls\nepochs = 3"),
+    ],
+    ids=repr,
+)
+def test_nor_is_one_inside_a_statement_or_behind_a_command_of_ipython(cell):
+    with pytest.raises(ValueError, match=r"there is ['\"].*epochs.*['\"] in a cell .*write the value of epochs itself"):
+        Settings.from_cells(["seed = 0\nepochs = None", cell])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("def train():\n    epochs = 3", "print([epochs for epochs in (1, 2)])", "run(lambda epochs: 3, epochs=4)"),
+        *("%%bash\nepochs=3", "%timeit epochs = 3", "model.epochs = 3", "class Run:\n    epochs = 3", "epochs ="),
+    ],
+    ids=repr,
+)
+def test_a_name_of_somebody_else_s_is_none_of_ours(cell):
+    assert Settings.from_cells(["epochs = 2", cell]) == Settings(epochs=2)
+
+
 def test_a_parameter_that_is_then_given_plainly_is_taken():
-    cells = ["epochs = 2 * 3", "epochs = 6", "total = 3\nmodel = print", "if total:\n    epochs = 7"]
+    cells = ["if total:\n    epochs = 7", "epochs = 2 * 3", "epochs = 6", "total = 3\nmodel = print"]
     assert Settings.from_cells(cells) == Settings(epochs=6)
 
 
