@@ -1,5 +1,6 @@
 """Every exercise accepts its solution, calls its stub unfinished, and refuses each planted mistake by name."""
 
+import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from tasnlib.exercises import BY_NOTEBOOK, EXERCISES, Exercise, Mistake, check, examine
+from tasnlib.exercises.solutions import main as write_solutions
 from tasnlib.exercises.solutions import solutions_notebook
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -69,6 +71,21 @@ def test_every_stub_in_the_notebook_has_its_exercise_and_its_hint(notebook):
         assert f"check({exercise.name})" in code
     hints = sum(cell.source.count("<summary>") for cell in book.cells if cell.cell_type == "markdown")
     assert hints >= len(BY_NOTEBOOK[notebook])
+
+
+def test_only_solutions_that_changed_are_written_anew(tmp_path):
+    shutil.copytree(NOTEBOOKS / "solutions", tmp_path / "solutions")
+    missing, changed, *kept = sorted((tmp_path / "solutions").glob("*.ipynb"))
+    missing.unlink()
+    other = nbformat.read(changed, as_version=4)
+    other.cells[-1].source += "\n# changed"
+    nbformat.write(other, changed)
+    before = [path.read_bytes() for path in kept]
+    write_solutions(tmp_path / "solutions")
+    assert [path.read_bytes() for path in kept] == before
+    for path in (missing, changed):
+        sources = [cell.source for cell in nbformat.read(path, as_version=4).cells]
+        assert sources == [cell.source for cell in nbformat.read(NOTEBOOKS / "solutions" / path.name, 4).cells]
 
 
 @pytest.mark.parametrize("notebook", BY_NOTEBOOK)

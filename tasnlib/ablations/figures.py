@@ -18,7 +18,7 @@ from tasnlib.data.birds import draw_birds
 from tasnlib.plots.ablations import accuracy_against, seeds_and_means
 from tasnlib.plots.wall import wall_figure
 from tasnlib.recipes import RECIPES
-from tasnlib.run_folder import as_typed, project_folder
+from tasnlib.run_folder import as_typed, project_folder, saved_run
 from tasnlib.widgets.gallery import birds_it_knows
 from tasnlib.widgets.wall import Channels
 
@@ -81,15 +81,15 @@ def save(figures: dict[str, Figure], folder: Path) -> None:
             plt.close(figure)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tasnlib.ablations.figures", description=__doc__)
     parser.add_argument("--profile", default="laptop", choices=PROFILES)
     parser.add_argument("--folder", type=Path, default=None, help="default: figures in the project")
     parser.add_argument("--run", type=Path, default=None, help="a trained result for the wall; default: the kept one")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     mpl.use("Agg")
     folder = given.folder or project_folder() / "figures"
-    figures = paper_figures(open_study(given.profile), given.run or project_folder() / "notebooks" / "saved_run")
+    figures = paper_figures(open_study(given.profile), given.run or saved_run())
     save(figures, folder)
     print(f"{len(figures)} figures, each as PNG and PDF, in {as_typed(folder)}")
 
