@@ -76,11 +76,12 @@ def pointing_game(
     _check(attention, boxes)
     height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
-    largest = (attention == attention.amax(dim=(1, 2), keepdim=True)).to(attention.dtype)  # (b, h, w)
+    largest = attention == attention.amax(dim=(1, 2), keepdim=True)  # (b, h, w)
+    largest = largest.to(torch.promote_types(attention.dtype, torch.float32))  # float16 counts up to 2048 only
     x, y = ((torch.arange(n, device=boxes.device) + 0.5) * side / n for n, side in ((w, width), (h, height)))
     columns, rows = _inside(x, boxes[..., 0], boxes[..., 2]), _inside(y, boxes[..., 1], boxes[..., 3])
     hits = torch.einsum("bhw,bph,bpw->bp", largest, rows.to(largest), columns.to(largest))
-    return _unseen_is_nan(hits / largest.sum(dim=(1, 2))[:, None], boxes)
+    return _unseen_is_nan((hits / largest.sum(dim=(1, 2))[:, None]).to(attention.dtype), boxes)
 
 
 @checked
