@@ -12,6 +12,7 @@ from tasnlib.building import build_model, build_tasn
 from tasnlib.recipes import RECIPES
 from tests.bad_inputs import (
     HUGE,
+    INFINITY,
     NAN,
     Function,
     but,
@@ -303,7 +304,8 @@ LOCALIZATION_FUNCTIONS = [
         "coverage",
         localization.coverage,
         lambda: {"magnifications": 4 * drawn(3, 2, 2), "at_least": 2.0},
-        {"magnifications": float_tensor(drawn(3, 2, 2), finite=False) | {"all unseen": drawn(3, 2, 2) * NAN},
+        {"magnifications": float_tensor(drawn(3, 2, 2), finite=False, negative=False)
+         | {"all unseen": drawn(3, 2, 2) * NAN, "-infinite": -INFINITY * drawn(3, 2, 2)},
          "at_least": number(0, -1)},
     ),
     Function(

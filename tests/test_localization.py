@@ -166,12 +166,14 @@ def test_coverage_is_what_any_draw_so_far_has_reached():
     generator = seeded(0)
     drawn = torch.rand(6, 5, 4, generator=generator) * 3
     drawn[:, 1, 2] = float("nan")  # a part that is not to be seen
+    drawn[0, 3, 1] = drawn[2:, 4, 0] = float("nan")  # seen later, no longer seen
+    drawn[4, 3, 1] = 2.6
     found = coverage(drawn, at_least=2.5)
     for k in range(6):
         reached = seen = 0
         for b in range(5):
             for p in range(4):
-                if not math.isnan(drawn[0, b, p]):
+                if not all(math.isnan(drawn[draw, b, p]) for draw in range(6)):
                     seen += 1
                     reached += any(drawn[draw, b, p] >= 2.5 for draw in range(k + 1))
         assert found[k].item() == pytest.approx(reached / seen)
@@ -267,6 +269,7 @@ def test_the_measures_work_on_the_part_points_of_cub(tmp_path):
         (lambda: area_share(torch.zeros(1, 1, 4), 0), "image_size is 0"),
         (lambda: magnification(torch.zeros(1, 5), torch.zeros(2, 5), torch.zeros(1, 1, 4), 8), "y must be .* as in x"),
         (lambda: coverage(torch.zeros(3, 4)), "magnifications must be"),
+        (lambda: coverage(torch.tensor([[[-3.0, float("nan")]]])), "magnifications must not be negative; .* -3"),
         (lambda: diversity(torch.zeros(1, 1, 4, 4)), "maps must be"),
     ],
 )
