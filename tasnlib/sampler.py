@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.arguments import checked, finite, not_negative, sides, within
+from tasnlib.arguments import checked, finite, not_negative, readable, sides, within
 
 # A zoom of exactly zero over a stretch would leave the inverse of its integral undefined there. This floor, far below
 # anything visible, makes every zoom positive. A sample tied between two equal peaks then falls midway between them.
@@ -202,7 +202,8 @@ def _neighbours(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _read(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
     """Bilinear reading at the grid of all (x, y): rows first, because rows lie together in memory."""
-    return (_read_one_by_one if images.device.type == "cpu" else _read_together)(images, x, y)
+    # Compiled, a piece at a time would be a graph that grows with the batch.
+    return (_read_one_by_one if readable(images) else _read_together)(images, x, y)
 
 
 def _read_together(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
