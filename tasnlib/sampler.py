@@ -9,6 +9,8 @@ Positions are computed in float64 (float32 where a device has no float64): there
 every property of the sampler holds to far below a thousandth of a pixel.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -276,5 +278,11 @@ def attention_sample(
         return finite(_read(images, x, y), NOT_FINITE)
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
-    sampled = a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)
+    with _without_autocast(images.device.type):
+        sampled = a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)
     return finite(sampled.to(images.dtype), NOT_FINITE)
+
+
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    """Products stay in the precision of their factors. Some devices have no autocast to switch off."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
