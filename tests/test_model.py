@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tasnlib.attention import AttentionNet, trilinear_attention
+from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.building import build_attention_net
 from tasnlib.cost import multiply_adds
 from tasnlib.distillation import tasn_loss
@@ -192,6 +192,42 @@ def test_the_plain_classifier_sees_the_plainly_resized_image(antialias, name):
     assert torch.equal(output.images, resized)
     assert list(output.logits) == [name]
     torch.testing.assert_close(output.logits[name], classifier(backbone(resized)))
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "power"),
+    [
+        *(
+            (1e-25, torch.float32, 2.0),
+            (1e25, torch.float32, 2.0),
+            (1e-36, torch.float32, 1.5),
+            (0.05, torch.float32, 40),
+        ),
+        *((1000.0, torch.float16, 2.0), (1e-4, torch.float16, 2.0), (1e25, torch.bfloat16, 2.0)),
+    ],
+)
+def test_features_of_any_size_attend_alike(size, dtype, power):
+    features = torch.rand(3, CHANNELS, 4, 5, generator=seeded(1)).to(dtype).float()
+    features[1] *= 0.01  # each map by itself
+    model = small_tasn(structure_power=power, scale=0.1)
+    features = (size * features).to(dtype)
+    found = model.attend(features, CHOSEN).structure.double()
+    expected = pooled_attention(features, 0.1, CHOSEN).structure.double() ** power  # float64 holds them all
+    tolerance = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 1e-1}[dtype]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one / one.max(), other / other.max(), rtol=tolerance, atol=tolerance / 10)
+    assert attention_sample(IMAGES, found.to(dtype), 12).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("power", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 1e12])
+def test_the_power_of_ordinary_maps_is_the_plain_power_to_the_last_bit(dtype, power, size):
+    features = size * torch.rand(3, CHANNELS, 4, 5, generator=seeded(1)).to(dtype)
+    features[2] = 0.0
+    model = small_tasn(structure_power=power, scale=0.1)
+    plain = pooled_attention(features, 0.1, CHOSEN).structure
+    assert torch.equal(model.attend(features, CHOSEN).structure, plain**power)
 
 
 # Bad input
