@@ -20,8 +20,16 @@ def downsample(images: Float[Tensor, "b c h w"], size: int, antialias: bool = Tr
     torch.Size([2, 3, 48, 48])
     """
     within(size, "size", 1, LARGEST)
-    seen = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
-    return finite(seen, "images must be finite; what was read of them is not")
+    # A CPU has no antialiased resizing of half precision.
+    in_float32 = antialias and images.device.type == "cpu" and images.dtype in (torch.bfloat16, torch.float16)
+    seen = F.interpolate(
+        images.float() if in_float32 else images,
+        (size, size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=antialias,
+    )
+    return finite(seen.to(images.dtype), "images must be finite; what was read of them is not")
 
 
 class TASNOutput(NamedTuple):

@@ -183,6 +183,18 @@ def test_downsampling_can_be_antialiased_or_not():
     assert not torch.allclose(downsample(IMAGES, 9, True), downsample(IMAGES, 9, False))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_networks_in_half_precision_answer_on_a_cpu(dtype):
+    images = IMAGES.to(dtype)
+    for antialias in (True, False):
+        assert torch.equal(downsample(images, 9, antialias), downsample(images.float(), 9, antialias).to(dtype))
+    model = small_tasn(antialias=True).eval()
+    exact = model.predict(images.float())
+    found = model.to(dtype).predict(images)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), exact, rtol=0, atol=0.05)
+
+
 @pytest.mark.parametrize(("antialias", "name"), [(True, "downsampled"), (False, "downsampled_aliased")])
 def test_the_plain_classifier_sees_the_plainly_resized_image(antialias, name):
     torch.manual_seed(0)
