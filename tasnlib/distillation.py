@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.arguments import above, checked, finite, readable, within
+from tasnlib.arguments import above, checked, finite, on_one_device, readable, within
 
 
 @checked
@@ -32,8 +32,8 @@ def soft_target_cross_entropy(
             pulled towards what the student already says, and towards answers of low entropy.
 
     Raises:
-        ValueError: for logits that are not (b, classes), differ in shape, or are empty; for a temperature not above 0;
-            on a CPU, also for a loss that is not finite.
+        ValueError: for logits that are not (b, classes), differ in shape or device, or are empty; for a temperature
+            not above 0; on a CPU, also for a loss that is not finite.
 
     Source: equations 9 and 10 of the paper, after Hinton, Vinyals, Dean 2015.
 
@@ -43,6 +43,7 @@ def soft_target_cross_entropy(
     True
     """
     above(temperature, "temperature", 0)
+    on_one_device({"student_logits": student_logits, "teacher_logits": teacher_logits})
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
     teacher_logits = teacher_logits if teacher_gradient else teacher_logits.detach()
     targets = (teacher_logits.to(dtype) / temperature).softmax(dim=-1)
@@ -74,7 +75,7 @@ def tasn_loss(
 
     Raises:
         ValueError: for labels of another number than the logits or outside the classes, for a weight that names no
-            answer, for a negative weight; on a CPU, also for a loss that is not finite.
+            answer, for a negative weight; for tensors on several devices; on a CPU, also for a loss that is not finite.
 
     Source: section 3.3 of the paper, L(I_s) = L_cls + λ L_soft.
 
@@ -91,6 +92,7 @@ def tasn_loss(
         within(weight, f"weights[{name!r}]", 0)
     within(distillation_weight, "distillation_weight", 0)
     above(temperature, "temperature", 0)
+    on_one_device({"labels": labels, **{f"logits[{name!r}]": answer for name, answer in logits.items()}})
     # On an accelerator the look at the values would wait for the device; torch's own check speaks up there.
     classes = next(iter(logits.values())).shape[1]
     if readable(labels) and not bool(((labels >= 0) & (labels < classes)).all()):

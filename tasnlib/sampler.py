@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.arguments import checked, finite, not_negative, readable, sides, within
+from tasnlib.arguments import checked, finite, not_negative, on_one_device, readable, sides, within
 
 # A zoom of exactly zero over a stretch would leave the inverse of its integral undefined there. This floor, far below
 # anything visible, makes every zoom positive. A sample tied between two equal peaks then falls midway between them.
@@ -264,7 +264,8 @@ def attention_sample(
 
     Raises:
         ValueError: as `sampling_positions`, and for images that are not (b, c, H, W), empty, not floating point, or not
-            as many as the attention maps; on a CPU, also for NaN or infinity in a pixel that is read.
+            as many as the attention maps, or on another device than they; on a CPU, also for NaN or infinity in a pixel
+            that is read.
 
     Source: equation 5 of the paper, S(I, attention).
 
@@ -272,6 +273,7 @@ def attention_sample(
     >>> attention_sample(images, torch.rand(2, 7, 7), out_size=(16, 24)).shape
     torch.Size([2, 3, 16, 24])
     """
+    on_one_device({"images": images, "attention": attention})
     image_size = images.shape[2], images.shape[3]
     if not antialias:
         x, y = sampling_positions(attention, image_size, out_size, max_zoom)
