@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasnlib.arguments import LARGEST, above, checked, finite, readable, within
+from tasnlib.arguments import LARGEST, above, check_argument, checked, finite, readable, within
 
 
 @checked
@@ -223,6 +223,9 @@ class AttentionNet(nn.Module):
         dilations: one tuple a multi-dilation block; none of them leaves the trunk's small receptive field as it is.
         norm_bias: start of the last normalisation's bias. Below 0 makes features sparse: most cells stay silent.
 
+    Raises:
+        ValueError: for numbers below 1; when called, for a trunk whose features are of another shape.
+
     >>> net = AttentionNet(nn.Conv2d(3, 8, 3, stride=4), channels=8, classes=5)
     >>> logits, features = net(torch.rand(2, 3, 32, 32))
     >>> logits.shape, features.shape, bool((features >= 0).all())
@@ -251,5 +254,9 @@ class AttentionNet(nn.Module):
     def forward(
         self, images: Float[Tensor, "b 3 height width"]
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
-        features = F.relu(self.norm(self.multi_dilation(self.trunk(images))))  # (b, c, h, w)
+        seen = self.trunk(images)
+        if not torch.compiler.is_compiling():
+            wanted = {"b": (len(images), "images"), "c": (self.norm.num_features, "channels")}
+            check_argument(seen, "what trunk gives", Float[Tensor, "b c h w"], wanted)
+        features = F.relu(self.norm(self.multi_dilation(seen)))  # (b, c, h, w)
         return self.classifier(features.mean(dim=(2, 3))), features

@@ -242,6 +242,40 @@ def test_the_power_of_ordinary_maps_is_the_plain_power_to_the_last_bit(dtype, po
     assert torch.equal(model.attend(features, CHOSEN).structure, plain**power)
 
 
+# Networks that do not fit
+
+
+def test_a_trunk_that_does_not_fit_is_named(as_a_user):
+    for dilations in ((), ((1, 2),)):
+        net = AttentionNet(nn.Conv2d(3, 8, 3), 9, CLASSES, dilations=dilations)
+        with pytest.raises(ValueError, match=r"trunk .* c = 9 as in channels, .* got float32 \(3, 8, 22, 30\)"):
+            net(IMAGES)
+    flat = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ValueError, match=r"trunk gives must be a tensor \(b = 3 as in images, .* got float32 \(3, 8\)"):
+        AttentionNet(flat, 8, CLASSES, dilations=())(IMAGES)
+
+
+@pytest.mark.parametrize("call", ["forward", "predict", "plain"])
+def test_a_backbone_that_does_not_fit_is_named(as_a_user, call):
+    net = AttentionNet(nn.Conv2d(3, 8, 3), 8, CLASSES, dilations=())
+    flat = nn.Sequential(nn.Conv2d(3, 7, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    for backbone, classifier, told in (
+        (flat, nn.Linear(6, CLASSES), r"backbone .*\(b, d = 6 as in classifier\).* got float32 \(\d, 7\)"),
+        (nn.Conv2d(3, 7, 3), nn.Linear(7, CLASSES), r"backbone .* got float32 \(\d, 7, 10, 10\)"),
+        (nn.Conv2d(3, 7, 3), nn.Flatten(), r"backbone .* got float32 \(\d, 7, 10, 10\)"),
+    ):
+        tasn = TASN(net, backbone, classifier, 16, 12).eval()
+        calls = {"forward": tasn, "predict": tasn.predict, "plain": PlainClassifier(backbone, classifier, 12)}
+        with pytest.raises(ValueError, match=told):
+            calls[call](IMAGES)
+
+
+def test_own_classifiers_that_do_not_fit_are_named(as_a_user):
+    model = small_tasn(own_classifiers=(nn.Linear(7, CLASSES), nn.Linear(6, CLASSES)))
+    with pytest.raises(ValueError, match=r"backbone .* d = 6 as in own_classifiers"):
+        model(IMAGES)
+
+
 # Bad input
 
 
