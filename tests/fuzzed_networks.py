@@ -172,6 +172,7 @@ DISTILLATION_FUNCTIONS = [
                  "distillation_weight": 2.0, "temperature": 10.0, "teacher_gradient": False},
         {
             "logits": other({}, (), {1: LOGITS}, [LOGITS])
+            | {f"{name} alone": {"master": LOGITS, "part": LOGITS, name: LOGITS} for name in ("master_own", "part_own")}
             | {f"part {label}": {"master": LOGITS, "part": bad}
                for label, bad in but(BAD_LOGITS, "-infinite").items()},
             "labels": LABELS,
