@@ -49,6 +49,8 @@ def open_image(path: Path | str) -> Image.Image:
     >>> image.mode, image.size, image.getpixel((0, 0))
     ('RGB', (40, 30), (255, 255, 255))
     """
+    if path == "":
+        raise ValueError("path is empty; name the file of an image")
     path = Path(path)
     return decode_image(read_bytes(path), path)
 
