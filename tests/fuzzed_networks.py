@@ -41,6 +41,8 @@ FEATURES = float_tensor(drawn(2, 4, 3, 3))
 SCALE = number(0, -1, 1e39, HUGE * 10**30)
 OF_ATTENTION = {"features": FEATURES, "scale": SCALE}
 CHANNEL = without_none(whole_tensor(torch.tensor([1, 2]), 0, 3))
+RELATION = drawn(2, 4, 4)
+OF_RELATION = float_tensor(RELATION) | {"not square": drawn(2, 3, 4), "other channels": drawn(2, 5, 5)}
 DILATIONS = but(other((0,), (-1,), (1.5,), ("1",), (True,), ()), "list")
 
 ATTENTION_FUNCTIONS = [
@@ -60,6 +62,21 @@ ATTENTION_FUNCTIONS = [
         partial(attention.pooled_attention, drawn(2, 4, 3, 3)),
         lambda: {"generator": torch.Generator()},
         {"generator": without_none(other())},
+    ),
+    Function(
+        "pool_maps",
+        attention.pool_maps,
+        # Channel 3 has the last row, which is where NaN is put.
+        lambda: {"relation": RELATION, "features": drawn(2, 4, 3, 3), "channel": torch.tensor([1, 3]),
+                 "mean_row": RELATION.mean(1)},
+        {"relation": OF_RELATION, "features": FEATURES, "channel": whole_tensor(torch.tensor([1, 2]), 0, 3),
+         "mean_row": float_tensor(drawn(2, 4)) | {"other channels": drawn(2, 5)}},
+    ),
+    Function(
+        "distinct_channels",
+        attention.distinct_channels,
+        lambda: {"relation": RELATION, "features": drawn(2, 4, 3, 3)},
+        {"relation": OF_RELATION, "features": FEATURES},
     ),
     Function(
         "MultiDilation",
