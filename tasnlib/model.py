@@ -159,6 +159,7 @@ def _raised(structure: Float[Tensor, "b h w"], power: float) -> Float[Tensor, "b
     largest = structure.abs().amax(dim=(1, 2), keepdim=True)  # (b, 1, 1)
     raised = largest**power
     kept = (raised >= torch.finfo(raised.dtype).tiny) & raised.isfinite() | (largest == 0)
+    # Not (structure / 1) ** power for the kept: it lies otherwise in memory, and some powers then round otherwise.
     return torch.where(kept, structure**power, (structure / largest) ** power)
 
 
