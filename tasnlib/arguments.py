@@ -138,6 +138,22 @@ def sides(size: int | tuple[int, int], name: str) -> tuple[int, int]:
     return height, width
 
 
+def on_one_device(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors, by their names, that lie on several devices. `checked` does not: some belong on the CPU.
+
+    >>> on_one_device({"images": torch.ones(2), "attention": torch.ones(2, device="meta")})
+    Traceback (most recent call last):
+        ...
+    ValueError: attention is on meta, but images is on cpu; both must be on one device
+    """
+    (first, beside), *others = tensors.items()
+    for name, tensor in others:
+        if tensor.device != beside.device:
+            raise ValueError(
+                f"{name} is on {tensor.device}, but {first} is on {beside.device}; both must be on one device"
+            )
+
+
 def one_of(value: str, name: str, choices: Collection[str]) -> None:
     """Refuse what is none of the choices.
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasnlib.arguments import LARGEST, above, checked, finite, readable, within
+from tasnlib.arguments import LARGEST, above, check_argument, checked, finite, readable, within
 
 
 @checked
@@ -117,8 +117,8 @@ def pooled_attention(
     b, c, h, w = features.shape
     if channel is None:
         channel = torch.randint(c, (b,), generator=generator)
-    elif readable(channel) and not bool(((channel >= 0) & (channel < c)).all()):
-        raise ValueError(f"channel must be from 0 to {c - 1}, got {channel.tolist()}")
+    else:
+        _check_channel(channel, c)
     channel = channel.to(features.device, torch.int64, non_blocking=True)
     at_once = max(1, _CACHED // (c * (c + h * w)))  # images
     if features.device.type == "cpu" and at_once < b:
@@ -134,6 +134,12 @@ def pooled_attention(
     return pool_maps(relation, features, channel, (relation * first[:, :, None]).sum(dim=1) / number)
 
 
+def _check_channel(channel: Int[Tensor, " b"], channels: int) -> None:
+    if readable(channel) and not bool(((channel >= 0) & (channel < channels)).all()):
+        raise ValueError(f"channel must be from 0 to {channels - 1}, got {channel.tolist()}")
+
+
+@checked
 def pool_maps(
     relation: Float[Tensor, "b c c"],
     features: Float[Tensor, "b c h w"],
@@ -142,6 +148,15 @@ def pool_maps(
 ) -> PooledAttention:
     """Two maps of the c that any relation makes of features: that of its mean row and that of one channel's row.
 
+    Args:
+        relation, features: finite, on one device.
+        channel: as in `pooled_attention`.
+        mean_row: of the relation, or of some of its rows.
+
+    Raises:
+        ValueError: for shapes that do not go together, and a channel that there is not; on a CPU, also for maps that
+            are not finite.
+
     >>> features, channel = torch.rand(2, 8, 5, 5), torch.tensor([3, 0])
     >>> relation = bilinear_attention(features)
     >>> pooled = pool_maps(relation, features, channel, relation.mean(dim=1))
@@ -149,12 +164,15 @@ def pool_maps(
     True
     """
     b, c, h, w = features.shape
-    chosen_row = relation.gather(1, channel.view(b, 1, 1).expand(b, 1, c))  # (b, 1, c)
+    _check_channel(channel, c)
+    chosen_row = relation.gather(1, channel.long().view(b, 1, 1).expand(b, 1, c))  # (b, 1, c)
     weights = torch.cat([mean_row[:, None], chosen_row], dim=1)  # (b, 2, c)
-    structure, detail = (weights @ features.flatten(2)).view(b, 2, h, w).unbind(1)
+    maps = finite(weights @ features.flatten(2), "relation, features and mean_row must be finite, and so the maps")
+    structure, detail = maps.view(b, 2, h, w).unbind(1)
     return PooledAttention(structure, detail, channel)
 
 
+@checked
 def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c"]:
     """Which channels' maps no earlier channel has: of maps with equal totals, the first.
 
@@ -164,12 +182,16 @@ def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, 
     the channels in their unsorted order: a mistake that its author acknowledged. Here the marks go back to where the
     totals came from.
 
+    Raises:
+        ValueError: for shapes that do not go together; on a CPU, also where relation or features are not finite.
+
     >>> features = torch.rand(1, 4, 3, 3)
     >>> features[:, [1, 3]] = 0.0  # two silent channels
     >>> distinct_channels(bilinear_attention(features), features).tolist()
     [[True, True, True, False]]
     """
     totals = (relation.double() @ features.double().sum(dim=(2, 3))[:, :, None]).squeeze(2)  # (b, c)
+    finite(totals, "relation and features must be finite, and so the totals of the maps")
     ordered, order = totals.sort(dim=1, stable=True)  # equal totals keep the order of their channels
     # Equal but for rounding: rows of a matrix product may differ in their last bits.
     new = (ordered[:, 1:] - ordered[:, :-1]) > 1e-6 * ordered[:, -1:].abs()
@@ -223,6 +245,9 @@ class AttentionNet(nn.Module):
         dilations: one tuple a multi-dilation block; none of them leaves the trunk's small receptive field as it is.
         norm_bias: start of the last normalisation's bias. Below 0 makes features sparse: most cells stay silent.
 
+    Raises:
+        ValueError: for numbers below 1; when called, for a trunk whose features are of another shape.
+
     >>> net = AttentionNet(nn.Conv2d(3, 8, 3, stride=4), channels=8, classes=5)
     >>> logits, features = net(torch.rand(2, 3, 32, 32))
     >>> logits.shape, features.shape, bool((features >= 0).all())
@@ -251,5 +276,9 @@ class AttentionNet(nn.Module):
     def forward(
         self, images: Float[Tensor, "b 3 height width"]
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
-        features = F.relu(self.norm(self.multi_dilation(self.trunk(images))))  # (b, c, h, w)
+        seen = self.trunk(images)
+        if not torch.compiler.is_compiling():
+            wanted = {"b": (len(images), "images"), "c": (self.norm.num_features, "channels")}
+            check_argument(seen, "what trunk gives", Float[Tensor, "b c h w"], wanted)
+        features = F.relu(self.norm(self.multi_dilation(seen)))  # (b, c, h, w)
         return self.classifier(features.mean(dim=(2, 3))), features

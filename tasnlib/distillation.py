@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.arguments import above, checked, finite, readable, within
+from tasnlib.arguments import above, checked, finite, on_one_device, readable, within
 
 
 @checked
@@ -32,8 +32,8 @@ def soft_target_cross_entropy(
             pulled towards what the student already says, and towards answers of low entropy.
 
     Raises:
-        ValueError: for logits that are not (b, classes), differ in shape, or are empty; for a temperature not above 0;
-            on a CPU, also for a loss that is not finite.
+        ValueError: for logits that are not (b, classes), differ in shape or device, or are empty; for a temperature
+            not above 0; on a CPU, also for a loss that is not finite.
 
     Source: equations 9 and 10 of the paper, after Hinton, Vinyals, Dean 2015.
 
@@ -43,6 +43,7 @@ def soft_target_cross_entropy(
     True
     """
     above(temperature, "temperature", 0)
+    on_one_device({"student_logits": student_logits, "teacher_logits": teacher_logits})
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
     teacher_logits = teacher_logits if teacher_gradient else teacher_logits.detach()
     targets = (teacher_logits.to(dtype) / temperature).softmax(dim=-1)
@@ -66,7 +67,7 @@ def tasn_loss(
         logits: by the name of the answer: "attention", "master", "part". A model that gives fewer of them is trained
             on those; the distillation term needs both master and part. Where classifiers of their own answer too,
             "master_own" and "part_own", they get cross entropies as well, and the distillation is between them, as in
-            the authors' code.
+            the authors' code; neither comes without the other.
         labels: 0 to classes - 1.
         weights: of the cross entropies, by name; 1 where none is given.
         distillation_weight: λ, 2 in the paper; 0 switches the term off.
@@ -74,7 +75,8 @@ def tasn_loss(
 
     Raises:
         ValueError: for labels of another number than the logits or outside the classes, for a weight that names no
-            answer, for a negative weight; on a CPU, also for a loss that is not finite.
+            answer, for a negative weight, for one own answer alone, for tensors on several devices; on a CPU, also for
+            a loss that is not finite.
 
     Source: section 3.3 of the paper, L(I_s) = L_cls + λ L_soft.
 
@@ -87,10 +89,14 @@ def tasn_loss(
         raise ValueError(f"weights names {name!r}, but the answers are {', '.join(logits)}")
     if not logits:
         raise ValueError("logits hold no answer; give at least one")
+    for name, missing in (("master_own", "part_own"), ("part_own", "master_own")):
+        if name in logits and missing not in logits:
+            raise ValueError(f"logits hold {name!r}, but not {missing!r}; give both or neither")
     for name, weight in weights.items():
         within(weight, f"weights[{name!r}]", 0)
     within(distillation_weight, "distillation_weight", 0)
     above(temperature, "temperature", 0)
+    on_one_device({"labels": labels, **{f"logits[{name!r}]": answer for name, answer in logits.items()}})
     # On an accelerator the look at the values would wait for the device; torch's own check speaks up there.
     classes = next(iter(logits.values())).shape[1]
     if readable(labels) and not bool(((labels >= 0) & (labels < classes)).all()):
@@ -98,7 +104,7 @@ def tasn_loss(
     loss = sum(weights.get(name, 1.0) * _cross_entropy(answer, labels) for name, answer in logits.items())
     assert isinstance(loss, Tensor)  # a sum of nothing would be the number 0
     finite(loss, "logits must be finite, and so must the sum of their cross entropies, by weights")
-    own = "_own" if "master_own" in logits else ""
+    own = "_own" if "master_own" in logits else ""  # and then "part_own" too
     student, teacher = logits.get(f"master{own}"), logits.get(f"part{own}")
     if distillation_weight and student is not None and teacher is not None:
         soft = soft_target_cross_entropy(student, teacher, temperature, teacher_gradient)

@@ -76,11 +76,12 @@ def pointing_game(
     _check(attention, boxes)
     height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
-    largest = (attention == attention.amax(dim=(1, 2), keepdim=True)).to(attention.dtype)  # (b, h, w)
+    largest = attention == attention.amax(dim=(1, 2), keepdim=True)  # (b, h, w)
+    largest = largest.to(torch.promote_types(attention.dtype, torch.float32))  # float16 counts up to 2048 only
     x, y = ((torch.arange(n, device=boxes.device) + 0.5) * side / n for n, side in ((w, width), (h, height)))
     columns, rows = _inside(x, boxes[..., 0], boxes[..., 2]), _inside(y, boxes[..., 1], boxes[..., 3])
     hits = torch.einsum("bhw,bph,bpw->bp", largest, rows.to(largest), columns.to(largest))
-    return _unseen_is_nan(hits / largest.sum(dim=(1, 2))[:, None], boxes)
+    return _unseen_is_nan((hits / largest.sum(dim=(1, 2))[:, None]).to(attention.dtype), boxes)
 
 
 @checked
@@ -112,18 +113,21 @@ def coverage(magnifications: Float[Tensor, "draws b p"], at_least: float = 2.0) 
     """Which share of the parts some detail image has reached after 1, 2, ... draws. Unseen parts do not count.
 
     Args:
-        magnifications: of the parts in the detail images of one draw after the other.
+        magnifications: of the parts in the detail images of one draw after the other; from 0 up. A part counts, after
+            each draw, unless it is NaN in all of them.
         at_least: a part is reached when it is magnified so many times.
 
     >>> coverage(torch.tensor([[[3.0, 1.0]], [[1.0, 4.0]]])).tolist()
     [0.5, 1.0]
     """
     above(at_least, "at_least", 0)
-    seen = ~magnifications[0].isnan()
+    if readable(magnifications) and bool((magnifications < 0).any()):  # NaN is not
+        raise ValueError(f"magnifications must not be negative; the least is {magnifications.nan_to_num().min():.4g}")
+    seen = ~magnifications.isnan().all(dim=0)
     if not bool(seen.any()):
         raise ValueError("magnifications are NaN throughout; at least one part must be seen")
     reached = (magnifications >= at_least).cummax(dim=0).values  # NaN >= anything is False
-    return (reached & seen).sum(dim=(1, 2)) / seen.sum()
+    return reached.sum(dim=(1, 2)) / seen.sum()
 
 
 @checked

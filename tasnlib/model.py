@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasnlib.arguments import LARGEST, above, checked, finite, one_of, within
+from tasnlib.arguments import LARGEST, above, check_argument, checked, finite, one_of, within
 from tasnlib.attention import AttentionNet, PooledAttention, pooled_attention
 from tasnlib.sampler import attention_sample
 
@@ -20,8 +20,16 @@ def downsample(images: Float[Tensor, "b c h w"], size: int, antialias: bool = Tr
     torch.Size([2, 3, 48, 48])
     """
     within(size, "size", 1, LARGEST)
-    seen = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
-    return finite(seen, "images must be finite; what was read of them is not")
+    # A CPU has no antialiased resizing of half precision.
+    in_float32 = antialias and images.device.type == "cpu" and images.dtype in (torch.bfloat16, torch.float16)
+    seen = F.interpolate(
+        images.float() if in_float32 else images,
+        (size, size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=antialias,
+    )
+    return finite(seen.to(images.dtype), "images must be finite; what was read of them is not")
 
 
 class TASNOutput(NamedTuple):
@@ -111,7 +119,7 @@ class TASN(nn.Module):
         detail_images = self.sample(images, detail)  # (b, 3, n, n)
 
         # Recognise both in one batch of 2b: the same backbone and classifier are the master and the part net.
-        both = self.backbone(torch.cat([structure_images, detail_images]))  # (2b, d)
+        both = _features(self, torch.cat([structure_images, detail_images]))  # (2b, d)
         master_logits, part_logits = self.classifier(both).chunk(2)  # (b, k) each
 
         logits = {"master": master_logits, "part": part_logits, "attention": attention_logits}
@@ -132,17 +140,27 @@ class TASN(nn.Module):
         )
         if self.test_detail == "mean" and not self.training:
             detail = pooled_attention(features, self.scale, channel).structure
-        return PooledAttention(structure**self.structure_power, detail, channel)
+        return PooledAttention(_raised(structure, self.structure_power), detail, channel)
 
     @torch.no_grad()
     @checked
     def predict(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b k"]:
         """The master's logits on the structure image: TASN's answer, without the cost of the part net."""
         _, features = self.attention_net(downsample(images, self.attention_size))
-        return self.classifier(self.backbone(self.sample(images, self.attend(features).structure)))
+        return self.classifier(_features(self, self.sample(images, self.attend(features).structure)))
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
         return attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
+
+
+def _raised(structure: Float[Tensor, "b h w"], power: float) -> Float[Tensor, "b h w"]:
+    """The maps to a power. One whose largest value would leave the numbers there are, is divided by that value first:
+    the sampler asks for shares only. No other map is changed in any bit, and nothing waits for a GPU."""
+    largest = structure.abs().amax(dim=(1, 2), keepdim=True)  # (b, 1, 1)
+    raised = largest**power
+    kept = (raised >= torch.finfo(raised.dtype).tiny) & raised.isfinite() | (largest == 0)
+    # Not (structure / 1) ** power for the kept: it lies otherwise in memory, and some powers then round otherwise.
+    return torch.where(kept, structure**power, (structure / largest) ** power)
 
 
 class PlainOutput(NamedTuple):
@@ -174,4 +192,15 @@ class PlainClassifier(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
         seen = downsample(images, self.size, self.antialias)
         name = "downsampled" if self.antialias else "downsampled_aliased"
-        return PlainOutput(seen, {name: self.classifier(self.backbone(seen))})
+        return PlainOutput(seen, {name: self.classifier(_features(self, seen))})
+
+
+def _features(model: TASN | PlainClassifier, images: Float[Tensor, "b 3 n n"]) -> Float[Tensor, "b d"]:
+    """What the backbone gives, refused where the classifiers cannot take it."""
+    found = model.backbone(images)
+    if not torch.compiler.is_compiling():
+        own = getattr(model, "own_classifiers", None) or ()
+        for name, classifier in (("classifier", model.classifier), *(("own_classifiers", one) for one in own)):
+            wanted = {"d": (classifier.in_features, name)} if isinstance(classifier, nn.Linear) else {}
+            check_argument(found, "what backbone gives", Float[Tensor, "b d"], wanted)
+    return found

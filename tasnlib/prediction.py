@@ -36,8 +36,17 @@ class Prediction:
     def __repr__(self) -> str:  # not a page of pixels
         return f"<Prediction: {self}>"
 
+    @checked
     def figure(self, classes: int = 5) -> Figure:
-        """The image, where the network looked, what that made of it, and the most probable classes."""
+        """The image, where the network looked, what that made of it, and the most probable classes.
+
+        Args:
+            classes: how many of them, from 1 up; all, where there are fewer.
+
+        Raises:
+            ValueError: for less than one class.
+        """
+        within(classes, "classes", 1)
         names, shares = self.class_names[:classes], self.probabilities[:classes]
         return prediction_figure(self.image, self.attention, self.structure_image, names, shares)
 
@@ -70,9 +79,9 @@ class Predictor:
         The image is prepared as in a test: its short side resized to `image_size`, the centre cropped.
 
         Raises:
-            ValueError: where the file cannot be read as an image; the message names it.
+            ValueError: where it cannot be read as an image; the message names the file.
         """
-        opened = upright_rgb(image) if isinstance(image, Image.Image) else open_image(image)
+        opened = _read(image) if isinstance(image, Image.Image) else open_image(image)
         device = next(self.model.parameters()).device
         seen = evaluation(resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
         pixels = seen.to(device)[None].float() / 255
@@ -88,6 +97,17 @@ class Predictor:
             attention=structure[0].cpu(),
             structure_image=structure_image[0].cpu(),
         )
+
+
+def _read(image: Image.Image) -> Image.Image:
+    """An opened image, upright. Pillow reads its pixels only now."""
+    try:
+        return upright_rgb(image)
+    except MemoryError:
+        raise  # says something of the machine, not of the image
+    except Exception as reason:  # Pillow's readers raise all kinds
+        name = getattr(image, "filename", "")
+        raise ValueError(f"image {name or '(opened)'} cannot be read: {reason}") from reason
 
 
 @checked

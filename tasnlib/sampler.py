@@ -9,12 +9,14 @@ Positions are computed in float64 (float32 where a device has no float64): there
 every property of the sampler holds to far below a thousandth of a pixel.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.arguments import checked, finite, not_negative, sides, within
+from tasnlib.arguments import checked, finite, not_negative, on_one_device, readable, sides, within
 
 # A zoom of exactly zero over a stretch would leave the inverse of its integral undefined there. This floor, far below
 # anything visible, makes every zoom positive. A sample tied between two equal peaks then falls midway between them.
@@ -202,7 +204,8 @@ def _neighbours(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _read(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
     """Bilinear reading at the grid of all (x, y): rows first, because rows lie together in memory."""
-    return (_read_one_by_one if images.device.type == "cpu" else _read_together)(images, x, y)
+    # Compiled, a piece at a time would be a graph that grows with the batch.
+    return (_read_one_by_one if readable(images) else _read_together)(images, x, y)
 
 
 def _read_together(images: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
@@ -261,7 +264,8 @@ def attention_sample(
 
     Raises:
         ValueError: as `sampling_positions`, and for images that are not (b, c, H, W), empty, not floating point, or not
-            as many as the attention maps; on a CPU, also for NaN or infinity in a pixel that is read.
+            as many as the attention maps, or on another device than they; on a CPU, also for NaN or infinity in a pixel
+            that is read.
 
     Source: equation 5 of the paper, S(I, attention).
 
@@ -269,11 +273,18 @@ def attention_sample(
     >>> attention_sample(images, torch.rand(2, 7, 7), out_size=(16, 24)).shape
     torch.Size([2, 3, 16, 24])
     """
+    on_one_device({"images": images, "attention": attention})
     image_size = images.shape[2], images.shape[3]
     if not antialias:
         x, y = sampling_positions(attention, image_size, out_size, max_zoom)
         return finite(_read(images, x, y), NOT_FINITE)
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
-    sampled = a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)
+    with _without_autocast(images.device.type):
+        sampled = a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)
     return finite(sampled.to(images.dtype), NOT_FINITE)
+
+
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    """Products stay in the precision of their factors. Some devices have no autocast to switch off."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

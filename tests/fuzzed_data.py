@@ -124,7 +124,7 @@ SIZE = whole(0, -1) | {"two": (24, 24)}
 
 PHOTOGRAPH_FUNCTIONS = [
     Function("open_image", image_file.open_image, lambda: {"path": on_disk() / "images/wren/0.png"},
-             {"path": path()}, touches_files=True),
+             {"path": path("")}, touches_files=True),
     Function(
         "resized_geometry",
         transforms.resized_geometry,

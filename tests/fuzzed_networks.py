@@ -12,6 +12,7 @@ from tasnlib.building import build_model, build_tasn
 from tasnlib.recipes import RECIPES
 from tests.bad_inputs import (
     HUGE,
+    INFINITY,
     NAN,
     Function,
     but,
@@ -40,6 +41,8 @@ FEATURES = float_tensor(drawn(2, 4, 3, 3))
 SCALE = number(0, -1, 1e39, HUGE * 10**30)
 OF_ATTENTION = {"features": FEATURES, "scale": SCALE}
 CHANNEL = without_none(whole_tensor(torch.tensor([1, 2]), 0, 3))
+RELATION = drawn(2, 4, 4)
+OF_RELATION = float_tensor(RELATION) | {"not square": drawn(2, 3, 4), "other channels": drawn(2, 5, 5)}
 DILATIONS = but(other((0,), (-1,), (1.5,), ("1",), (True,), ()), "list")
 
 ATTENTION_FUNCTIONS = [
@@ -59,6 +62,21 @@ ATTENTION_FUNCTIONS = [
         partial(attention.pooled_attention, drawn(2, 4, 3, 3)),
         lambda: {"generator": torch.Generator()},
         {"generator": without_none(other())},
+    ),
+    Function(
+        "pool_maps",
+        attention.pool_maps,
+        # Channel 3 has the last row, which is where NaN is put.
+        lambda: {"relation": RELATION, "features": drawn(2, 4, 3, 3), "channel": torch.tensor([1, 3]),
+                 "mean_row": RELATION.mean(1)},
+        {"relation": OF_RELATION, "features": FEATURES, "channel": whole_tensor(torch.tensor([1, 2]), 0, 3),
+         "mean_row": float_tensor(drawn(2, 4)) | {"other channels": drawn(2, 5)}},
+    ),
+    Function(
+        "distinct_channels",
+        attention.distinct_channels,
+        lambda: {"relation": RELATION, "features": drawn(2, 4, 3, 3)},
+        {"relation": OF_RELATION, "features": FEATURES},
     ),
     Function(
         "MultiDilation",
@@ -171,6 +189,7 @@ DISTILLATION_FUNCTIONS = [
                  "distillation_weight": 2.0, "temperature": 10.0, "teacher_gradient": False},
         {
             "logits": other({}, (), {1: LOGITS}, [LOGITS])
+            | {f"{name} alone": {"master": LOGITS, "part": LOGITS, name: LOGITS} for name in ("master_own", "part_own")}
             | {f"part {label}": {"master": LOGITS, "part": bad}
                for label, bad in but(BAD_LOGITS, "-infinite").items()},
             "labels": LABELS,
@@ -303,7 +322,8 @@ LOCALIZATION_FUNCTIONS = [
         "coverage",
         localization.coverage,
         lambda: {"magnifications": 4 * drawn(3, 2, 2), "at_least": 2.0},
-        {"magnifications": float_tensor(drawn(3, 2, 2), finite=False) | {"all unseen": drawn(3, 2, 2) * NAN},
+        {"magnifications": float_tensor(drawn(3, 2, 2), finite=False, negative=False)
+         | {"all unseen": drawn(3, 2, 2) * NAN, "-infinite": -INFINITY * drawn(3, 2, 2)},
          "at_least": number(0, -1)},
     ),
     Function(

@@ -142,6 +142,12 @@ RUN_FUNCTIONS = [
         {"model": module() | {"plain": nn.Linear(2, 2)}, "class_names": other([1] * 16), "image_size": whole(0, -1)},
     ),
     Function(
+        "Prediction.figure",
+        prediction.Prediction(["wren"], [1.0], drawn(3, 8, 8), drawn(3, 3), drawn(3, 6, 6)).figure,
+        lambda: {"classes": 5},
+        {"classes": whole(0, -1, huge=False)},
+    ),
+    Function(
         "Birds",
         birds.Birds,
         lambda: {"drawn": birds.draw_birds(TINY, 0, "test", [0, 1]), "config": TINY},
@@ -207,7 +213,7 @@ RUN_FUNCTIONS = [
         "Predictor.predict",
         lambda image: prediction.load(on_disk(), "cpu").predict(image),
         lambda: {"image": on_disk() / "images/wren/0.png"},
-        {"image": path() | {"pixels": np.zeros((4, 4, 3), np.uint8), "tensor": drawn(3, 4, 4)}},
+        {"image": path("") | {"pixels": np.zeros((4, 4, 3), np.uint8), "tensor": drawn(3, 4, 4)}},
         touches_files=True,
     ),
 ]  # fmt: skip

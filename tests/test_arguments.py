@@ -12,9 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tasnlib.arguments import NotFinite, check_argument, checked, not_negative
+from tasnlib.attention import pooled_attention
 from tasnlib.building import build_tasn
-from tasnlib.distillation import tasn_loss
+from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
 from tasnlib.recipes import RECIPES
+from tasnlib.sampler import attention_sample
 
 SMOKE = replace(RECIPES["smoke"], image_size=32, attention_size=16, out_size=16)
 
@@ -108,6 +110,45 @@ def test_no_value_is_looked_at_but_on_a_cpu():
     assert loss.shape == ()
     with pytest.raises(RuntimeError, match="meta"):
         bool(loss.isfinite())
+
+
+ON_META, HERE = torch.ones(2, 4, 4, device="meta"), torch.ones(2, 4, 4)
+
+
+@pytest.mark.usefixtures("as_a_user")
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            lambda a: attention_sample(HERE[:, None], ON_META, 4, antialias=a),
+            "attention is on meta, but images is on cpu",
+        ),
+        (
+            lambda a: attention_sample(ON_META[:, None], HERE, 4, antialias=a),
+            "attention is on cpu, but images is on meta",
+        ),
+        (
+            lambda a: soft_target_cross_entropy(HERE[0], ON_META[0]),
+            "teacher_logits is on meta, but student_logits is on",
+        ),
+        (
+            lambda a: tasn_loss({"part": ON_META[0]}, torch.arange(4)),
+            r"logits\['part'\] is on meta, but labels is on cpu",
+        ),
+        (
+            lambda a: tasn_loss({"part": HERE[0], "master": ON_META[0]}, torch.arange(4)),
+            r"logits\['master'\] is on meta",
+        ),
+    ],
+)
+def test_tensors_on_two_devices_are_named(call, told, antialias):
+    with pytest.raises(ValueError, match=told):
+        call(antialias)
+
+
+def test_the_channel_s_number_may_stay_on_the_cpu():
+    assert pooled_attention(ON_META[:, None], channel=torch.tensor([0, 0])).structure.device.type == "meta"
 
 
 @pytest.mark.parametrize(("value", "is_a_number"), [(-1.0, True), (math.nan, False), (math.inf, False)])

@@ -12,6 +12,7 @@ from tasnlib.attention import (
     MultiDilation,
     bilinear_attention,
     distinct_channels,
+    pool_maps,
     pooled_attention,
     trilinear_attention,
 )
@@ -219,6 +220,14 @@ def test_channels_may_be_of_any_integer_type(dtype):
     assert torch.equal(
         pooled_attention(features, channel=channel.to(dtype)).detail, pooled_attention(features, channel=channel).detail
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
+def test_maps_are_pooled_by_channels_of_any_integer_type(dtype):
+    features, channel = torch.rand(2, 4, 3, 3, generator=seeded(0)), torch.tensor([3, 1])
+    relation = bilinear_attention(features)
+    pooled = pool_maps(relation, features, channel.to(dtype), relation.mean(1))
+    torch.testing.assert_close(pooled.detail, trilinear_attention(features)[torch.arange(2), channel])
 
 
 def test_maps_are_told_apart_by_a_millionth_of_the_largest_total():

@@ -134,7 +134,7 @@ NOT_CALLED_BY_HAND = {
     "data.image_file:upright_points data.image_file:upright_rgb data.image_file:upright_size "
     "data.transforms:centre_window "
     "data.transforms:check_style data.transforms:draw_window data.transforms:finish data.transforms:to_tensor",
-    "steps of other networks' functions": "attention:distinct_channels attention:pool_maps evaluation:answer_batch "
+    "steps of other networks' functions": "evaluation:answer_batch "
     "evaluation:as_it_is evaluation:silent_images pretrained strides",
     "tried in test_settings": "settings:Settings.from_cells settings:Settings.as_dict settings:Settings.as_parameters "
     "settings:check_names",

@@ -315,6 +315,13 @@ def test_no_answer_at_all_is_refused(as_a_user):
         tasn_loss({}, LABELS)
 
 
+@pytest.mark.parametrize(("given", "missing"), [("master_own", "part_own"), ("part_own", "master_own")])
+def test_one_own_answer_alone_is_refused(as_a_user, given, missing):
+    logits = {name: torch.zeros(3, 5) for name in ("master", "part", given)}
+    with pytest.raises(ValueError, match=f"logits hold '{given}', but not '{missing}'"):
+        tasn_loss(logits, torch.tensor([0, 1, 2]))
+
+
 def test_weights_that_name_no_answer_are_refused_with_the_answers_there_are(as_a_user):
     with pytest.raises(ValueError, match=r"(?s)\bweights\b.*'student'.*attention.*master.*part"):
         tasn_loss(three_answers(), LABELS, {"student": 1.0})

@@ -121,6 +121,26 @@ def test_pointing_looks_where_the_largest_cell_s_centre_lies(seed):
             assert found[b, p].item() == pytest.approx(sum(hits) / len(hits))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_more_largest_cells_than_half_precision_can_count_are_counted(dtype):
+    boxes = torch.tensor([[[0.0, 0.0, 150.0, 300.0], [0.0, 0.0, 300.0, 75.0]]])
+    found = pointing_game(torch.ones(1, 300, 300, dtype=dtype), boxes, 300)
+    assert (found.dtype, found.tolist()) == (dtype, [[0.5, 0.25]])
+
+
+def test_the_left_and_upper_edge_of_a_box_are_inside_and_the_right_and_lower_are_not():
+    attention = torch.zeros(1, 4, 4)
+    attention[0, 1, 2] = 1.0  # its centre is x = 2.5, y = 1.5
+    at = {"left": (2.5, 0.0, 4.0, 4.0), "upper": (0.0, 1.5, 4.0, 4.0), "right": (0.0, 0.0, 2.5, 4.0),
+          "lower": (0.0, 0.0, 4.0, 1.5)}  # fmt: skip
+    boxes = torch.tensor([list(at.values())])
+    assert dict(zip(at, pointing_game(attention, boxes, 4)[0].tolist(), strict=True)) == {
+        **{"left": 1.0, "upper": 1.0, "right": 0.0, "lower": 0.0}
+    }
+    read = magnification(torch.tensor([[2.5]]), torch.tensor([[1.5]]), boxes, 4)[0]
+    assert (read > 0).tolist() == [True, True, False, False]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12))
 def test_magnification_counts_the_pixels_read_in_the_box(seed, n_h, n_w):
@@ -146,12 +166,14 @@ def test_coverage_is_what_any_draw_so_far_has_reached():
     generator = seeded(0)
     drawn = torch.rand(6, 5, 4, generator=generator) * 3
     drawn[:, 1, 2] = float("nan")  # a part that is not to be seen
+    drawn[0, 3, 1] = drawn[2:, 4, 0] = float("nan")  # seen later, no longer seen
+    drawn[4, 3, 1] = 2.6
     found = coverage(drawn, at_least=2.5)
     for k in range(6):
         reached = seen = 0
         for b in range(5):
             for p in range(4):
-                if not math.isnan(drawn[0, b, p]):
+                if not all(math.isnan(drawn[draw, b, p]) for draw in range(6)):
                     seen += 1
                     reached += any(drawn[draw, b, p] >= 2.5 for draw in range(k + 1))
         assert found[k].item() == pytest.approx(reached / seen)
@@ -247,6 +269,7 @@ def test_the_measures_work_on_the_part_points_of_cub(tmp_path):
         (lambda: area_share(torch.zeros(1, 1, 4), 0), "image_size is 0"),
         (lambda: magnification(torch.zeros(1, 5), torch.zeros(2, 5), torch.zeros(1, 1, 4), 8), "y must be .* as in x"),
         (lambda: coverage(torch.zeros(3, 4)), "magnifications must be"),
+        (lambda: coverage(torch.tensor([[[-3.0, float("nan")]]])), "magnifications must not be negative; .* -3"),
         (lambda: diversity(torch.zeros(1, 1, 4, 4)), "maps must be"),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tasnlib.attention import AttentionNet, trilinear_attention
+from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.building import build_attention_net
 from tasnlib.cost import multiply_adds
 from tasnlib.distillation import tasn_loss
@@ -183,6 +183,18 @@ def test_downsampling_can_be_antialiased_or_not():
     assert not torch.allclose(downsample(IMAGES, 9, True), downsample(IMAGES, 9, False))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_networks_in_half_precision_answer_on_a_cpu(dtype):
+    images = IMAGES.to(dtype)
+    for antialias in (True, False):
+        assert torch.equal(downsample(images, 9, antialias), downsample(images.float(), 9, antialias).to(dtype))
+    model = small_tasn(antialias=True).eval()
+    exact = model.predict(images.float())
+    found = model.to(dtype).predict(images)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), exact, rtol=0, atol=0.05)
+
+
 @pytest.mark.parametrize(("antialias", "name"), [(True, "downsampled"), (False, "downsampled_aliased")])
 def test_the_plain_classifier_sees_the_plainly_resized_image(antialias, name):
     torch.manual_seed(0)
@@ -192,6 +204,78 @@ def test_the_plain_classifier_sees_the_plainly_resized_image(antialias, name):
     assert torch.equal(output.images, resized)
     assert list(output.logits) == [name]
     torch.testing.assert_close(output.logits[name], classifier(backbone(resized)))
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "power"),
+    [
+        *(
+            (1e-25, torch.float32, 2.0),
+            (1e25, torch.float32, 2.0),
+            (1e-36, torch.float32, 1.5),
+            (0.05, torch.float32, 40),
+        ),
+        *((1000.0, torch.float16, 2.0), (1e-4, torch.float16, 2.0), (1e25, torch.bfloat16, 2.0)),
+    ],
+)
+def test_features_of_any_size_attend_alike(size, dtype, power):
+    features = torch.rand(3, CHANNELS, 4, 5, generator=seeded(1)).to(dtype).float()
+    features[1] *= 0.01  # each map by itself
+    model = small_tasn(structure_power=power, scale=0.1)
+    features = (size * features).to(dtype)
+    found = model.attend(features, CHOSEN).structure.double()
+    expected = pooled_attention(features, 0.1, CHOSEN).structure.double() ** power  # float64 holds them all
+    tolerance = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 1e-1}[dtype]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one / one.max(), other / other.max(), rtol=tolerance, atol=tolerance / 10)
+    assert attention_sample(IMAGES, found.to(dtype), 12).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("power", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 1e12])
+def test_the_power_of_ordinary_maps_is_the_plain_power_to_the_last_bit(dtype, power, size):
+    features = size * torch.rand(3, CHANNELS, 4, 5, generator=seeded(1)).to(dtype)
+    features[2] = 0.0
+    if power in (1.0, 2.0):  # of other powers, numbers below 0 have none
+        features[1] *= -1
+    model = small_tasn(structure_power=power, scale=0.1)
+    plain = pooled_attention(features, 0.1, CHOSEN).structure
+    assert torch.equal(model.attend(features, CHOSEN).structure, plain**power)
+
+
+# Networks that do not fit
+
+
+def test_a_trunk_that_does_not_fit_is_named(as_a_user):
+    for dilations in ((), ((1, 2),)):
+        net = AttentionNet(nn.Conv2d(3, 8, 3), 9, CLASSES, dilations=dilations)
+        with pytest.raises(ValueError, match=r"trunk .* c = 9 as in channels, .* got float32 \(3, 8, 22, 30\)"):
+            net(IMAGES)
+    flat = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ValueError, match=r"trunk gives must be a tensor \(b = 3 as in images, .* got float32 \(3, 8\)"):
+        AttentionNet(flat, 8, CLASSES, dilations=())(IMAGES)
+
+
+@pytest.mark.parametrize("call", ["forward", "predict", "plain"])
+def test_a_backbone_that_does_not_fit_is_named(as_a_user, call):
+    net = AttentionNet(nn.Conv2d(3, 8, 3), 8, CLASSES, dilations=())
+    flat = nn.Sequential(nn.Conv2d(3, 7, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    for backbone, classifier, told in (
+        (flat, nn.Linear(6, CLASSES), r"backbone .*\(b, d = 6 as in classifier\).* got float32 \(\d, 7\)"),
+        (nn.Conv2d(3, 7, 3), nn.Linear(7, CLASSES), r"backbone .* got float32 \(\d, 7, 10, 10\)"),
+        (nn.Conv2d(3, 7, 3), nn.Flatten(), r"backbone .* got float32 \(\d, 7, 10, 10\)"),
+    ):
+        tasn = TASN(net, backbone, classifier, 16, 12).eval()
+        calls = {"forward": tasn, "predict": tasn.predict, "plain": PlainClassifier(backbone, classifier, 12)}
+        with pytest.raises(ValueError, match=told):
+            calls[call](IMAGES)
+
+
+def test_own_classifiers_that_do_not_fit_are_named(as_a_user):
+    model = small_tasn(own_classifiers=(nn.Linear(7, CLASSES), nn.Linear(6, CLASSES)))
+    with pytest.raises(ValueError, match=r"backbone .* d = 6 as in own_classifiers"):
+        model(IMAGES)
 
 
 # Bad input

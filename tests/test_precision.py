@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from tasnlib.attention import pooled_attention
 from tasnlib.distillation import soft_target_cross_entropy
-from tasnlib.sampler import sampling_positions, zoom_profiles
+from tasnlib.sampler import attention_sample, sampling_positions, zoom_profiles
 
 
 def attention_of(seed: int, dtype: torch.dtype) -> torch.Tensor:
@@ -20,6 +20,17 @@ def test_positions_are_precise_whatever_the_attention_s_precision():
         for positions, expected in zip(found, sampling_positions(exact, 512, 224), strict=True):
             torch.testing.assert_close(positions.double(), expected, rtol=0, atol=1e-4)
             assert (positions.diff(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_autocast_changes_no_bit_of_a_sampled_image(antialias):
+    images, attention = (
+        torch.rand(4, 3, 96, 80, generator=torch.Generator().manual_seed(1)),
+        attention_of(0, torch.float32),
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention_sample(images, attention, 48, antialias=antialias)
+    assert torch.equal(found, attention_sample(images, attention, 48, antialias=antialias))
 
 
 def test_positions_summed_up_in_bfloat16_would_stand_still():

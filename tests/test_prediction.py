@@ -1,5 +1,6 @@
 """A trained model in three lines: the same answer as in a test, on any image file."""
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -87,6 +88,38 @@ def test_what_cannot_be_read_is_named(run, tmp_path):
             tasnlib.load(run).predict(tmp_path / name)
 
 
+def test_an_opened_image_whose_file_is_cut_off_is_named(run, photographs, tmp_path):
+    content = photographs[0].read_bytes()
+    (tmp_path / "새 cut.jpg").write_bytes(content[: len(content) // 2])
+    predictor = tasnlib.load(run)
+    with (
+        Image.open(tmp_path / "새 cut.jpg") as opened,
+        pytest.raises(ValueError, match=r"image .*새 cut\.jpg cannot be read: .*truncated"),
+    ):
+        predictor.predict(opened)
+    with (
+        Image.open(io.BytesIO(content[: len(content) // 2])) as opened,
+        pytest.raises(ValueError, match=r"image \(opened\) cannot be read: .*truncated"),
+    ):
+        predictor.predict(opened)
+
+
+def test_an_empty_path_is_told(run):
+    with pytest.raises(ValueError, match="path is empty; name the file of an image"):
+        tasnlib.load(run).predict("")
+
+
+@pytest.mark.parametrize("classes", [0, -1, "a", True, 1.5, None])
+def test_a_figure_of_less_than_one_class_is_refused(as_a_user, classes):
+    with pytest.raises(ValueError, match=rf"classes is {classes!r}; it must be"):
+        of_two_classes().figure(classes)
+
+
+def test_a_figure_shows_as_many_classes_as_asked_for_or_all():
+    for classes, bars in ((1, 1), (2, 2), (5, 2)):
+        assert len(of_two_classes().figure(classes).axes[3].patches) == bars
+
+
 def test_a_folder_without_a_model_is_told_what_it_should_hold(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no trained model at .*tasn\.safetensors.*notebook 05"):
         tasnlib.load(tmp_path)
@@ -102,8 +135,12 @@ def test_only_predict_and_load_are_needed():
     assert callable(Predictor.predict)
 
 
+def of_two_classes() -> Prediction:
+    return Prediction(["wren", "robin"], [0.9, 0.1], torch.rand(3, 9, 9), torch.rand(3, 3), torch.rand(3, 6, 6))
+
+
 def test_a_prediction_is_one_line_and_silent_attention_is_told():
-    seen = Prediction(["wren", "robin"], [0.9, 0.1], torch.rand(3, 9, 9), torch.rand(3, 3), torch.rand(3, 6, 6))
+    seen = of_two_classes()
     assert repr(seen) == "<Prediction: wren 90.0 %, robin 10.0 %>"
     titles = [axes.get_title() for axes in seen.figure().axes]
     silent = [axes.get_title() for axes in replace(seen, attention=torch.zeros(3, 3)).figure().axes]

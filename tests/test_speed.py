@@ -69,6 +69,23 @@ def test_attention_and_sampler_are_one_graph_each(as_a_user):
     torch.testing.assert_close(sample(images, maps.structure), model.sample(images, same.structure))
 
 
+@pytest.mark.parametrize("side", [144, 400])  # read an image, and a channel at a time where nothing is compiled
+def test_the_sampler_s_graph_does_not_grow_with_the_batch(as_a_user, side):
+    steps = []
+
+    def count(graph, _inputs):
+        steps.append(len(graph.graph.nodes))
+        return graph.forward
+
+    model = fresh()
+    torch._dynamo.reset()
+    for batch in (2, 8):
+        sample = torch.compile(model.sample, fullgraph=True, backend=count, dynamic=False)
+        sample(torch.rand(batch, 3, side, side), torch.rand(batch, 12, 12))
+    assert len(steps) == 2
+    assert steps[0] == steps[1]
+
+
 def test_a_machine_without_a_compiler_is_told_what_to_do(monkeypatch):
     def cannot(*_arguments, **_named):
         raise RuntimeError("No working C++ compiler found in torch._inductor.config.cpp.cxx\nmore")

@@ -69,6 +69,8 @@ def open_image(path: Path | str) -> Image.Image:
     >>> image.mode, image.size, image.getpixel((0, 0))
     ('RGB', (40, 30), (255, 255, 255))
     """
+    if path == "":
+        raise ValueError("path is empty; name the file of an image")
     path = Path(path)
     return decode_image(read_bytes(path), path)
 
@@ -187,13 +189,18 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
     """Scaled by the range of their kind: 16 bits, or 0 to 1 for fractions; where they leave it, by their own range.
 
+    One and the same value throughout has no range: outside of that of its kind it is the nearer end, black or white.
+
     >>> _to_8_bits(np.array([[0, 257, 65535]], np.uint16))
     array([[  0,   1, 255]], dtype=uint8)
     """
     low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
     values = np.nan_to_num(values.astype(np.float64), posinf=high, neginf=low)
-    if values.min() < low or values.max() > high:
-        low, high = values.min(), values.max()
+    lowest, highest = values.min(), values.max()
+    if lowest == highest:
+        values = values.clip(low, high)
+    elif lowest < low or highest > high:
+        low, high = lowest, highest
     return np.rint((values - low) / (high - low) * 255).astype(np.uint8)
 
 

@@ -63,6 +63,26 @@ def test_grey_of_every_depth_keeps_its_whole_range(tmp_path, pixels, kind, toler
     assert np.abs(found - GREYS).max() <= tolerance
 
 
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.array([[-100, 0, 100]], np.int32), [0, 128, 255]),  # below what its kind has: by its own range
+        (np.array([[-1.0, 0.0, 1.0]], np.float32), [0, 128, 255]),
+        (np.array([[np.inf, 0.5, -np.inf, np.nan]], np.float32), [255, 128, 0, 0]),
+        (np.full((1, 2), 70000, np.int32), [255, 255]),  # alike throughout: no range of their own
+        (np.full((1, 2), -5, np.int32), [0, 0]),
+        (np.full((1, 2), 257, np.int32), [1, 1]),
+        (np.full((1, 2), 7.0, np.float32), [255, 255]),
+        (np.full((1, 2), 0.2, np.float32), [51, 51]),
+        (np.full((1, 2), np.inf, np.float32), [255, 255]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_grey_outside_of_its_range(tmp_path, pixels, expected):
+    Image.fromarray(pixels).save(tmp_path / "grey.tif")
+    assert np.asarray(open_image(tmp_path / "grey.tif"))[0, :, 0].tolist() == expected
+
+
 def test_big_endian_16_bits(tmp_path):
     values = ramp(65535, ">u2")
     # A minimal TIFF of its own, for Pillow writes none of this kind.
@@ -233,7 +253,7 @@ def test_two_images_with_the_same_pixels_are_augmented_apart(tmp_path):
     ((60, 40), (30.5, 11.5)), ((60, 40), (45.5, 30.5)), ((40, 70), (8.5, 40.5)), ((600, 40), (290.5, 30.5)),
     ((37, 53), (20.5, 20.5)), ((120, 100), (90.5, 17.5)),
 ])  # fmt: skip
-@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+@pytest.mark.parametrize("orientation", STORED)
 def test_points_follow_the_image(tmp_path, size, place, orientation):
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     y, x = np.mgrid[: size[1], : size[0]] + 0.5
