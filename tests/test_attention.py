@@ -240,6 +240,20 @@ def test_maps_are_told_apart_by_a_millionth_of_the_largest_total():
     assert distinct_channels(relation, features).tolist() == [[True, True, False, True]]
 
 
+@pytest.mark.parametrize(
+    ("totals", "first"),
+    [
+        ([1.0, 2.0, 2.0, 3.0], [True, True, False, True]),  # equal ones may be any, not only the smallest
+        ([3.0, 1.0, 2.0, 3.0], [True, True, True, False]),
+        ([1e3, 1e3 + 1e-3, 2e3, 3e3], [True, False, True, True]),  # a millionth is meant of the largest total,
+        ([1e-3, 1.001e-3, 2e-3, 3e-3], [True, True, True, True]),  # however large that is
+    ],
+)
+def test_equal_totals_are_found_wherever_they_stand_and_however_large_they_are(totals, first):
+    features = torch.tensor(totals, dtype=torch.float64).view(1, 4, 1, 1)
+    assert distinct_channels(torch.eye(4, dtype=torch.float64)[None], features).tolist() == [first]
+
+
 def test_no_gradient_flows_through_pooled_attention():
     features = torch.rand(2, 4, 3, 3, generator=seeded(0), requires_grad=True)
     pooled = pooled_attention(features, 7.0)
@@ -265,6 +279,18 @@ def test_the_kernel_starts_so_that_the_sum_over_dilations_keeps_the_scale():
         weight = MultiDilation(64, dilations).kernel.weight
         # He's variance for ReLU, 2 / (9 · 64), shared by the dilations; 36864 draws say it to 2 %.
         assert weight.var().item() * 9 * 64 * len(dilations) == pytest.approx(2, rel=0.03)
+
+
+@pytest.mark.parametrize("dilations", [(0, 1), (1, 0), (1, LARGEST + 1), ()])
+def test_no_dilation_may_be_out_of_range(dilations):
+    with pytest.raises(ValueError, match="^dilations is "):
+        MultiDilation(2, dilations)
+
+
+@pytest.mark.parametrize("channels", [0, -1, LARGEST + 1])
+def test_an_attention_network_without_dilations_needs_channels_too(channels):
+    with pytest.raises(ValueError, match="^channels is "):
+        AttentionNet(torch.nn.Identity(), channels, 3, dilations=())
 
 
 def test_dilations_may_be_as_few_and_as_large_as_allowed_and_are_kept():
