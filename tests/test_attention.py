@@ -283,13 +283,13 @@ def test_the_kernel_starts_so_that_the_sum_over_dilations_keeps_the_scale():
 
 @pytest.mark.parametrize("dilations", [(0, 1), (1, 0), (1, LARGEST + 1), ()])
 def test_no_dilation_may_be_out_of_range(dilations):
-    with pytest.raises(ValueError, match="^dilations is "):
+    with pytest.raises(ValueError, match=r"^dilations is "):
         MultiDilation(2, dilations)
 
 
 @pytest.mark.parametrize("channels", [0, -1, LARGEST + 1])
 def test_an_attention_network_without_dilations_needs_channels_too(channels):
-    with pytest.raises(ValueError, match="^channels is "):
+    with pytest.raises(ValueError, match=r"^channels is "):
         AttentionNet(torch.nn.Identity(), channels, 3, dilations=())
 
 
