@@ -322,6 +322,21 @@ def test_all_is_computed_on_the_device_of_the_attention(antialias):
         assert matrix.device.type == "meta"
 
 
+def test_nothing_is_antialiased_unless_asked_for():
+    images, attention = torch.rand(1, 3, 16, 16, generator=seeded(0)), lively((1, 4, 4), seeded(1))
+    sampled = attention_sample(images, attention, 4)
+    assert torch.equal(sampled, attention_sample(images, attention, 4, antialias=False))
+    assert not torch.allclose(sampled, attention_sample(images, attention, 4, antialias=True))
+    for matrix, plain, soft in zip(
+        sampling_matrices(attention, 16, 4),
+        sampling_matrices(attention, 16, 4, antialias=False),
+        sampling_matrices(attention, 16, 4, antialias=True),
+        strict=True,
+    ):
+        assert torch.equal(matrix, plain)
+        assert not torch.allclose(matrix, soft)
+
+
 @pytest.mark.parametrize("antialias", [False, True])
 def test_one_number_means_a_square(antialias):
     images, attention = torch.rand(1, 3, 9, 9), torch.rand(1, 4, 4)
