@@ -29,7 +29,7 @@ OFFICIAL_SIZES = {"cub200": (5994, 5794), "stanford_cars": (8144, 8041), "inat20
 Data = Birds | ImageFiles
 
 
-def load_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
+def read_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
     """Training and test images.
 
     Drawn birds are read from the data folder, or drawn and kept there. Photographs are looked for in it; every file is

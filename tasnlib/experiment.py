@@ -50,17 +50,17 @@ from tasnlib.training import fit
 
 
 def load_data(settings: Settings) -> tuple[Data, Data]:
-    """Training and test images, see `datasets.load_data`; from datasets/ in the project where no folder is named.
+    """Training and test images, see `datasets.read_data`; from datasets/ in the project where no folder is named.
 
     Raises:
-        ValueError: as `datasets.load_data`; where no folder is named and this is not inside the project.
+        ValueError: as `datasets.read_data`; where no folder is named and this is not inside the project.
     """
     if settings.data_folder is None and not in_project():
         raise ValueError(
             "data_folder is None, which means datasets/ in the project, but this was started outside of the project; "
             "start it inside, or name a data_folder (and an output_folder)"
         )
-    return datasets.load_data(settings, project_folder() / "datasets")
+    return datasets.read_data(settings, project_folder() / "datasets")
 
 
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:

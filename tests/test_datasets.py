@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tasnlib.datasets import load_data, workers_for
+from tasnlib.datasets import read_data, workers_for
 from tasnlib.experiment import train
 from tasnlib.results import keep_result, summarise
 from tasnlib.run_folder import prepare_folder
@@ -39,7 +39,7 @@ def settings_for(dataset: str, home, **more) -> Settings:
 def test_every_data_set_is_found_by_its_name_and_ready_for_training(dataset, home, tmp_path, capsys):
     MAKERS[dataset](home)
     settings = settings_for(dataset, home)
-    train_set, test_set = load_data(settings, tmp_path / "default")
+    train_set, test_set = read_data(settings, tmp_path / "default")
     size = settings.resolved_recipe.image_size
     for images in (train_set, test_set):
         assert images.take([0]).images.shape == (1, 3, size, size)
@@ -60,16 +60,16 @@ def test_what_is_kept_lies_beside_the_data_but_not_in_one_s_own_folder(home, tmp
     make_cub200(home)
     make_folder(home / "mine")
     own = sorted(path.name for path in (home / "mine").iterdir())
-    load_data(settings_for("folder", home, cache=True), tmp_path / "default")
+    read_data(settings_for("folder", home, cache=True), tmp_path / "default")
     assert sorted(path.name for path in (home / "mine").iterdir()) == own
     assert len(list((tmp_path / "default" / "cache").glob("*.rgb"))) == 2
-    load_data(settings_for("cub200", home, cache=True), tmp_path / "default")
+    read_data(settings_for("cub200", home, cache=True), tmp_path / "default")
     assert len(list((home / "cache").glob("*.rgb"))) == 2
 
 
 def test_the_cache_changes_nothing(home, tmp_path):
     make_cub200(home)
-    plain, cached = (load_data(settings_for("cub200", home, cache=cache), tmp_path) for cache in (False, True))
+    plain, cached = (read_data(settings_for("cub200", home, cache=cache), tmp_path) for cache in (False, True))
     for one, other in zip(plain, cached, strict=True):
         assert torch.equal(one.take(range(30)).images, other.take(range(30)).images)
         assert one.data_hash == other.data_hash
@@ -77,7 +77,7 @@ def test_the_cache_changes_nothing(home, tmp_path):
 
 def test_a_number_of_images_takes_them_from_all_over_the_set(home, tmp_path):
     make_cub200(home)
-    train_set, test_set = load_data(settings_for("cub200", home, train_images=4, test_images=2, batch_size=2), tmp_path)
+    train_set, test_set = read_data(settings_for("cub200", home, train_images=4, test_images=2, batch_size=2), tmp_path)
     assert (len(train_set), len(test_set)) == (4, 2)
     assert train_set.labels.tolist() == [0, 0, 1, 1]
     assert test_set.labels.tolist() == [0, 1]
@@ -94,20 +94,20 @@ def test_a_number_of_images_takes_them_from_all_over_the_set(home, tmp_path):
 def test_more_than_there_is_is_refused_before_any_file_is_opened(home, tmp_path, more, told, capsys):
     make_cub200(home)
     with pytest.raises(ValueError, match=told):
-        load_data(settings_for("cub200", home, **more), tmp_path)
+        read_data(settings_for("cub200", home, **more), tmp_path)
     assert not (home / "cache").exists()
 
 
 def test_a_file_that_cannot_be_read_is_named_before_training_and_counts_as_wrong(home, tmp_path, capsys):
     cub = make_cub200(home)
     folder = settings_for("cub200", home, epochs=1, batch_size=4, output_folder=str(tmp_path / "run"))
-    _, whole = load_data(folder, tmp_path)
+    _, whole = read_data(folder, tmp_path)
     broken = whole.paths[3]
     broken.write_bytes(broken.read_bytes()[:200])
     training = next(path for path in sorted(cub.rglob("*.jpg")) if path not in whole.paths)
     training.write_bytes(b"")
     capsys.readouterr()
-    data = load_data(folder, tmp_path)
+    data = read_data(folder, tmp_path)
     printed = capsys.readouterr().out
     assert broken.name in printed
     assert training.name in printed
@@ -124,10 +124,10 @@ def test_a_file_that_cannot_be_read_is_named_before_training_and_counts_as_wrong
 def test_a_run_on_photographs_is_resumed_as_if_nothing_had_happened(home, tmp_path):
     make_cub200(home)
     settings = settings_for("cub200", home, epochs=2, batch_size=4, output_folder=str(tmp_path / "whole"))
-    whole = train("tasn", settings, prepare_folder(settings), load_data(settings, tmp_path))
+    whole = train("tasn", settings, prepare_folder(settings), read_data(settings, tmp_path))
 
     stopped = replace(settings, output_folder=str(tmp_path / "stopped"))
-    folder, data = prepare_folder(stopped), load_data(stopped, tmp_path)
+    folder, data = prepare_folder(stopped), read_data(stopped, tmp_path)
 
     class Stop(Exception):
         pass
@@ -141,7 +141,7 @@ def test_a_run_on_photographs_is_resumed_as_if_nothing_had_happened(home, tmp_pa
     finally:
         experiment.epoch_line = line
     resumed = replace(stopped, resume=True, num_workers=2)  # and with other workers
-    again = train("tasn", resumed, prepare_folder(resumed), load_data(resumed, tmp_path))
+    again = train("tasn", resumed, prepare_folder(resumed), read_data(resumed, tmp_path))
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
     assert all(torch.equal(again.answers[name], answer) for name, answer in whole.answers.items())
@@ -152,7 +152,7 @@ def test_a_wrong_folder_is_told_what_was_expected(dataset, home, tmp_path):
     home.mkdir()
     (home / "mine").mkdir()
     with pytest.raises(ValueError, match=r"(?s)Expected:.*Found in"):
-        load_data(settings_for(dataset, home), tmp_path)
+        read_data(settings_for(dataset, home), tmp_path)
 
 
 def test_one_s_own_images_of_odd_kinds_are_trained_on(tmp_path):
@@ -165,7 +165,7 @@ def test_one_s_own_images_of_odd_kinds_are_trained_on(tmp_path):
         dataset="folder", data_folder=str(tmp_path / "my images"), recipe="smoke", epochs=1, batch_size=4,
         num_workers=0, output_folder=str(tmp_path / "run"),
     )  # fmt: skip
-    data = load_data(settings, tmp_path)
+    data = read_data(settings, tmp_path)
     trained = train("tasn", settings, prepare_folder(settings), data)
     assert data[0].class_names == sorted(["grün", "붉은"])
     assert len(trained.answers["master"]) == 2
