@@ -224,8 +224,8 @@ def judge(path: Path, stages: Sequence[Sequence[str]], mutants: Iterable[Mutant]
 def stages_of(name: str) -> list[list[str]]:
     """Its doctests and its own tests; then those of the networks made of it, and of bad input to its functions."""
     functions = re.findall(r"^(?:def|class) ([a-zA-Z]\w+)", (ROOT / "tasnlib" / f"{name}.py").read_text(), re.M)
-    wider = [f"tests/test_{whole}.py" for whole in ("model", "official", "bad_input")]
-    wider += ["-k", " or ".join(("test_model", "test_official", *functions))]
+    wider = [f"tests/test_{whole}.py" for whole in ("model", "official", "bad_input", "arguments")]
+    wider += ["-k", " or ".join(("test_model", "test_official", "test_arguments", *functions))]
     return [[f"tasnlib/{name}.py", f"tests/test_{name}.py"], wider]
 
 
