@@ -4,7 +4,12 @@ BIN := .venv/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
+
+GOALS := help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
+ifneq ($(filter-out $(GOALS) .venv/.ready,$(MAKECMDGOALS)),)
+$(error there is no target $(filter-out $(GOALS),$(MAKECMDGOALS)). Parameters go into ARGS: make train ARGS="-p epochs 3")
+endif
+.PHONY: $(GOALS)
 
 help:           ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'

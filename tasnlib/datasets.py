@@ -9,11 +9,11 @@ import torch
 
 from tasnlib.data.birds import EASY, HARD, Birds
 from tasnlib.data.cub200 import load_cub200
-from tasnlib.data.folder import load_folder
+from tasnlib.data.folder import holds_images_by_class, load_folder
 from tasnlib.data.images import ImageFiles
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.stanford_cars import load_stanford_cars
-from tasnlib.files import expanded
+from tasnlib.files import expanded, is_folder
 from tasnlib.settings import DRAWN, Settings
 
 _STYLES = {"birds": EASY, "birds_hard": HARD}
@@ -69,6 +69,11 @@ def workers_for(settings: Settings) -> int:
 
 
 def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
+    if settings.data_folder and is_folder(folder) and holds_images_by_class(folder):
+        raise ValueError(
+            f"data_folder is {settings.data_folder!r}, which holds images in folders, but dataset is "
+            f"{settings.dataset!r}, which is drawn; for images of your own, pass dataset folder as well"
+        )
     recipe = settings.resolved_recipe
     style = replace(_STYLES[settings.dataset], image_size=recipe.image_size, stripe_period=recipe.stripe_period)
     # Drawn images live where they are used: on a GPU no batch has to travel.

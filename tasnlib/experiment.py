@@ -43,6 +43,7 @@ from tasnlib.run_folder import (
     project_folder,
     same_data,
     same_settings,
+    this_python,
 )
 from tasnlib.run_lock import alone_in
 from tasnlib.settings import Settings, check_names
@@ -109,8 +110,9 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
         silent, looked_at = silent_images(model, test)
         if silent:
             print(
-                f"attention is 0 everywhere on {silent} of {looked_at} test images: the sampler reads them evenly, as "
-                "without attention. Most often the training was too short: take more epochs, or a smaller batch_size"
+                f"attention is 0 everywhere on {silent} of the first {looked_at} test images: the sampler reads them "
+                "evenly, as without attention. Most often the training was too short: take more epochs, or a "
+                "smaller batch_size"
             )
     return Trained(model, history, answers, accuracies(answers, test.labels), weights_path)
 
@@ -147,7 +149,7 @@ def _telling_how_to_go_on(state: Path, command: str) -> Iterator[None]:
 
 def _notebook_again(settings: Settings, folder: Path) -> str:
     again = replace(settings, output_folder=str(folder), resume=True).as_parameters()
-    return shlex.join(["python", "-m", "tasnlib.run_notebook", "notebooks/05_train_full.ipynb", *again])
+    return shlex.join([this_python(), "-m", "tasnlib.run_notebook", "notebooks/05_train_full.ipynb", *again])
 
 
 def _fit(
@@ -226,7 +228,7 @@ def main(folder: Path, name: str, given: Mapping[str, Any] | None = None) -> Non
     check_names(given, _PARAMETERS)
     noted, state = folder / "settings.json", folder / f"{name}.training.safetensors"
     processes = make_accelerator()
-    launch = "python" if processes.num_processes == 1 else "accelerate launch ... (as before)"
+    launch = this_python() if processes.num_processes == 1 else "accelerate launch ... (as before)"
     again = f"{launch} -m tasnlib.training {shlex.quote(str(folder))} {name} -p resume True"
     with ExitStack() as held, _telling_how_to_go_on(state, again):
         with processes.main_process_first():

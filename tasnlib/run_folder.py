@@ -5,6 +5,8 @@ NAME.training.safetensors (what `resume` needs), and at the end result.json and 
 """
 
 import json
+import shutil
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,14 @@ def as_typed(path: Path) -> str:
     return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
 
 
+def this_python() -> str:
+    """The running Python, as one would type it in the project's folder."""
+    running, own = Path(sys.executable), project_folder() / ".venv"
+    if running.is_relative_to(own):
+        return str(running.relative_to(project_folder()))
+    return "python" if shutil.which("python") == str(running) else str(running)
+
+
 def prepare_folder(settings: Settings) -> Path:
     """Make the output folder and note the settings in it; or, to resume, make sure that they are those noted in it.
 
@@ -57,7 +67,8 @@ def prepare_folder(settings: Settings) -> Path:
         if any(folder.glob("*.safetensors")):
             if not settings.resume:
                 raise ValueError(
-                    f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True to continue it, "
+                    f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True (-p resume "
+                    "True) to continue it, "
                     "or name another folder"
                 )
             if noted.is_file():

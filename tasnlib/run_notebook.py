@@ -9,6 +9,7 @@ line that the notebook printed is the last line of this command. The kernel is s
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,10 @@ from nbclient import NotebookClient
 from papermill.cli import _resolve_type
 from traitlets.config import Config
 
-from tasnlib.run_folder import as_typed, project_folder
+from tasnlib.run_folder import as_typed, project_folder, this_python
 from tasnlib.settings import check_names
+
+_ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})  # or ipykernel warns at every start
 
 
 def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
@@ -45,7 +48,7 @@ def run_notebook(notebook: Path, output: Path, parameters: dict) -> str:
         progress_bar=False,
         stdout_file=_ShownAtOnce(),
         autosave_cell_every=30,
-        config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns at every start
+        config=_ENCRYPTED,
     )
     printed = [
         output.text
@@ -85,7 +88,9 @@ def refresh(notebook: Path) -> None:
     second run changes only what the notebook itself computes anew."""
     cells = nbformat.read(notebook, as_version=4)
     place = {"metadata": {"path": str(notebook.parent)}}
-    NotebookClient(cells, timeout=None, resources=place, record_timing=False, coalesce_streams=True).execute()
+    NotebookClient(
+        cells, timeout=None, resources=place, record_timing=False, coalesce_streams=True, config=_ENCRYPTED
+    ).execute()
     cells.metadata["language_info"] = {"name": "python"}
     nbformat.write(cells, notebook)
 
@@ -169,7 +174,7 @@ def _to_go_on(notebook: Path, parameters: Mapping[str, Any], folder: str | None)
         return ""
     again = {**parameters, "output_folder": folder, "resume": True}
     words = [word for name, value in again.items() for word in ("-p", name, str(value))]
-    return f". To go on: {shlex.join(['python', '-m', 'tasnlib.run_notebook', str(notebook), *words])}"
+    return f". To go on: {shlex.join([this_python(), '-m', 'tasnlib.run_notebook', str(notebook), *words])}"
 
 
 def _print_result(line: str) -> None:
@@ -181,6 +186,12 @@ def _print_result(line: str) -> None:
         plain = accuracy["downsampled"]
         beside = "not run" if plain is None else f"{100 * plain:.1f} %"
         print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, plain downsampling {beside}")
+        images, chance = result["test_images"], accuracy["chance"]
+        if accuracy["master"] <= chance + 2 * math.sqrt(chance * (1 - chance) / images):
+            print(
+                f"                   on {images} test images, that is not told apart from guessing "
+                f"({100 * chance:.1f} %): take more images, or more epochs"
+            )
     except (ValueError, KeyError, TypeError):
         pass  # another notebook: it has no such line
     print(line)

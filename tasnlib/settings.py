@@ -175,6 +175,8 @@ def check_names(given: Mapping[str, Any], known: list[str]) -> None:
 
 
 def _suggestion(value: Any, choices: Iterable[str]) -> str:
+    if "folder" in choices and isinstance(value, str) and "/" in value:
+        return f" For images of your own: dataset folder, and data_folder {value!r}"
     near = difflib.get_close_matches(str(value), list(choices), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

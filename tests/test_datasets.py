@@ -56,6 +56,16 @@ def test_every_data_set_is_found_by_its_name_and_ready_for_training(dataset, hom
         assert "whole" not in printed
 
 
+def test_a_folder_of_one_s_own_images_is_not_passed_over_for_drawn_birds(home, tmp_path):
+    make_folder(home / "mine")
+    before = sorted(home.rglob("*"))
+    with pytest.raises(
+        ValueError, match=r"mine', which holds images in folders, but dataset is 'birds'.*dataset folder"
+    ):
+        read_data(Settings(recipe="smoke", data_folder=str(home / "mine")), tmp_path)
+    assert sorted(home.rglob("*")) == before
+
+
 def test_what_is_kept_lies_beside_the_data_but_not_in_one_s_own_folder(home, tmp_path):
     make_cub200(home)
     make_folder(home / "mine")

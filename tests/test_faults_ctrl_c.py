@@ -16,7 +16,7 @@ from tasnlib import run_notebook, training
 from tasnlib.checkpoints import progress_in
 from tasnlib.datasets import Data
 from tasnlib.experiment import load_data, train
-from tasnlib.run_folder import prepare_folder
+from tasnlib.run_folder import prepare_folder, this_python
 from tasnlib.settings import Settings
 from tests.faults import STEPS, TINY, finish, outcome, parameters, start, words
 
@@ -110,10 +110,10 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(arguments, undisturbed,
     assert finish(start(arguments, around)) == 130
     assert "Traceback" not in words(folder)
     last = words(folder).splitlines()[-1]
-    assert f"stopped; {folder / STATE} was saved {told}. To go on: python -m tasnlib.training " in last
+    assert f"stopped; {folder / STATE} was saved {told}. To go on: {this_python()} -m tasnlib.training " in last
     assert names(folder) == {"settings.json", "data.json", STATE}
     assert progress_in(folder / STATE) == expected
-    command = shlex.split(re.search(r"To go on: python -m tasnlib.training (.*) \(in a", last)[1])
+    command = shlex.split(re.search(r"To go on: .* -m tasnlib.training (.*) \(in a", last)[1])
     assert finish(start(command)) == 0, words(folder)
     assert outcome(folder, NAME) == outcome(undisturbed, NAME)
 
@@ -135,7 +135,7 @@ def test_in_a_notebook_the_error_itself_says_how_to_go_on(data, undisturbed, tmp
     assert "was saved after epoch 1 and 3 steps" in message
     assert "in a notebook: the same output_folder, and resume = True" in message
     command = shlex.split(re.search(r"To go on: (.*) \(in a", message)[1])
-    assert command[:4] == ["python", "-m", "tasnlib.run_notebook", "notebooks/05_train_full.ipynb"]
+    assert command[:4] == [this_python(), "-m", "tasnlib.run_notebook", "notebooks/05_train_full.ipynb"]
     given = dict(zip(command[5::3], command[6::3], strict=True))
     assert given.pop("resume") == "True"
     assert given.pop("output_folder") == str(folder)
@@ -193,7 +193,7 @@ def test_a_notebook_run_headless_says_with_which_folder_to_go_on(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run_notebook, "run_notebook", interrupted)
     assert run_notebook.main(["notebooks/05_train_full.ipynb", "out.ipynb", "-p", "seed", "3", *given]) == 130
-    command = shlex.split(re.search("To go on: python -m tasnlib.run_notebook (.*)", capsys.readouterr().err)[1])
+    command = shlex.split(re.search("To go on: .* -m tasnlib.run_notebook (.*)", capsys.readouterr().err)[1])
     assert command == [
         "notebooks/05_train_full.ipynb",
         "-p",

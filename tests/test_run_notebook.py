@@ -1,6 +1,7 @@
 """The command that runs a notebook: refuses early, fails loudly, ends with what the notebook printed last."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tasnlib import run_notebook as command
+from tasnlib.run_folder import this_python
 
 PARAMETERS = "# as usual\nseed = 0\nepochs = None\nresume = False\nrecipe = 'laptop'"
 CELLS = [
@@ -218,6 +220,30 @@ def test_a_result_is_told_in_words_and_stays_the_last_line(notebook, monkeypatch
     assert "98.7 %" in shown
     assert words in shown
     assert shown.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize(("right", "guessing"), [(0.167, True), (0.45, True), (0.6, False)])
+def test_a_result_that_may_be_guessed_is_called_so(notebook, monkeypatch, capsys, right, guessing):
+    accuracy = {"master": right, "downsampled": None, "chance": 0.25}
+    line = json.dumps({"checkpoint": "runs/one/tasn.safetensors", "test_images": 12, "accuracy": accuracy})
+    monkeypatch.setattr(command, "run_notebook", lambda *_: line)
+    assert run(notebook, notebook.with_name("out.ipynb")) == 0
+    shown = capsys.readouterr().out
+    told = "on 12 test images, that is not told apart from guessing (25.0 %): take more images, or more epochs"
+    assert (told in shown) == guessing
+
+
+def test_the_command_that_goes_on_is_one_that_can_be_typed(tmp_path, monkeypatch):
+    """Typed in the project's folder, where `.venv` is not on the path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/05_train_full.ipynb").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    assert this_python() == ".venv/bin/python"
+    monkeypatch.setattr(sys, "executable", "/elsewhere/bin/python")
+    assert this_python() == "/elsewhere/bin/python"
+    monkeypatch.setattr(shutil, "which", lambda _: "/elsewhere/bin/python")
+    assert this_python() == "python"
 
 
 @pytest.mark.parametrize("line", ["", "3", "null", "[]", '{"accuracy": 3}', "{", "text"])

@@ -333,3 +333,8 @@ def test_notebook_05_offers_every_parameter_with_its_default(request):
 def test_who_asks_for_a_value_of_the_recipe_is_told_where_it_stands():
     with pytest.raises(ValueError, match=r"temperature is no parameter but a value of the recipe.*temperature=\.\.\."):
         Settings.from_cells(["seed = 0", "# Parameters\ntemperature = 3"])
+
+
+def test_a_path_in_the_data_set_s_place_is_told_where_it_goes():
+    with pytest.raises(ValueError, match=r"For images of your own: dataset folder, and data_folder '\.\./my birds'"):
+        Settings(dataset="../my birds")

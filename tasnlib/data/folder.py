@@ -59,7 +59,7 @@ def load_folder(
         raise ValueError(f"test_share is {test_share!r}; it must be a number between 0 and 1, as 0.2")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed is {seed!r}; it must be a whole number")
-    home = find_data_set("one's own images", folder, _holds_images_by_class, "no images by class", LAYOUT, ADVICE)
+    home = find_data_set("one's own images", folder, holds_images_by_class, "no images by class", LAYOUT, ADVICE)
     name = f"{home.resolve().name}, {split}"
     # A folder without folders in it is no part of a split: `train` may be the class of railway trains.
     parts = [part for part in ("train", *TEST_FOLDERS) if _class_folders(home / part)]
@@ -106,7 +106,8 @@ def _class_folders(folder: Path) -> list[str]:
     return [entry[:-1] for entry in list_entries(folder) if entry.endswith("/")]
 
 
-def _holds_images_by_class(folder: Path) -> bool:
+def holds_images_by_class(folder: Path) -> bool:
+    """Whether it is a folder as `load_folder` reads it."""
     parts = ("train", *TEST_FOLDERS)
     # Images that lie in train/ or test/ themselves have no class; only beside other classes may those be classes too.
     kinds = [kind for kind in _class_folders(folder) if kind not in parts]
