@@ -150,7 +150,7 @@ def test_a_run_leaves_weights_history_and_what_resume_needs(tiny, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [epoch_line(entry, 2) for entry in trained.history]
     # So few steps leave every map at 0, and that is told.
-    assert lines[2].startswith(f"attention is 0 everywhere on {len(data[1])} of {len(data[1])} test images")
+    assert lines[2].startswith(f"attention is 0 everywhere on {len(data[1])} of the first {len(data[1])} test images")
     assert len(lines) == 3
     assert [entry["epoch"] for entry in trained.history] == [1, 2]
     names = {"settings.json", "data.json", "tasn.safetensors", "tasn.training.safetensors", "tasn.history.json"}
