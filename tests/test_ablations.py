@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tasnlib.ablations.networks import build_variant
 from tasnlib.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.ablations.samplers import crop_at_maximum, saliency_sample
 from tasnlib.ablations.study import inside_boxes, study
+from tasnlib.ablations.tables import open_study
 from tasnlib.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.backbones import attention_trunk
@@ -344,3 +346,37 @@ def test_a_head_that_reads_the_maximum_gives_gradient_to_one_cell_a_channel():
     features.retain_grad()
     logits.sum().backward()
     assert ((features.grad != 0).sum(dim=(2, 3)) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: json.dumps({**json.loads(text), "seed": 7}),
+        lambda text: json.dumps({**json.loads(text), "dataset": "hard"}),
+        lambda text: json.dumps({**json.loads(text), "accuracy": {"master": float("nan")}}),
+        lambda text: json.dumps({**json.loads(text), "accuracy": 0.5}),
+        lambda text: json.dumps({name: value for name, value in json.loads(text).items() if name != "accuracy"}),
+    ],
+    ids=["cut", "empty", "list", "seed", "data set", "no number", "one number", "none"],
+)
+def test_a_kept_result_that_is_none_is_named(tmp_path, damage):
+    run = plan(PROFILES["laptop"], TABLES[:1])[0]
+    kept = (Path(__file__).parent.parent / "notebooks/ablations/laptop" / run.file_name).read_text()
+    assert run.dataset == "easy"
+    (tmp_path / run.file_name).write_text(kept)
+    assert study([run], tmp_path, tmp_path)[0] == json.loads(kept)
+    (tmp_path / run.file_name).write_text(damage(kept))
+    with pytest.raises(
+        ValueError, match=rf"{run.file_name} is no result of this run.*Delete it, and it is trained anew"
+    ):
+        study([run], tmp_path, tmp_path)
+
+
+def test_outside_of_the_project_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="this was started outside of it"):
+        open_study("laptop")
+    assert list(tmp_path.iterdir()) == []

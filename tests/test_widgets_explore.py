@@ -2,7 +2,9 @@
 
 import base64
 import html
+import importlib
 import io
+import json
 import re
 import sys
 from datetime import datetime, timezone
@@ -26,6 +28,7 @@ from tasnlib.plots.wall import COLUMNS, GAP, TILE
 from tasnlib.widgets import PRERENDER, gallery, wall
 
 RUN = "notebooks/saved_run"
+explore_module = importlib.import_module("tasnlib.widgets.explore")  # the package lends its function's name
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +173,8 @@ def test_without_a_kernel_sliders_stand_in(predictor, prediction, shown, monkeyp
     wall.click_a_channel(channels)
     page = shown[0].data
     assert page.count('class="frame"') == 3
-    assert re.search(r'data-values="([^"]*)"', page)[1] == "|".join(map(str, channels.shown))
+    values = html.unescape(re.search(r'data-values="([^"]*)"', page)[1])
+    assert json.loads(values) == [str(channel) for channel in channels.shown]
     monkeypatch.setattr(gallery, "PRERENDERED_BIRDS", (4,))
     gallery.open_a_picture(predictor, bird=5)
     assert shown[1].data.count('class="frame"') == 2
@@ -196,3 +200,16 @@ def test_solutions_agree_with_the_library():
     magnifications = 5 * torch.rand(6, 4)
     reached = solution("share_reached")(magnifications, 3.0)
     torch.testing.assert_close(reached, localization.coverage(magnifications[:, None], at_least=3.0))
+
+
+def test_a_slider_s_value_is_text_on_the_page_and_nothing_else(monkeypatch):
+    pages = []
+    monkeypatch.setenv(PRERENDER, "1")
+    monkeypatch.setattr(explore_module, "display", lambda page: pages.append(page.data))
+    names = ["<script>alert(1)</script>", 'a|b "c"']
+    explore_module.explore(lambda name: plt.figure(), [explore_module.Slider("name", "name", names, names[0])], "alt")
+    (page,) = pages
+    assert page.count("<script>") == 1  # the one that turns the pages
+    (values,) = re.findall(r'data-values="([^"]*)"', page)
+    assert json.loads(html.unescape(values)) == names
+    assert f"<output>{html.escape(names[0])}</output>" in page

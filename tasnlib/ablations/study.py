@@ -24,7 +24,7 @@ from tasnlib.cost import cost_by_part
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.devices import end_with, make_accelerator
 from tasnlib.evaluation import accuracies, evaluate
-from tasnlib.files import write_atomically
+from tasnlib.files import read_json, write_atomically
 from tasnlib.recipes import Recipe
 from tasnlib.sampler import attention_sample
 from tasnlib.training import fit
@@ -48,7 +48,22 @@ def study(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int =
                 bar.set_postfix_str(f"{run.dataset}, {run.variant.title}, seed {run.seed}", refresh=False)
                 bar.update()
         print(f"{len(missing)} runs in {(time.perf_counter() - started) / 60:.0f} minutes")
-    return [json.loads((folder / run.file_name).read_text(encoding="utf-8")) for run in runs]
+    return [_kept(run, folder / run.file_name) for run in runs]
+
+
+def _kept(run: Run, path: Path) -> dict[str, Any]:
+    """A result, made sure to be one, and this run's."""
+    try:
+        result = read_json(path)
+        for name, value in (("dataset", run.dataset), ("split", run.split), ("seed", run.seed)):
+            if result.get(name) != value:
+                raise ValueError(f"{name} is {result.get(name)!r}, not {value!r}")
+        shares = [*result["accuracy"].values()]
+        if not all(isinstance(share, float | int) and 0 <= share <= 1 for share in shares):
+            raise ValueError(f"accuracy is {result['accuracy']!r}")
+    except (ValueError, KeyError, AttributeError) as reason:
+        raise ValueError(f"{path} is no result of this run: {reason!r}. Delete it, and it is trained anew") from reason
+    return result
 
 
 def _trained(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int) -> Iterable[Run]:

@@ -13,7 +13,7 @@ import torch
 from tasnlib.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.ablations.study import study
 from tasnlib.ablations.variants import TABLES, Table
-from tasnlib.run_folder import project_folder
+from tasnlib.run_folder import in_project, project_folder
 
 NOT_TRAINED = "(not trained here; the parameter optional = True trains it)"
 NETS = ("master", "downsampled", "downsampled_aliased")
@@ -53,7 +53,8 @@ class Row:
 
     def is_told_apart(self, other: "Row") -> bool:
         """Is the difference the same way in every seed, and its mean over 3 of its standard errors? A coarse rule for
-        three to five seeds, where no test can say much. One seed tells nothing apart."""
+        three to five seeds, where no test can say much: were there no difference, three seeds would still show one in
+        10 % of comparisons, five in 4 % (Student's t). One seed tells nothing apart."""
         differences = self.differences(other)
         if len(differences) < 3:
             return False
@@ -211,12 +212,15 @@ def open_study(
         data_folder: where drawn birds are kept; datasets in the project.
 
     Raises:
-        ValueError: for an unknown profile, a bad number of processes, "gpu" without a GPU while results are missing.
+        ValueError: for an unknown profile, a bad number of processes, "gpu" without a GPU while results are missing;
+            outside of the project; for a kept result that is damaged or another run's, naming its file.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}")
     if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
         raise ValueError(f"processes is {processes!r}; it must be a whole number from 1 up, or None for all cores")
+    if not in_project():
+        raise ValueError("results are kept in the project, and this was started outside of it; start it inside")
     folder = project_folder() / ("runs/ablations" if profile == "smoke" else "notebooks/ablations") / profile
     if not isinstance(optional, bool):
         raise ValueError(f"optional is {optional!r}; it must be True or False")

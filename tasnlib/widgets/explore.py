@@ -10,6 +10,7 @@ import base64
 import gc
 import html
 import io
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,16 +111,16 @@ def _prerendered(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: st
         pictures = "".join(
             f'<div class="frame"{"" if n == at else " hidden"}>{frame}</div>' for n, frame in enumerate(frames)
         )
-        texts = html.escape("|".join(_text(value) for value in slider.values))
+        texts = html.escape(json.dumps([_text(value) for value in slider.values]))
         rows.append(
             f'<fieldset class="prerendered" data-values="{texts}"><label>{html.escape(slider.label)} '
             f'<input type="range" min="0" max="{len(frames) - 1}" value="{at}" oninput="turnPage(this)"> '
-            f"<output>{_text(slider.start)}</output></label>{pictures}</fieldset>"
+            f"<output>{html.escape(_text(slider.start))}</output></label>{pictures}</fieldset>"
         )
     script = (
         "<script>function turnPage(range) { const box = range.closest('fieldset');"
         " box.querySelectorAll('.frame').forEach((frame, n) => { frame.hidden = n != range.value });"
-        " box.querySelector('output').textContent = box.dataset.values.split('|')[range.value]; }</script>"
+        " box.querySelector('output').textContent = JSON.parse(box.dataset.values)[range.value]; }</script>"
     )
     display(HTML(script + "".join(rows)))
 
