@@ -104,6 +104,12 @@ def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, Ima
             f"{found[0]:,} training and {found[1]:,} test images: not the whole of {settings.dataset} "
             f"({whole[0]:,} and {whole[1]:,}), so no figure of this run can stand beside published ones"
         )
+    unseen = sorted(set(sets[1].labels.tolist()) - set(sets[0].labels.tolist()))
+    if unseen:
+        print(
+            f"{len(unseen)} of {sets[0].classes} classes have test images but no training image, so nothing of them "
+            f"can be learned; the first is {sets[0].class_names[unseen[0]]!r}"
+        )
     sets = [images.inspected(max(1, workers), folder=keep) for images in sets]
     if settings.cache:
         sets = [images.cached(keep, max(1, workers)) for images in sets]

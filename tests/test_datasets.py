@@ -192,3 +192,22 @@ def test_workers_are_as_many_as_asked_for_or_as_there_are_cores(monkeypatch):
     monkeypatch.delenv("LOCAL_WORLD_SIZE")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(128)))
     assert workers_for(Settings(dataset="cub200")) == 32
+
+
+def test_images_below_a_class_s_folder_and_classes_without_training_images_are_told(home, tmp_path, capsys):
+    make_folder(home / "mine")
+    kinds = sorted(path.name for path in (home / "mine/train").iterdir())
+    more = home / "mine/train" / kinds[0] / "more"
+    more.mkdir()
+    (more / "1.jpg").write_bytes(b"")
+    read_data(settings_for("folder", home), tmp_path)
+    told = capsys.readouterr().out
+    assert f"1 folders inside of classes left out, the first is {kinds[0]}/more/" in told
+    assert "no training image" not in told
+    make_cub200(home)
+    table = home / "CUB_200_2011/train_test_split.txt"
+    labels = dict(line.split() for line in (home / "CUB_200_2011/image_class_labels.txt").read_text().splitlines())
+    rows = [line.split() for line in table.read_text().splitlines()]
+    table.write_text("".join(f"{image} {0 if labels[image] == '2' else train}\n" for image, train in rows))
+    read_data(settings_for("cub200", home), tmp_path)
+    assert "1 of 2 classes have test images but no training image" in capsys.readouterr().out

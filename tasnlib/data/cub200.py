@@ -89,6 +89,12 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
             both = " and in both splits" if is_train[first[file]] != is_train[image] else ""
             raise ValueError(f"{home / 'images.txt'}: {file} stands twice{both}, as image {first[file]} and {image}")
     paths = require_images(NAME, home, [f"images/{images[image]}" for image in chosen], "images.txt", ADVICE)
+    for image in chosen:
+        if images[image].partition("/")[0] != folders[labels[image] - 1]:
+            raise ValueError(
+                f"{home / 'image_class_labels.txt'} and images.txt contradict each other: image {image} is of class "
+                f"{labels[image]}, {folders[labels[image] - 1]}, but lies in {images[image]}. {ADVICE}"
+            )
     part_names, points = _part_points(home, list(images)) if (home / "parts").is_dir() else ([], None)
     if points is not None:
         row = {image: i for i, image in enumerate(images)}

@@ -137,6 +137,12 @@ def _tell_left_out(folder: Path, images: dict[str, list[Path]]) -> None:
     if others:
         kinds = ", ".join(f"{kind} {others.count(kind)}" for kind in sorted(set(others)))
         print(f"{folder}: {len(others)} files left out that are not images Pillow reads ({kinds})")
+    inside = [f"{kind}/{entry}" for kind in images for entry in list_entries(folder / kind) if entry.endswith("/")]
+    if inside:
+        print(
+            f"{folder}: {len(inside)} folders inside of classes left out, the first is {inside[0]}; images of a class "
+            "lie in its folder itself"
+        )
 
 
 def _one_side(kind: str, images: list[Path], split: str, test_share: float, seed: int) -> list[Path]:

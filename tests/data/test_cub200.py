@@ -151,6 +151,15 @@ def test_one_image_under_two_numbers_in_both_splits(home):
         load_cub200(home, "train")
 
 
+def test_a_label_that_is_not_the_folder_s_is_an_error(home):
+    swap = str.maketrans("12", "21")
+    table = home / "image_class_labels.txt"
+    lines = [line.split() for line in table.read_text().splitlines()]
+    table.write_text("".join(f"{image} {label.translate(swap)}\n" for image, label in lines))
+    with pytest.raises(ValueError, match=r"contradict each other: image \d+ is of class [12], .* but lies in 0"):
+        load_cub200(home, "train")
+
+
 def test_missing_images_are_counted_and_the_first_three_named(home):
     gone = load_cub200(home, "train").paths[2:7]
     for path in gone:
