@@ -4,6 +4,7 @@ Downloads 1.15 GB into datasets/, checks it, and unpacks it to datasets/CUB_200_
 on when the same command runs again. --help lists the rest: another folder, an archive fetched by hand, --verify.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -51,24 +52,43 @@ def locate(folders: list[Path]) -> dict[str, Path]:
 def read(folder: Path) -> Contents:
     """The official split, from the lists of lines `<image> <value>`."""
     images, is_train = _table(folder / "images.txt"), _table(folder / "train_test_split.txt")
-    labels, classes = _table(folder / "image_class_labels.txt"), _table(folder / "classes.txt")
+    labels, classes = _table(folder / "image_class_labels.txt"), _table(folder / "classes.txt", without_gaps=True)
     if not images.keys() == is_train.keys() == labels.keys():
         raise Failure(f"{folder}: images.txt, train_test_split.txt and image_class_labels.txt name different images")
-    if strange := set(labels.values()) - classes.keys():
+    if strange := set(labels.values()) - {str(number) for number in classes}:
         raise Failure(f"{folder}: image_class_labels.txt names class {min(strange)}, which classes.txt does not have")
     train = [f"images/{file}" for image, file in images.items() if is_train[image] == "1"]
     test = [f"images/{file}" for image, file in images.items() if is_train[image] == "0"]
     return Contents(train, test, len(classes))
 
 
-def _table(file: Path) -> dict[str, str]:
+def _table(file: Path, without_gaps: bool = False) -> dict[int, str]:
+    """What the loader refuses is refused here, or a set would be called complete that cannot be loaded."""
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
-        return dict(line.strip().split(" ", 1) for line in lines if line.strip())
     except OSError as reason:
         raise Failure(f"{file}: {reason.strerror}") from None
     except ValueError as reason:
         raise Failure(f"{file} is not a list of lines `<number> <value>` ({reason})") from None
+    rows: dict[int, str] = {}
+    line_of: dict[int, int] = {}
+    for at, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            first, value = line.strip().split(" ", 1)
+            number = int(first)
+        except ValueError:
+            raise Failure(f"{file}, line {at}: {line.strip()!r} should be `<number> <value>`") from None
+        if number in rows:
+            raise Failure(f"{file}, line {at}: the number {number} stands twice")
+        if ".." in re.split(r"[/\\]", value):
+            raise Failure(f"{file}, line {at}: {value!r} leads out of the folder")
+        rows[number], line_of[number] = value, at
+    if without_gaps and (beyond := [number for number in rows if not 1 <= number <= len(rows)]):
+        where = f"{file}, line {line_of[beyond[0]]}"
+        raise Failure(f"{where}: the number is {beyond[0]}; {len(rows)} lines must be 1 to {len(rows)} without gaps")
+    return rows
 
 
 def main(arguments: list[str] | None = None) -> int:

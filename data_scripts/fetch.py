@@ -70,7 +70,8 @@ def download(archive: Archive, part: Path, timeout: float, room: Callable[[int, 
                 print(f"{archive.name}: {reason}; {_megabytes(_size(part))} are here; again in {pause} s", flush=True)
                 time.sleep(pause)
     kept = (
-        f" The {_megabytes(_size(part))} that arrived are kept: run the same command again to go on."
+        f" The {_megabytes(_size(part))} that arrived are kept: run the same command again to go on,"
+        f" or remove {part} to start anew."
         if _size(part)
         else ""
     )
@@ -92,9 +93,15 @@ def _megabytes(count: int) -> str:
 def _read_note(part: Path) -> dict:
     try:
         note = json.loads(note_of(part).read_text(encoding="utf-8"))
-        return note if isinstance(note, dict) else {}
     except (OSError, ValueError):
         return {}
+    total, validator = (note.get("total"), note.get("validator")) if isinstance(note, dict) else (None, None)
+    counts = total is None or (type(total) is int and total >= 0)
+    # It is sent back in a header, which holds one line of Latin-1.
+    sendable = validator is None or (
+        isinstance(validator, str) and re.fullmatch(r"(?!\s)[ -~\xa0-\xff]*", validator) is not None
+    )
+    return note if isinstance(note, dict) and counts and sendable else {}
 
 
 def _is_whole(archive: Archive, part: Path) -> bool:
@@ -158,16 +165,14 @@ def _receive(
     if status == 206:
         spans = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
         version, remembered = _validator(answer), _read_note(part).get("validator")
-        if not have or not spans or int(spans[1]) != have or (version and remembered and version != remembered):
+        if not have or not spans or int(spans[1]) != have or (version and version != remembered):
             discard(part)
             raise Broken("the server sent another part than the one asked for, so the download starts anew")
         total = int(spans[3]) if spans[3] != "*" else None
-    elif have:
+    _require_the_file(archive, url, part, have, answer, total)
+    if status == 200 and have:
         print(f"{archive.name}: the server sends the whole file again, from 0", flush=True)
         have = 0
-    if archive.bytes is not None and total is not None and total != archive.bytes:
-        discard(part)
-        raise Failure(f"{archive.name}: the server's file has {total:,} bytes, expected are {archive.bytes:,}")
     if archive.bytes is None and total is not None:
         room(total - have, total)
     if status == 200:
@@ -177,6 +182,28 @@ def _receive(
     _write_rest(archive, part, have, end, answer)
     if end is None:  # the server closed the connection, and there is nothing to compare with
         _write_note(part, _read_note(part) | {"total": _size(part)})
+
+
+def _require_the_file(
+    archive: Archive, url: str, part: Path, have: int, answer: requests.Response, total: int | None
+) -> None:
+    """Refuse a page in the file's place, such as the login of a hotel's network, before it costs what has arrived."""
+    note = _read_note(part) if _size(part) else {}
+    named = note.get("total") if note.get("url") == url else None
+    # Without a hash to be met, a file of another size may be a new version of it.
+    expected = archive.bytes if archive.bytes is not None or not archive.hashes else named
+    kind = answer.headers.get("Content-Type", "")
+    is_text = kind.lower().startswith("text/") and (total is None or total != archive.bytes)
+    other_size = total is not None and expected is not None and total != expected
+    lost_size = total is None and named is not None and have > 0 and answer.status_code == 200
+    if is_text or other_size or lost_size:
+        size = "an unknown number of" if total is None else f"{total:,}"
+        wanted = expected if expected is not None else named
+        raise _Unavailable(
+            f"the server sent something else, such as a login page: {size} bytes{f' of {kind}' if kind else ''}"
+            f"{f', expected are {wanted:,}' if wanted is not None else ''}. Open the address in a browser to see what"
+            " it is, and log in where the network asks for it"
+        )
 
 
 def _write_note(part: Path, note: dict) -> None:

@@ -117,8 +117,10 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
         fetched = [_fetch(archive, target.with_name(f"{archive.name}.part"), given.timeout) for archive in wanted]
         content = work / "unpacked"
         content.mkdir()
-        for archive, file in [*sources, *zip(wanted, fetched, strict=True)]:
+        for archive, file in sources:
             _unpack(facts, archive, file, content)
+        for archive, part in zip(wanted, fetched, strict=True):
+            _unpack_fetched(facts, archive, part, content)
         whole = work / "whole"
         found = locate([content, *folders])
         room = bytes_to_copy({name: at for name, at in found.items() if not at.is_relative_to(content)}, work)
@@ -203,6 +205,17 @@ def _unpack(facts: PhotoSet, archive: Archive | None, file: Path, content: Path)
     at_most = expected * 3 // 2 if expected else file.stat().st_size * expands
     images = sum(count or 1_000_000 for count in (facts.train, facts.test))
     unpack(file, content, at_most + SMALL, 4 * images + 10_000)
+
+
+def _unpack_fetched(facts: PhotoSet, archive: Archive, part: Path, content: Path) -> None:
+    """Where no hash can tell, unpacking shows that a download is damaged: kept, it would fail every later run."""
+    try:
+        _unpack(facts, archive, part, content)
+    except Failure as reason:
+        if archive.hashes:  # it is the right file: another download would be the same
+            raise
+        discard(part)
+        raise Failure(f"{reason}. It was removed; run the same command again to download it anew") from None
 
 
 def _check_room(facts: PhotoSet, folder: Path, wanted: list[Archive], given: list[tuple[Archive | None, Path]]) -> None:

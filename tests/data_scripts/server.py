@@ -17,6 +17,7 @@ class Server:
         self.silent = False  # answers nothing
         self.says: int | None = None  # a Content-Length other than the true one
         self.no_length = False
+        self.kind: str | None = None  # Content-Type
         self.statuses: list[int] = []  # of the next answers, instead of a file
         self.slow = 0.0  # seconds between pieces of 16 KiB
         self.encoding: str | None = None
@@ -79,6 +80,8 @@ class Server:
             handler.send_header("ETag", self.etag)
         if self.encoding:
             handler.send_header("Content-Encoding", self.encoding)
+        if self.kind:
+            handler.send_header("Content-Type", self.kind)
         body = self.content[start:]
         if not self.no_length:
             handler.send_header("Content-Length", str(len(body) if self.says is None else self.says))

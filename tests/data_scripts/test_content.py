@@ -1,10 +1,12 @@
 """What an archive holds must be the whole data set; --verify opens every file of it."""
 
+import re
 from pathlib import Path
 
 import download_cub200
 import pytest
 
+from tasnlib.data.cub200 import load_cub200
 from tests.data_scripts.archives import cub_facts, pack, tar_of
 from tests.data_scripts.running import is_one_error, names_in, tree
 from tests.photo_sets import make_cub200
@@ -50,6 +52,40 @@ def test_archives_that_must_not_become_a_data_set(tmp_path, capfd, trouble):
     assert expected[trouble] in err
     assert names_in(tmp_path / "a" / "data") == []
     assert names_in(tmp_path / "a") == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "text", "said"),
+    [
+        ("images.txt", 2, "1 a/b.jpg", "line 2: the number 1 stands twice"),
+        ("images.txt", 1, "1 ../../outside.jpg", "line 1: '../../outside.jpg' leads out of the folder"),
+        ("images.txt", 1, "1 ..\\outside.jpg", "leads out of the folder"),
+        ("images.txt", 3, "3", "line 3: '3' should be `<number> <value>`"),
+        ("images.txt", 3, "x a/b.jpg", "line 3: 'x a/b.jpg' should be `<number> <value>`"),
+        ("classes.txt", 2, "3 002.Laysan_Albatross", "line 2: the number is 3; 2 lines must be 1 to 2 without gaps"),
+    ],
+)
+def test_lists_that_the_loader_refuses_are_not_called_complete(tmp_path, cub_set, cub, capfd, file, line, text, said):
+    (cub_set.parent / "outside.jpg").write_bytes(b"x")
+    lines = (cub_set / file).read_text().split("\n")
+    lines[line - 1] = text
+    (cub_set / file).write_text("\n".join(lines))
+    if file == "classes.txt":  # the classes of the images fit
+        labels = cub_set / "image_class_labels.txt"
+        labels.write_text(labels.read_text().replace(" 2\n", " 3\n"))
+    assert download_cub200.main([str(cub_set.parent), "--facts", str(cub_facts(tmp_path, cub))]) == 1
+    err = capfd.readouterr().err
+    assert file in err
+    assert said in err
+    with pytest.raises(ValueError, match=re.escape(file)):
+        load_cub200(cub_set, "train")
+
+
+def test_classes_in_another_order_are_read_as_the_loader_does(tmp_path, cub_set, cub):
+    lines = (cub_set / "classes.txt").read_text().split()
+    (cub_set / "classes.txt").write_text(" ".join(lines[2:]) + "\n" + " ".join(lines[:2]) + "\n")
+    assert download_cub200.main([str(cub_set.parent), "--facts", str(cub_facts(tmp_path, cub))]) == 0
+    assert len(load_cub200(cub_set, "train")) == 10
 
 
 def test_counts_must_be_the_known_ones(tmp_path, cub, capfd):

@@ -71,6 +71,46 @@ def test_a_later_run_goes_on_where_the_first_gave_up(get, server, cub, tmp_path)
     assert server.sent[-1] == len(cub) - 50_000
 
 
+LOGIN = b"<html>please log in</html>"
+
+
+@pytest.mark.parametrize("no_length", [False, True])
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", None])
+@pytest.mark.parametrize("known", [{}, {"bytes": None}])
+def test_a_login_page_does_not_cost_what_has_arrived(get, server, cub, tmp_path, known, kind, no_length):
+    server.cuts = [len(cub) - 1_000, 0, 0, 0]
+    assert get(**known)[0] == 1
+    server.content, server.etag, server.ranges, server.kind, server.no_length = LOGIN, None, False, kind, no_length
+    code, _, err = get(**known)
+    assert code == 1
+    for said in ("something else", "such as a login page", "are kept", "run the same command again", f"{len(cub):,}"):
+        assert said in err
+    assert ("text/html" in err) == (kind is not None)
+    assert (tmp_path / "data" / "CUB_200_2011.tgz.part").read_bytes() == cub[:-1_000]
+    server.content, server.etag, server.ranges, server.kind, server.no_length = cub, '"version 1"', True, None, False
+    assert get(**known)[0] == 0
+    assert server.sent[-1] == 1_000
+
+
+@pytest.mark.parametrize("size", ["known", "unknown"])
+def test_a_page_of_text_is_not_taken_for_an_archive(get, server, cub, tmp_path, size):
+    server.content, server.kind = LOGIN, "text/html"
+    code, _, err = get(**({} if size == "known" else {"bytes": None, "sha256": None}))
+    assert code == 1
+    assert "such as a login page" in err
+    assert "kept" not in err
+    assert files_in(tmp_path / "data") == []
+    server.content, server.kind = cub, "text/plain"  # some servers call every file so; its size is right
+    assert get()[0] == 0
+
+
+def test_a_file_that_changed_and_has_no_known_hash_is_fetched_anew(get, server, cub):
+    server.content, server.etag, server.cuts = b"x" * (len(cub) + 5), '"version 0"', [100_000, 0, 0, 0]
+    assert get(bytes=None, sha256=None)[0] == 1
+    server.content, server.etag = cub, '"version 1"'
+    assert get(bytes=None, sha256=None)[0] == 0
+
+
 @pytest.mark.parametrize("trouble", ["no ranges", "changed", "wrong start"])
 def test_the_download_starts_anew_where_it_cannot_go_on(get, server, cub, trouble):
     # What arrived first is another file of the same length: going on from it would give a wrong hash.
@@ -114,6 +154,38 @@ def test_without_a_validator_the_hash_decides_whether_to_go_on(get, server, cub)
     server.etag, server.cuts = None, [100_000]
     assert get()[0] == 0
     assert server.asked == [(None, None), ("bytes=100000-", None)]
+
+
+def test_a_version_that_was_not_named_before_is_not_appended(get, server, cub):
+    # A page without type and length, kept as a beginning; then the true server, which names its version.
+    server.content, server.etag, server.ranges, server.no_length = LOGIN, None, False, True
+    assert get()[0] == 1
+    server.content, server.etag, server.ranges, server.no_length = cub, '"version 1"', True, False
+    code, _, err = get()
+    assert (code, err) == (0, "")
+    assert server.sent[-1] == len(cub)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"total": "x"},
+        {"total": [1]},
+        {"validator": 5},
+        {"validator": "two\nlines"},
+        {"validator": " v"},
+        {"validator": "\u20ac"},
+    ],
+    ids=str,
+)
+def test_a_note_of_another_kind_is_no_note(get, server, cub, tmp_path, wrong):
+    part = tmp_path / "data" / "CUB_200_2011.tgz.part"
+    part.parent.mkdir()
+    part.write_bytes(cub[:100])
+    fetch.note_of(part).write_text(json.dumps({"url": server.url, "validator": None, "total": None} | wrong))
+    code, _, err = get(bytes=None)
+    assert (code, err) == (0, "")
+    assert server.asked == [(None, None)]
 
 
 def test_without_validator_and_hash_it_starts_anew(get, server, cub):
@@ -201,6 +273,25 @@ def test_nobody_listens(get, server):
     assert code == 1
     assert "no connection" in err
     assert "object at 0x" not in err
+
+
+def test_a_damaged_archive_without_a_known_hash_is_fetched_again(get, server, cub, tmp_path):
+    server.content = cub[: len(cub) // 2] + bytes([cub[len(cub) // 2] ^ 255]) + cub[len(cub) // 2 + 1 :]
+    code, _, err = get(sha256=None)
+    assert code == 1
+    assert re.fullmatch(r"error: .*truncated or damaged.*removed; run the same command again.*\n", err)
+    assert files_in(tmp_path / "data") == []
+    server.content = cub
+    assert get(sha256=None)[0] == 0
+
+
+def test_an_archive_with_the_right_hash_is_kept_though_it_cannot_be_unpacked(get, server, tmp_path):
+    server.content = b"not an archive"  # it would be the same the next time
+    code, _, err = get(content=server.content)
+    assert code == 1
+    assert "is no .tar" in err
+    assert "removed" not in err
+    assert "CUB_200_2011.tgz.part" in files_in(tmp_path / "data")
 
 
 def test_kept_archive_is_used_again(get, server, cub, tmp_path):
