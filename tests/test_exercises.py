@@ -1,12 +1,15 @@
 """Every exercise accepts its solution, calls its stub unfinished, and refuses each planted mistake by name."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from tasnlib.exercises import BY_NOTEBOOK, EXERCISES, Exercise, Mistake, check, examine
 from tasnlib.exercises.solutions import main as write_solutions
@@ -188,3 +191,126 @@ def test_an_answer_that_raises_not_implemented_is_unfinished():
 def test_an_unknown_name_is_answered_with_the_names_there_are(capsys):
     assert check(renamed(lambda x: x, "relatoin")) is False
     assert "relation" in capsys.readouterr().out
+
+
+def _detaching(*cut):
+    """The solution of joint_loss, with other logits of the soft term detached; returned as it is, or as a number."""
+
+    def answer(attention_logits, master_logits, part_logits, labels, weight, temperature):
+        three = {"attention": attention_logits, "master": master_logits, "part": part_logits}
+        plain = sum(F.cross_entropy(logits, labels) for logits in three.values())
+        soft = {name: logits.detach() if name in cut else logits for name, logits in three.items()}
+        teacher = (soft["part"] / temperature).softmax(dim=-1)
+        return plain - weight * (teacher * (soft["master"] / temperature).log_softmax(dim=-1)).sum(dim=-1).mean()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (_detaching(), "Let no gradient flow into the teacher: detach the part net's logits"),
+        (_detaching("master"), "Let no gradient flow into the teacher"),
+        (_detaching("master", "part"), "detach the part's logits only"),
+        (torch.no_grad()(_detaching("part")), "no gradient flows back from it to part_logits"),
+        (lambda **given: _detaching("part")(**given).item(), "no gradient flows back from it to part_logits"),
+        (lambda **given: _detaching("part")(**given).detach(), "without .item()"),
+        (
+            lambda attention_logits, **rest: _detaching("part")(attention_logits=attention_logits.detach(), **rest),
+            "The attention net learns from its labels",
+        ),
+        (lambda labels, **rest: _detaching("part")(labels=torch.from_numpy(labels.numpy()), **rest), ""),
+        (
+            lambda part_logits, **rest: _detaching()(part_logits=torch.from_numpy(part_logits.numpy()), **rest),
+            "raised RuntimeError when its input required a gradient",
+        ),
+    ],
+)
+def test_a_joint_loss_of_the_right_value_with_another_gradient_is_refused(answer, told):
+    for _ in range(5):
+        report = examine(EXERCISES["joint_loss"], answer)
+        assert report.passed == (not told)
+        assert told in report.message
+
+
+def test_gradients_are_compared_where_the_notebook_has_switched_them_off():
+    with torch.no_grad():
+        assert examine(EXERCISES["joint_loss"], _detaching("part")).passed
+        assert not examine(EXERCISES["joint_loss"], _detaching()).passed
+
+
+def _exit(*_arguments):
+    sys.exit(1)
+
+
+@pytest.mark.parametrize("target", [2.0, 3, TWO], ids=str)
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda: np.arange(5), "has (5,)"),
+        (lambda: np.array(["a", "b"]), "yours is a ndarray"),
+        (lambda: np.array([None, TWO], dtype=object), "yours is a ndarray"),
+        (_exit, "raised SystemExit: 1"),
+        (lambda: torch.empty(2, device="meta"), "cannot be read, it is a tensor of torch.strided on meta."),
+        (lambda: TWO.to_sparse(), "cannot be read, it is a tensor of torch.sparse_coo on cpu."),
+        (lambda: 10**30, "cannot be read, it is a int."),
+    ],
+)
+def test_an_answer_that_cannot_be_compared_is_refused_in_words(target, answer, told):
+    report = examine(Exercise("given", lambda: target, lambda g: {}), answer)
+    assert not report.passed
+    assert told in report.message
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [
+        (3, np.int64(3)),
+        (3.0, np.float32(3)),
+        (torch.tensor(3.0), np.float64(3)),
+        (torch.tensor(True), np.bool_(True)),
+        (TWO, np.array([1, 2])),
+        (TWO, np.array([2.0, 1.0])[::-1]),
+        ((TWO, TWO[0]), [np.array([1.0, 2.0]), np.float32(1)]),
+    ],
+    ids=repr,
+)
+def test_numbers_may_come_from_numpy(target, answer):
+    exercise = Exercise("given", lambda: target, lambda g: {})
+    assert examine(exercise, lambda: answer).passed
+    assert not examine(exercise, lambda: answer[0] + 1 if isinstance(answer, list) else answer + np.int64(1)).passed
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_a_wrong_answer_in_double_precision_is_refused_and_raises_nothing(exercise):
+    def answer(**given):
+        given = exercise.solution(**given)
+        parts = given if isinstance(given, (tuple, list)) else [given]
+        moved = [torch.as_tensor(part).double() * 1.37 + 0.21 for part in parts]
+        return moved if isinstance(given, (tuple, list)) else moved[0]
+
+    assert not examine(exercise, answer).passed
+
+
+def _without_the_edge_at_0(zoom, out_size):
+    at_edges = zoom.cumsum(0)
+    levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
+    pixel = torch.searchsorted(at_edges, levels)
+    return pixel + (levels - at_edges[pixel - 1]) / zoom[pixel]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("limit_zoom", lambda zoom, cap: EXERCISES["limit_zoom"].solution(zoom, 2.0)),
+        (
+            "strongest_partner",
+            lambda relation, channel: (relation[:, channel].argmax(-1) + 1) % relation.shape[-1],
+        ),
+        ("share_in_box", lambda maps, cover: (maps * cover[:, None]).sum((2, 3)) / maps.sum((2, 3)).clamp_min(1)),
+        ("positions_of", _without_the_edge_at_0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_right_for_some_inputs_only_is_refused_each_time(name, answer):
+    assert not any(examine(EXERCISES[name], answer).passed for _ in range(50))

@@ -21,15 +21,20 @@ def _where_and_features(generator):
 
 def _relation_and_channel(generator):
     b, c = (int(torch.randint(4, 8, (), generator=generator)) for _ in range(2))
-    # Each channel goes first with itself, then with the next one; the channel before it goes with it.
-    itself, neighbour = torch.eye(c), torch.eye(c).roll(1, dims=1)
-    relation = (torch.rand(b, c, c, generator=generator) + 4 * itself + 2 * neighbour).softmax(-1)
+    # Each channel goes first with itself, then with the next one on a ring of all channels, drawn anew for each image;
+    # the channel before it on the ring goes with it.
+    partner = torch.zeros(b, c, c)
+    for image in range(b):
+        ring = torch.randperm(c, generator=generator)
+        partner[image, ring, ring.roll(-1)] = 1
+    relation = (torch.rand(b, c, c, generator=generator) + 4 * torch.eye(c) + 2 * partner).softmax(-1)
     return {"relation": relation, "channel": int(torch.randint(c, (), generator=generator))}
 
 
 def _maps_and_cover(generator):
     maps = _features(generator)["features"] + 0.1
     maps[0, 0] = 0.0  # a silent channel
+    maps[-1, -1] *= 0.1 / maps[-1, -1].sum()  # and one so quiet that a total kept above 1 shows
     b, _, h, w = maps.shape
     cover = torch.rand(b, h, w, generator=generator) * 0.8 + 0.1
     return {"maps": maps, "cover": cover}

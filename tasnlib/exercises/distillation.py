@@ -264,6 +264,11 @@ EXERCISES = [
             ),
         ],
         properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
+        gradients=[
+            ("part_logits", "Let no gradient flow into the teacher: detach the part net's logits in the soft term."),
+            ("master_logits", "The master learns from its labels and from the part: detach the part's logits only."),
+            ("attention_logits", "The attention net learns from its labels: do not detach its logits."),
+        ],
         hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master.",
         tolerance=1e-5,
     ),

@@ -39,11 +39,12 @@ def marginal_zoom(attention):
 def _zoom_and_cap(generator):
     """One pixel above the cap and one just below it, which any even spreading lifts above it."""
     size = whole(8, 12, generator)
-    peak = 3 + float(torch.rand((), generator=generator))
+    cap = 1.8 + 0.7 * float(torch.rand((), generator=generator))
+    peak, below = cap + 1 + float(torch.rand((), generator=generator)), cap - 0.02
     rest = torch.rand(size - 2, generator=generator, dtype=torch.float64) + 0.1
-    rest = rest / rest.sum() * (size - peak - 1.98)  # so that the mean is 1
-    zoom = torch.cat([torch.tensor([peak, 1.98], dtype=torch.float64), rest])
-    return {"zoom": zoom[torch.randperm(size, generator=generator)], "cap": 2.0}
+    rest = rest / rest.sum() * (size - peak - below)  # so that the mean is 1
+    zoom = torch.cat([torch.tensor([peak, below], dtype=torch.float64), rest])
+    return {"zoom": zoom[torch.randperm(size, generator=generator)], "cap": cap}
 
 
 def limit_zoom(zoom, cap):
