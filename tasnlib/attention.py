@@ -266,7 +266,7 @@ class AttentionNet(nn.Module):
         super().__init__()
         within(channels, "channels", 1, LARGEST)
         within(classes, "classes", 1, LARGEST)
-        self.trunk = trunk
+        self.trunk, self.channels = trunk, channels
         self.multi_dilation = nn.Sequential(*(MultiDilation(channels, rates) for rates in dilations))
         self.norm = nn.BatchNorm2d(channels)
         nn.init.constant_(self.norm.bias, norm_bias)
@@ -278,7 +278,7 @@ class AttentionNet(nn.Module):
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
         seen = self.trunk(images)
         if not torch.compiler.is_compiling():
-            wanted = {"b": (len(images), "images"), "c": (self.norm.num_features, "channels")}
+            wanted = {"b": (len(images), "images"), "c": (self.channels, "channels")}
             check_argument(seen, "what trunk gives", Float[Tensor, "b c h w"], wanted)
         features = F.relu(self.norm(self.multi_dilation(seen)))  # (b, c, h, w)
         return self.classifier(features.mean(dim=(2, 3))), features

@@ -128,7 +128,8 @@ NOT_CALLED_BY_HAND = {
     "steps of fit": "faults progress speed:compile_parts",
     "results": "attention:PooledAttention model:TASNOutput model:PlainOutput prediction:Prediction",
     "steps of Birds, ImageFiles and augment": "data.batch data.cache data.drawing data.inspection data.layout "
-    "data.randomness data.shapes data.birds:BirdsBatch data.images:image_seed data.image_file:decode_image "
+    "data.folder:holds_images_by_class data.randomness data.shapes data.birds:BirdsBatch data.images:image_seed "
+    "data.image_file:decode_image "
     "data.image_file:in_threads data.image_file:opened data.image_file:read_bytes "
     "data.image_file:stored_geometry "
     "data.image_file:upright_points data.image_file:upright_rgb data.image_file:upright_size "
