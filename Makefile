@@ -25,7 +25,7 @@ help:           ## list the targets
 setup: .venv/.ready  ## make .venv with the pinned packages
 
 train: .venv/.ready  ## train TASN on the drawn birds: notebook 05, headless. Options: make train ARGS="-p seed 1"
-	$(BIN)/python -m tasnlib.run_notebook notebooks/05_train_full.ipynb $(ARGS)
+	$(BIN)/python -m tasnlib.course.headless notebooks/05_train_full.ipynb $(ARGS)
 
 # Two workers with one thread each: threads that share a core wait for each other by spinning, and are ten times slower.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env
@@ -44,12 +44,12 @@ coverage: .venv/.ready  ## which lines and branches of tasnlib no test runs; an 
 	$(BIN)/python -m coverage report
 
 smoke-cub: .venv/.ready  ## the way to a CUB-200-2011 result on 20 images: download script, notebook 05, prediction
-	$(BIN)/python -m pytest -v --durations 5 tests/test_smoke_cub.py
+	$(BIN)/python -m pytest -v --durations 5 tests/slow/test_smoke_cub.py
 
 PROFILE ?= laptop
 
 pipeline: .venv/.ready  ## run every notebook headless, then one report: make pipeline PROFILE=smoke, laptop or gpu
-	$(BIN)/python -m tasnlib.pipeline --profile $(PROFILE) $(ARGS)
+	$(BIN)/python -m tasnlib.course.pipeline --profile $(PROFILE) $(ARGS)
 
 lint: .venv/.ready  ## check style, formatting and types
 	$(BIN)/ruff check .
@@ -64,8 +64,8 @@ lab: .venv/.ready  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir notebooks
 
 notebooks: .venv/.ready  ## execute every notebook in place, as it is to be committed
-	$(BIN)/python -m tasnlib.exercises.solutions
-	$(BIN)/python -m tasnlib.run_notebook --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
+	$(BIN)/python -m tasnlib.course.exercises.solutions
+	$(BIN)/python -m tasnlib.course.headless --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
 
 bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -74,10 +74,10 @@ mutants: .venv/.ready  ## mutation testing of sampler, attention, distillation: 
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 figures: .venv/.ready  ## the figures of the ablations as PNG and PDF, in figures/
-	$(BIN)/python -m tasnlib.ablations.figures $(ARGS)
+	$(BIN)/python -m tasnlib.research.ablations.figures $(ARGS)
 
 site: .venv/.ready  ## write the course as web pages that need no kernel and no network: site/index.html
-	$(BIN)/python -m tasnlib.site site $(NOTEBOOKS)
+	$(BIN)/python -m tasnlib.course.site site $(NOTEBOOKS)
 
 pins:           ## for maintainers: renew requirements.txt from pyproject.toml (needs uv)
 	uv lock --upgrade

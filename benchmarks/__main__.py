@@ -17,7 +17,7 @@ from tqdm import tqdm
 from benchmarks import attention, feeding, imports, inference, memory, parts, rates, sampler, synchronisations, training
 from benchmarks.report import surroundings, table
 from benchmarks.setting import COMPILE_MODES, SIZES, Setting
-from tasnlib.recipes import RECIPES
+from tasnlib.training.recipes import RECIPES
 
 BENCHMARKS = {
     "rates": rates.measure,

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from tasnlib.authors_sampler import ROUNDS, authors_positions
-from tasnlib.backbones import small_backbone
-from tasnlib.recipes import Recipe
+from tasnlib.networks.backbones import small_backbone
+from tasnlib.research.authors_sampler import ROUNDS, authors_positions
+from tasnlib.training.recipes import Recipe
 
 
 @torch.no_grad()

@@ -17,8 +17,8 @@ from benchmarks.steps import Step, tasn_step
 from benchmarks.training import forget
 from tasnlib.data.batch import Batch
 from tasnlib.data.images import ImageFiles
-from tasnlib.evaluation import as_it_is
-from tasnlib.recipes import Recipe
+from tasnlib.training.evaluation import as_it_is
+from tasnlib.training.recipes import Recipe
 
 BUSY = 0.95  # of the speed of training on a batch that lies on the device already: at most 5 % of the time is waited
 

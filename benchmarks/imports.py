@@ -9,7 +9,10 @@ from benchmarks.report import Figure
 from benchmarks.setting import Setting
 
 NEEDED = "import torch, torchvision"
-IMPORTS = {"the library": "import tasnlib.building, tasnlib.localization", "training": "import tasnlib.experiment"}
+IMPORTS = {
+    "the library": "import tasnlib.networks.building, tasnlib.research.localization",
+    "training": "import tasnlib.runs.run",
+}
 AT_MOST = 1.2  # times as long
 
 

@@ -11,7 +11,7 @@ from benchmarks.setting import Setting
 from benchmarks.steps import images_on_device, tasn
 from benchmarks.timing import compare
 from benchmarks.training import forget
-from tasnlib.recipes import Recipe
+from tasnlib.training.recipes import Recipe
 
 
 def measure(setting: Setting) -> list[Figure]:

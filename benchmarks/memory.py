@@ -20,8 +20,8 @@ from benchmarks.sampler import example
 from benchmarks.setting import Setting
 from benchmarks.steps import Step, attention_step, plain_step, tasn_step
 from tasnlib.attention import bilinear_attention, pooled_attention
-from tasnlib.recipes import Recipe
 from tasnlib.sampler import attention_sample, sampling_positions
+from tasnlib.training.recipes import Recipe
 
 MB = 1e6
 

@@ -16,7 +16,7 @@ from benchmarks.timing import compare
 from benchmarks.training import forget
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import downsample
-from tasnlib.recipes import Recipe
+from tasnlib.training.recipes import Recipe
 
 SAMPLER, OPTIMISER = "sampler, twice", "optimiser"
 

@@ -16,11 +16,11 @@ import torch
 
 from benchmarks.report import surroundings
 from benchmarks.setting import Setting
-from tasnlib.ablations.plan import PROFILES, Profile, plan
-from tasnlib.ablations.study import study
-from tasnlib.ablations.tables import Row, as_text, in_a_sentence, table_rows
-from tasnlib.ablations.variants import TASN, Table
-from tasnlib.run_folder import project_folder
+from tasnlib.research.ablations.plan import PROFILES, Profile, plan
+from tasnlib.research.ablations.study import study
+from tasnlib.research.ablations.tables import Row, as_text, in_a_sentence, table_rows
+from tasnlib.research.ablations.variants import TASN, Table
+from tasnlib.runs.run_folder import project_folder
 
 TABLES = (Table("precision", "easy", (TASN,)), Table("precision", "hard", (TASN,)))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from tasnlib.recipes import RECIPES, Recipe
+from tasnlib.training.recipes import RECIPES, Recipe
 
 SIZES = ("small", "full")  # small: seconds, to try whether everything runs; its figures say nothing
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")

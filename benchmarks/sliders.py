@@ -13,8 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from tasnlib.plots import bilinear, distillation, explore, sampler, trilinear
-from tasnlib.widgets.explore import keep_for_good, picture_html
+from tasnlib.course.plots import bilinear, distillation, explore, sampler, trilinear
+from tasnlib.course.widgets.explore import keep_for_good, picture_html
 
 AIM = 0.2
 

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from benchmarks.alternatives import plain_network
 from benchmarks.setting import Setting
-from tasnlib.building import build_attention_net, build_tasn
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
-from tasnlib.recipes import Recipe
-from tasnlib.schedule import build_optimizer
-from tasnlib.speed import compile_parts
+from tasnlib.networks.building import build_attention_net, build_tasn
+from tasnlib.training.compilation import compile_parts
+from tasnlib.training.recipes import Recipe
+from tasnlib.training.schedule import build_optimizer
 
 
 @dataclass

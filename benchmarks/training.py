@@ -9,7 +9,7 @@ from benchmarks.report import Figure
 from benchmarks.setting import Setting
 from benchmarks.steps import Step, attention_step, plain_step, tasn_step
 from benchmarks.timing import compare
-from tasnlib.recipes import Recipe
+from tasnlib.training.recipes import Recipe
 
 
 def measure(setting: Setting) -> list[Figure]:

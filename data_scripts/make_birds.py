@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tasnlib import plots
+from tasnlib.course import plots
 from tasnlib.data.birds import EASY, HARD, Birds
 
 

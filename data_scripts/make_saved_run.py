@@ -14,14 +14,14 @@ import safetensors.torch
 import torch
 from accelerate.utils import set_seed
 
-from tasnlib.building import build_tasn
-from tasnlib.checkpoints import load_model, load_recipe, save_weights
 from tasnlib.data.birds import EASY, Birds
-from tasnlib.devices import make_accelerator
-from tasnlib.evaluation import accuracies, evaluate
-from tasnlib.files import write_atomically
-from tasnlib.recipes import RECIPES
-from tasnlib.training import fit
+from tasnlib.data.files import write_atomically
+from tasnlib.networks.building import build_tasn
+from tasnlib.training.checkpoints import load_model, load_recipe, save_weights
+from tasnlib.training.devices import make_accelerator
+from tasnlib.training.evaluation import accuracies, evaluate
+from tasnlib.training.fit import fit
+from tasnlib.training.recipes import RECIPES
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "saved_run"
 CHOSEN = [34, 15, 51, 0]  # of the test images

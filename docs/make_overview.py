@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from tasnlib import plots
-from tasnlib.checkpoints import load_model
+from tasnlib.course import plots
 from tasnlib.data.birds import EASY, Birds
 from tasnlib.model import downsample
+from tasnlib.training.checkpoints import load_model
 
 model, _ = load_model(Path(sys.argv[1]) / "tasn.safetensors")
 birds = Birds.load(EASY, "test", 40)

@@ -18,22 +18,51 @@ Ten names are enough to use it and to build on it; all else stands in its module
 >>> prediction = model.predict(Image.new("RGB", (200, 150), "green"))  # or the path of a file
 """
 
+import functools
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
+from jaxtyping import install_import_hook
+
 _MODULES = {
-    "load": "prediction",
+    "load": "runs.prediction",
     "trilinear_attention": "attention",
     "pooled_attention": "attention",
     "AttentionNet": "attention",
     "attention_sample": "sampler",
     "tasn_loss": "distillation",
     "TASN": "model",
-    "build_tasn": "building",
-    "Recipe": "recipes",
-    "RECIPES": "recipes",
+    "build_tasn": "networks.building",
+    "Recipe": "training.recipes",
+    "RECIPES": "training.recipes",
 }
+PAPER = ("attention", "sampler", "distillation", "model")
 __all__ = list(_MODULES)
+
+
+def typechecker(function: Callable) -> Callable:
+    """Checks a function's annotations at run time by beartype; not while torch compiles or exports the function.
+
+    jaxtyping's import hook, below, applies it to the files of the paper.
+    """
+    checked = beartype(conf=BeartypeConf(is_pep484_tower=True))(function)  # an int will do where a float is asked for
+
+    @functools.wraps(function)
+    def check_unless_compiling(*args: Any, **kwargs: Any) -> Any:
+        return (function if torch.compiler.is_compiling() else checked)(*args, **kwargs)
+
+    return check_unless_compiling
+
+
+# Without beartype, which comes with the extra `train`, only what the functions themselves look for is checked.
+if find_spec("beartype"):
+    # Before the hook: it compiles anew whatever a hooked module is the first to import.
+    import torch
+    from beartype import BeartypeConf, beartype
+
+    install_import_hook([f"tasnlib.{name}" for name in PAPER], "tasnlib.typechecker")
 
 
 def __getattr__(name: str) -> Any:

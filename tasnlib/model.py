@@ -62,7 +62,7 @@ class TASN(nn.Module):
         test_detail: the detail map when the model is not in training: "channel", one channel's, or "mean", that of all
             channels, as in the authors' code. It decides what the part net sees, not the master's answer.
 
-    >>> from tasnlib.backbones import small_backbone, small_trunk
+    >>> from tasnlib.networks.backbones import small_backbone, small_trunk
     >>> backbone, features = small_backbone()
     >>> model = TASN(AttentionNet(*small_trunk(), 16, dilations=()), backbone, nn.Linear(features, 16), 48, 48)
     >>> output = model(torch.rand(2, 3, 144, 144))
@@ -176,7 +176,7 @@ class PlainClassifier(nn.Module):
     Without antialias the stripes that downsampling should erase come back as coarse false patterns, which can be
     learnt. The sampler reads without antialias too, so this control must stand beside every claim about it.
 
-    >>> from tasnlib.backbones import small_backbone
+    >>> from tasnlib.networks.backbones import small_backbone
     >>> backbone, features = small_backbone()
     >>> list(PlainClassifier(backbone, nn.Linear(features, 16), 48)(torch.rand(2, 3, 144, 144)).logits)
     ['downsampled']

@@ -1,7 +1,4 @@
-"""Every test runs with jaxtyping's shape checks on; tests of bad input switch them off, to meet the library's own.
-
-And without a network: nothing but this machine can be reached.
-"""
+"""No test reaches the network: nothing but this machine can be reached."""
 
 import ipaddress
 import socket
@@ -12,10 +9,10 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-import tests.shapes  # noqa: F401  the hook below finds it by name
+import tasnlib  # noqa: F401
 
-# Must come before the first import of tasnlib.
-install_import_hook("tasnlib", "tests.shapes.check")
+# Users have the checks in the files of the paper only, because elsewhere they would cost seconds at import.
+install_import_hook("tasnlib", "tasnlib.typechecker")
 
 
 @pytest.fixture

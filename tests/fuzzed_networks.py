@@ -6,10 +6,11 @@ from functools import cache, partial
 import torch
 from torch import nn
 
-from tasnlib import attention, authors_sampler, distillation, localization, model
+from tasnlib import attention, distillation, model
 from tasnlib import sampler as sampling
-from tasnlib.building import build_model, build_tasn
-from tasnlib.recipes import RECIPES
+from tasnlib.networks.building import build_model, build_tasn
+from tasnlib.research import authors_sampler, localization
+from tasnlib.training.recipes import RECIPES
 from tests.bad_inputs import (
     HUGE,
     INFINITY,

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from tasnlib.arguments import NotFinite, check_argument, checked, not_negative
 from tasnlib.attention import pooled_attention
-from tasnlib.building import build_tasn
 from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
-from tasnlib.recipes import RECIPES
+from tasnlib.networks.building import build_tasn
 from tasnlib.sampler import attention_sample
+from tasnlib.training.recipes import RECIPES
 
 SMOKE = replace(RECIPES["smoke"], image_size=32, attention_size=16, out_size=16)
 

@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tasnlib
-from tests import fuzzed_data, fuzzed_networks, fuzzed_runs
+from tests import fuzzed_networks
 from tests.bad_inputs import assert_refused_by_name, refusal_of
+from tests.data import fuzzed_data
+from tests.runs import fuzzed_runs
 
 pytestmark = pytest.mark.usefixtures("as_a_user")
 

@@ -30,7 +30,7 @@ from benchmarks.steps import tasn_step
 from benchmarks.synchronisations import count_waits
 from benchmarks.timing import WARM_UP, compare
 from tasnlib.attention import MultiDilation, pooled_attention
-from tasnlib.authors_sampler import authors_positions
+from tasnlib.research.authors_sampler import authors_positions
 from tasnlib.sampler import attention_sample, sampling_matrices, sampling_positions
 
 SMALL = Setting(torch.device("cpu"), "small")

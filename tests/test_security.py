@@ -20,15 +20,15 @@ import torch
 from packaging.requirements import Requirement
 from PIL import Image
 
-from tasnlib.backbones import attention_trunk, classifier_backbone
-from tasnlib.building import build_model
 from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.data.image_file import open_image
 from tasnlib.data.images import ImageFiles
-from tasnlib.devices import make_accelerator
-from tasnlib.prediction import load
-from tasnlib.recipes import RECIPES
-from tasnlib.training import fit
+from tasnlib.networks.backbones import attention_trunk, classifier_backbone
+from tasnlib.networks.building import build_model
+from tasnlib.runs.prediction import load
+from tasnlib.training.devices import make_accelerator
+from tasnlib.training.fit import fit
+from tasnlib.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "tasnlib").rglob("*.py"), *(ROOT / "data_scripts").rglob("*.py")])

@@ -52,7 +52,7 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
             that contradict each other, and missing images.
 
     >>> import tempfile
-    >>> from tests.photo_sets import make_cub200  # two classes, drawn, in the same form
+    >>> from tests.data.photo_sets import make_cub200  # two classes, drawn, in the same form
     >>> with tempfile.TemporaryDirectory() as datasets:
     ...     _ = make_cub200(datasets)
     ...     birds = load_cub200(datasets, "test")

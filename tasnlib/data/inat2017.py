@@ -40,7 +40,7 @@ def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> Imag
             (the entry is named), and missing images.
 
     >>> import tempfile
-    >>> from tests.photo_sets import make_inat2017  # three species, drawn, in the same form
+    >>> from tests.data.photo_sets import make_inat2017  # three species, drawn, in the same form
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = make_inat2017(folder)
     ...     nature = load_inat2017(folder, "train")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import PIL
 from PIL import features
 
+from tasnlib.data.files import write_atomically
 from tasnlib.data.image_file import decode_image, in_threads, read_bytes
-from tasnlib.files import write_atomically
 
 SHOWN = 10  # names of unreadable files; of the rest, the number
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from tasnlib.files import expanded, is_file, is_folder
+from tasnlib.data.files import expanded, is_file, is_folder
 
 
 def require_split(split: str) -> None:

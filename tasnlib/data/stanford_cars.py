@@ -46,7 +46,7 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
             named), an image that stands twice, and missing images.
 
     >>> import tempfile
-    >>> from tests.photo_sets import make_stanford_cars  # three classes, drawn, in the same form
+    >>> from tests.data.photo_sets import make_stanford_cars  # three classes, drawn, in the same form
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = make_stanford_cars(folder, "devkit")
     ...     cars = load_stanford_cars(folder, "test")

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from tasnlib.data.cub200 import load_cub200
-from tests.photo_sets import BIRD, colour_of, cub200_photos, make_cub200
+from tests.data.photo_sets import BIRD, colour_of, cub200_photos, make_cub200
 
 
 @pytest.fixture

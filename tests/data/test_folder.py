@@ -3,8 +3,8 @@ from collections import Counter
 
 import pytest
 
-from tasnlib.data.folder import load_folder
-from tests.photo_sets import folder_photos, make_folder
+from tasnlib.data.image_folder import load_folder
+from tests.data.photo_sets import folder_photos, make_folder
 
 
 def names(images):

@@ -6,7 +6,7 @@ import pytest
 from tasnlib.data import folder as folder_module
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.layout import require_images
-from tests.photo_sets import inat2017_photos, make_inat2017
+from tests.data.photo_sets import inat2017_photos, make_inat2017
 
 COMMAND = "python data_scripts/download_inat2017.py"
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 import tasnlib
-from tasnlib.checkpoints import load_model
-from tasnlib.data.folder import load_folder
 from tasnlib.data.image_file import open_image
-from tasnlib.experiment import load_data, train
-from tasnlib.run_folder import prepare_folder
-from tasnlib.settings import Settings
+from tasnlib.data.image_folder import load_folder
+from tasnlib.runs.run import load_data, train
+from tasnlib.runs.run_folder import prepare_folder
+from tasnlib.runs.settings import Settings
+from tasnlib.training.checkpoints import load_model
 
 SAVED_RUN = Path(__file__).parent.parent.parent / "notebooks/saved_run"
 

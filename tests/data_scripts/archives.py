@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from tests.photo_sets import make_cub200
+from tests.data.photo_sets import make_cub200
 
 
 def pack(archive: Path, members: dict[str, Path]) -> Path:

@@ -12,9 +12,9 @@ import download_inat2017
 import download_stanford_cars
 import pytest
 
+from tests.data.photo_sets import make_cub200, make_inat2017, make_stanford_cars
 from tests.data_scripts.archives import cub_facts, pack
 from tests.data_scripts.running import command, images, names_in, tree, write_facts
-from tests.photo_sets import make_cub200, make_inat2017, make_stanford_cars
 
 SMALL_CARS = {"train": 9, "test": 9, "classes": 3}
 

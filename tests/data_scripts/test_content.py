@@ -7,9 +7,9 @@ import download_cub200
 import pytest
 
 from tasnlib.data.cub200 import load_cub200
+from tests.data.photo_sets import make_cub200
 from tests.data_scripts.archives import cub_facts, pack, tar_of
 from tests.data_scripts.running import is_one_error, names_in, tree
-from tests.photo_sets import make_cub200
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.stanford_cars import load_stanford_cars
-from tests.photo_sets import make_cub200, make_inat2017, make_stanford_cars
+from tests.data.photo_sets import make_cub200, make_inat2017, make_stanford_cars
 
 
 @pytest.mark.parametrize(

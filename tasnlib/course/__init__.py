@@ -1,0 +1,1 @@
+"""What exists for the notebooks alone: plots, widgets, exercises, headless running and pages."""

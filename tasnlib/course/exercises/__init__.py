@@ -1,0 +1,55 @@
+"""Exercises that check themselves. A notebook hands its function to `check`; everything else is found by its name."""
+
+from collections.abc import Callable
+
+from tasnlib.course.exercises import (
+    ablations,
+    bilinear,
+    distillation,
+    explore,
+    receptive_fields,
+    sampler,
+    seeds,
+    trilinear,
+    zoom,
+)
+from tasnlib.course.exercises.checking import Exercise, Mistake, Report, examine
+
+__all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
+
+BY_NOTEBOOK: dict[str, list[Exercise]] = {
+    "01_bilinear_attention": bilinear.EXERCISES,
+    "02_trilinear_attention": trilinear.EXERCISES + receptive_fields.EXERCISES,
+    "03_attention_sampler": zoom.EXERCISES + sampler.EXERCISES,
+    "04_distillation": distillation.EXERCISES,
+    "06_ablations": seeds.EXERCISES + ablations.EXERCISES,
+    "07_explore": explore.EXERCISES,
+}
+EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}
+
+
+def check(function: Callable) -> bool:
+    """Test a student's function, print what is right or wrong about it, and draw the target beside its answer.
+
+    Never raises for what the function does: a notebook with unfinished exercises runs to its end.
+
+    Args:
+        function: named as in the exercise's stub.
+
+    >>> def relation(features):
+    ...     ...
+    >>> check(relation)
+    relation: not done yet. Replace the ... by your code and run the cell again.
+    False
+    """
+    from tasnlib.course.plots import show
+
+    name = getattr(function, "__name__", "")
+    if name not in EXERCISES:
+        print(f"There is no exercise named {name!r}. The exercises: {', '.join(EXERCISES)}. Keep the stub's name.")
+        return False
+    report = examine(EXERCISES[name], function)
+    print(report.message)
+    if report.figure is not None:
+        show(report.figure, f"target and your answer side by side, for the exercise {name}")
+    return report.passed

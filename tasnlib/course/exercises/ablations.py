@@ -1,0 +1,213 @@
+"""Exercises of notebook 06: what is worth its cost, what is magnified? Solutions are written as a student would."""
+
+import torch
+
+from tasnlib.course.exercises.checking import Exercise, Mistake
+from tasnlib.course.exercises.random_inputs import uniform, whole
+
+# 4. pareto_front
+
+
+def _accuracies_and_costs(generator):
+    """Three variants on the front, one of them twice; one as accurate as the first but dearer; one as costly as the
+    last but less accurate; and some that are beaten in both, the dearest of them more accurate than the next cheaper.
+    """
+    cost = 2 + uniform(3, 2, 5, generator).cumsum(0)
+    accuracy = 50 + uniform(3, 3, 8, generator).cumsum(0)
+    twin = whole(0, 1, generator)
+    share = uniform(2, 0.2, 0.8, generator)
+    others = whole(0, 2, generator)
+    points = [
+        torch.stack([accuracy, cost], dim=1),
+        torch.stack([accuracy[twin], cost[twin]])[None],
+        torch.stack([accuracy[0], torch.lerp(cost[0], cost[1], share[0])])[None],
+        torch.stack([torch.lerp(accuracy[1], accuracy[2], share[1]), cost[2]])[None],
+        torch.stack([accuracy[1] - uniform(others, 1, 8, generator), cost[1] + uniform(others, 0, 1, generator)], 1),
+        torch.stack([accuracy[0] - uniform((), 1, 3, generator), cost[2] + uniform((), 1, 2, generator)])[None],
+        torch.stack([accuracy[1] - uniform((), 1, 2, generator), cost[2] + uniform((), 3, 5, generator)])[None],
+    ]
+    accuracies, costs = torch.cat(points)[torch.randperm(8 + others, generator=generator)].unbind(1)
+    return {"accuracies": accuracies.contiguous(), "costs": costs.contiguous()}
+
+
+def pareto_front(accuracies, costs):
+    as_accurate = accuracies >= accuracies[:, None]  # (v, v): is the other, the column, as accurate as me, the row?
+    as_cheap = costs <= costs[:, None]
+    better = (accuracies > accuracies[:, None]) | (costs < costs[:, None])
+    beaten = (as_accurate & as_cheap & better).any(dim=1)  # by any other
+    return ~beaten
+
+
+def _against_the_next_cheaper(accuracies, costs):
+    order = costs.argsort(stable=True)
+    kept = torch.ones(len(costs), dtype=torch.bool)
+    kept[order[1:]] = accuracies[order].diff() > 0
+    return kept
+
+
+def _better_than_nobody(accuracies, costs):
+    as_good = (accuracies >= accuracies[:, None]) & (costs <= costs[:, None])
+    better = (accuracies > accuracies[:, None]) | (costs < costs[:, None])
+    return ~(as_good & better).any(dim=0)
+
+
+def _kept_by_twins_only(accuracies, costs):
+    as_good = (accuracies >= accuracies[:, None]) & (costs <= costs[:, None])
+    return ~(as_good & ~torch.eye(len(costs), dtype=torch.bool)).any(dim=1)
+
+
+def _alike_go_together(inputs, answer):
+    accuracies, costs = inputs["accuracies"], inputs["costs"]
+    alike = (accuracies == accuracies[:, None]) & (costs == costs[:, None])
+    return bool((answer == answer[:, None])[alike].all())
+
+
+def _best_and_cheapest(inputs):
+    """The cheapest of the most accurate variants."""
+    accuracies, costs = inputs["accuracies"], inputs["costs"]
+    return costs.masked_fill(accuracies < accuracies.max(), float("inf")).argmin()
+
+
+# 5. part_magnification
+
+
+def _positions(low, high, size, inside, outside, generator):
+    """Sorted positions on an axis: so many inside of (low, high), so many in the rest of (0, size)."""
+    within = uniform(inside, low + 0.1, high - 0.1, generator)
+    beside = uniform(outside, 0, size - (high - low) - 0.2, generator)
+    beside = torch.where(beside < low - 0.1, beside, beside + (high - low) + 0.2)
+    return torch.cat([within, beside]).sort().values
+
+
+def _positions_and_box(generator):
+    """An image wider than high, the box in its right part: mixed-up axes find no position of y in it. The numbers of
+    positions are primes, so that they do not cancel with the sides of the box."""
+    height, width = whole(24, 26, generator), whole(40, 44, generator)
+    x0, y0 = whole(26, 28, generator), whole(4, 8, generator)
+    x1, y1 = x0 + whole(8, 10, generator), y0 + whole(5, 7, generator)
+    across = whole(5, 7, generator)
+    return {
+        "x": _positions(x0, x1, width, across, 13 - across, generator),
+        "y": _positions(y0, y1, height, 4, 7, generator),
+        "box": (x0, y0, x1, y1),
+        "height": height,
+        "width": width,
+    }
+
+
+def part_magnification(x, y, box, height, width):
+    x0, y0, x1, y1 = box
+    columns = ((x >= x0) & (x < x1)).sum()
+    rows = ((y >= y0) & (y < y1)).sum()
+    share = columns * rows / (len(x) * len(y))  # of the sampled image
+    plain = (x1 - x0) * (y1 - y0) / (width * height)  # of the image
+    return share / plain
+
+
+def _along(positions, low, high, size):
+    share = ((positions >= low) & (positions < high)).double().mean()
+    return share / (high - low) * size
+
+
+EXERCISES = [
+    Exercise(
+        name="pareto_front",
+        solution=pareto_front,
+        inputs=_accuracies_and_costs,
+        mistakes=[
+            Mistake(
+                "A variant stays on your front unless another is better in both. One that is as accurate at a higher "
+                "cost is beaten too: at least as good in both, better in one.",
+                lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1),
+            ),
+            Mistake(
+                "A variant that is as accurate as a cheaper one stays on your front. It is beaten: at least as good in "
+                "both, better in one of the two, whichever.",
+                lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1),
+            ),
+            Mistake(
+                "A variant that costs as much as a more accurate one stays on your front. It is beaten: at least as "
+                "good in both, better in one of the two, whichever.",
+                lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs < costs[:, None])).any(dim=1),
+            ),
+            Mistake(
+                "In your answer each variant is beaten by itself, so the front is empty. Ask also that the other is "
+                "better in one of the two.",
+                lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1),
+            ),
+            Mistake(
+                "Two variants that are alike in both beat each other in your answer. The other must be better in one.",
+                _kept_by_twins_only,
+            ),
+            Mistake(
+                "Your front is that of the costliest. A lower cost is the better one: turn that comparison round.",
+                lambda accuracies, costs: pareto_front(accuracies, -costs),
+            ),
+            Mistake(
+                "You marked those that are beaten. True must stand for those on the front.",
+                lambda accuracies, costs: ~pareto_front(accuracies, costs),
+            ),
+            Mistake(
+                "You marked those that beat nobody: your `any` runs over the wrong axis. Ask, for each variant, over "
+                "all others.",
+                _better_than_nobody,
+            ),
+            Mistake(
+                "You compared each variant with the next cheaper one only. Compare with every other, cheaper or not.",
+                _against_the_next_cheaper,
+            ),
+        ],
+        properties=[
+            (
+                "The most accurate variant, at its lowest cost, is on the front.",
+                lambda inputs, answer: bool(answer[_best_and_cheapest(inputs)]),
+            ),
+            ("Two variants that are alike in both are both on the front, or both off it.", _alike_go_together),
+        ],
+        hint="Compare all pairs, (v, v): as accurate, as cheap, and better in one. Beaten by any: not on the front.",
+    ),
+    Exercise(
+        name="part_magnification",
+        solution=part_magnification,
+        inputs=_positions_and_box,
+        mistakes=[
+            Mistake(
+                "This is the number of pixels that the part gets. Divide by how many plain resizing gives it.",
+                lambda x, y, box, height, width: (
+                    ((x >= box[0]) & (x < box[2])).sum() * ((y >= box[1]) & (y < box[3])).sum()
+                ),
+            ),
+            Mistake(
+                "This is the part's share of the sampled image. Divide by its share of the image.",
+                lambda x, y, box, height, width: (
+                    _along(x, box[0], box[2], box[2] - box[0]) * _along(y, box[1], box[3], box[3] - box[1])
+                ),
+            ),
+            Mistake(
+                "You divided by the area of the box in pixels. Plain resizing gives the part n_w · n_h pixels times "
+                "the box's share of the image.",
+                lambda x, y, box, height, width: _along(x, box[0], box[2], len(x)) * _along(y, box[1], box[3], len(y)),
+            ),
+            Mistake(
+                "You counted along x only. A pixel is in the part when both its x and its y are: multiply by y's.",
+                lambda x, y, box, height, width: _along(x, box[0], box[2], width),
+            ),
+            Mistake(
+                "You averaged the magnifications along x and along y. Pixels are rows times columns: multiply them.",
+                lambda x, y, box, height, width: (
+                    (_along(x, box[0], box[2], width) + _along(y, box[1], box[3], height)) / 2
+                ),
+            ),
+            Mistake(
+                "You mixed up the axes of the box. It is (x0, y0, x1, y1): x lies between x0 and x1.",
+                lambda x, y, box, height, width: _along(x, box[1], box[3], width) * _along(y, box[0], box[2], height),
+            ),
+            Mistake(
+                "You divided where you must multiply: this is how much smaller the part is drawn. Turn it round.",
+                lambda **given: 1 / part_magnification(**given),
+            ),
+        ],
+        properties=[("A magnification is never below 0.", lambda inputs, answer: float(answer) >= 0)],
+        hint="The part's share of the sampled pixels, over the box's share of the image's area.",
+    ),
+]

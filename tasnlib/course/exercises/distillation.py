@@ -1,0 +1,275 @@
+"""Exercises of notebook 04. Solutions are written as a student would write them."""
+
+import torch
+from torch.nn import functional as F
+
+from tasnlib.course.exercises.checking import Exercise, Mistake
+from tasnlib.course.exercises.random_inputs import whole
+
+
+def _one_of(generator, choices):
+    return choices[whole(0, len(choices) - 1, generator)]
+
+
+def _pair(generator, birds=(2, 3, 5, 6, 7)):
+    """Logits of student and teacher. The teacher is the surer one, so that exchanging the two shows; never T² birds, so
+    that a sum over the birds is not taken for a factor of T²."""
+    b, k = _one_of(generator, birds), whole(3, 8, generator)
+    return {
+        "student_logits": torch.randn(b, k, generator=generator),
+        "teacher_logits": 3 * torch.randn(b, k, generator=generator),
+        "temperature": _one_of(generator, (2.0, 3.0, 5.0)),
+    }
+
+
+def _logits(generator):
+    b, k = whole(2, 5, generator), whole(3, 8, generator)
+    logits = 4 * torch.rand(b, k, generator=generator) - 2
+    return {"logits": logits, "temperature": _one_of(generator, (2.0, 3.0, 5.0))}
+
+
+def _probabilities(generator):
+    b, k = whole(2, 5, generator), whole(3, 8, generator)
+    return {"probabilities": (2 * torch.randn(b, k, generator=generator)).softmax(dim=-1)}
+
+
+def _three_answers(generator):
+    b, k = whole(2, 6, generator), whole(3, 8, generator)
+    names = ("attention_logits", "master_logits", "part_logits")
+    return {
+        **{name: 2 * torch.randn(b, k, generator=generator) for name in names},
+        "labels": torch.randint(k, (b,), generator=generator),
+        "weight": _one_of(generator, (0.5, 3.0)),
+        "temperature": _one_of(generator, (2.0, 3.0)),
+    }
+
+
+def soften(logits, temperature):
+    powers = (logits / temperature).exp()  # (b, k)
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+def entropy(probabilities):
+    return -(probabilities * probabilities.log()).sum(dim=-1)  # (b,)
+
+
+def soft_cross_entropy(student_logits, teacher_logits, temperature):
+    teacher = (teacher_logits / temperature).softmax(dim=-1)  # (b, k)
+    log_student = (student_logits / temperature).log_softmax(dim=-1)  # (b, k)
+    return -(teacher * log_student).sum(dim=-1).mean()
+
+
+def soft_gradient(student_logits, teacher_logits, temperature):
+    student = (student_logits / temperature).softmax(dim=-1)
+    teacher = (teacher_logits / temperature).softmax(dim=-1)
+    return (student - teacher) / temperature / len(student_logits)  # the loss is a mean over the batch
+
+
+def joint_loss(attention_logits, master_logits, part_logits, labels, weight, temperature):
+    loss = sum(F.cross_entropy(logits, labels) for logits in (attention_logits, master_logits, part_logits))
+    teacher = (part_logits.detach() / temperature).softmax(dim=-1)
+    log_student = (master_logits / temperature).log_softmax(dim=-1)
+    return loss - weight * (teacher * log_student).sum(dim=-1).mean()
+
+
+def _swapped(student_logits, teacher_logits, temperature):
+    return soft_cross_entropy(teacher_logits, student_logits, temperature)
+
+
+def _kl(student_logits, teacher_logits, temperature):
+    teacher = (teacher_logits / temperature).softmax(dim=-1)
+    return soft_cross_entropy(student_logits, teacher_logits, temperature) - entropy(teacher).mean()
+
+
+def _hard_student(student_logits, teacher_logits, temperature):
+    return soft_cross_entropy(temperature * student_logits, teacher_logits, temperature)
+
+
+def _labels_weighted(attention_logits, master_logits, part_logits, labels, weight, temperature):
+    plain = sum(F.cross_entropy(logits, labels) for logits in (attention_logits, master_logits, part_logits))
+    return weight * plain + soft_cross_entropy(master_logits, part_logits, temperature)
+
+
+def _softmax_twice(attention_logits, master_logits, part_logits, labels, weight, temperature):
+    three = (attention_logits, master_logits, part_logits)
+    plain = sum(F.cross_entropy(logits.softmax(dim=-1), labels) for logits in three)
+    return plain + weight * soft_cross_entropy(master_logits, part_logits, temperature)
+
+
+EXERCISES = [
+    Exercise(
+        name="soften",
+        solution=soften,
+        inputs=_logits,
+        mistakes=[
+            Mistake(
+                "You multiplied by T, which sharpens. Divide the logits by T.",
+                lambda logits, temperature: (logits * temperature).softmax(dim=-1),
+            ),
+            Mistake(
+                "You divided after the softmax. Divide the logits by T first, then take the softmax.",
+                lambda logits, temperature: logits.softmax(dim=-1) / temperature,
+            ),
+            Mistake(
+                "T has no effect in your answer. Divide the logits by T before the softmax.",
+                lambda logits, temperature: logits.softmax(dim=-1),
+            ),
+            Mistake(
+                "Your softmax runs over the batch. Run it over the classes, the last axis.",
+                lambda logits, temperature: (logits / temperature).softmax(dim=0),
+            ),
+            Mistake(
+                "You took powers and did not divide by their sum. Divide each row by its sum.",
+                lambda logits, temperature: (logits / temperature).exp(),
+            ),
+        ],
+        properties=[
+            (
+                "Every row sums to 1.",
+                lambda inputs, answer: torch.allclose(answer.sum(-1), torch.ones(len(answer)), atol=1e-4),
+            )
+        ],
+        hint="Divide the logits by T, raise e to each, divide each row by its sum.",
+    ),
+    Exercise(
+        name="entropy",
+        solution=entropy,
+        inputs=_probabilities,
+        mistakes=[
+            Mistake(
+                "Your answer has the wrong sign: log of a probability is negative. Put a minus in front of the sum.",
+                lambda probabilities: (probabilities * probabilities.log()).sum(dim=-1),
+            ),
+            Mistake(
+                "You used the logarithm of base 2. Use the natural one, torch.log.",
+                lambda probabilities: -(probabilities * probabilities.log2()).sum(dim=-1),
+            ),
+            Mistake(
+                "You took the mean over the classes. Take the sum.",
+                lambda probabilities: -(probabilities * probabilities.log()).mean(dim=-1),
+            ),
+            Mistake(
+                "You left out the factor q in front of the logarithm. Weight each logarithm with its probability.",
+                lambda probabilities: -probabilities.log().sum(dim=-1),
+            ),
+            Mistake(
+                "You gave one number for all rows. Sum over the classes only, dim=-1.",
+                lambda probabilities: -(probabilities * probabilities.log()).sum(),
+            ),
+        ],
+        properties=[
+            (
+                "Entropy is never negative and never above log k.",
+                lambda inputs, answer: bool(
+                    ((answer >= 0) & (answer <= torch.tensor(inputs["probabilities"].shape[-1]).log() + 1e-4)).all()
+                ),
+            )
+        ],
+        hint="For each row: minus the sum over the classes of q times log q.",
+    ),
+    Exercise(
+        name="soft_cross_entropy",
+        solution=soft_cross_entropy,
+        inputs=_pair,
+        mistakes=[
+            Mistake("You exchanged student and teacher. The logarithm belongs to the student.", _swapped),
+            Mistake("You took away the teacher's entropy: that is KL. Leave it in.", _kl),
+            Mistake("You divided only the teacher's logits by T. Divide the student's too.", _hard_student),
+            Mistake(
+                "You summed over the batch. Take the mean over the batch.",
+                lambda student_logits, **rest: len(student_logits) * soft_cross_entropy(student_logits, **rest),
+            ),
+            Mistake(
+                "You took the mean over the classes. Sum over the classes, mean over the batch.",
+                lambda student_logits, **rest: soft_cross_entropy(student_logits, **rest) / student_logits.shape[-1],
+            ),
+            Mistake(
+                "You multiplied by T². Some do, but the paper does not; leave it out here.",
+                lambda temperature, **rest: temperature**2 * soft_cross_entropy(temperature=temperature, **rest),
+            ),
+        ],
+        properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
+        hint="Softmax of the teacher's logits / T times log softmax of the student's logits / T; sum over classes.",
+        tolerance=1e-5,
+    ),
+    Exercise(
+        name="soft_gradient",
+        solution=soft_gradient,
+        # A batch of T birds would hide which of the two divisions was left out.
+        inputs=lambda generator: _pair(generator, birds=(4, 6, 7)),
+        mistakes=[
+            Mistake(
+                "Your sign is turned round: it is the student's softmax minus the teacher's.",
+                lambda **given: -soft_gradient(**given),
+            ),
+            Mistake(
+                "You left out 1/T, the inner derivative of z/T.",
+                lambda temperature, **rest: temperature * soft_gradient(temperature=temperature, **rest),
+            ),
+            Mistake(
+                "You left out that the loss is a mean over the batch. Divide by the number of birds.",
+                lambda student_logits, **rest: len(student_logits) * soft_gradient(student_logits, **rest),
+            ),
+            Mistake(
+                "You gave the approximation for large T. Give the exact gradient, from the softmaxes at T.",
+                lambda student_logits, teacher_logits, temperature: (
+                    (student_logits - teacher_logits) / temperature**2 / student_logits.numel()
+                ),
+            ),
+            Mistake(
+                "Your softmaxes are taken at temperature 1. Divide the logits by T first.",
+                lambda student_logits, teacher_logits, temperature: (
+                    soft_gradient(student_logits, teacher_logits, 1.0) / temperature
+                ),
+            ),
+        ],
+        properties=[
+            (
+                "What one class gains the others lose: every row of the gradient sums to 0.",
+                lambda inputs, answer: torch.allclose(answer.sum(-1), torch.zeros(len(answer)), atol=1e-5),
+            )
+        ],
+        hint="Section 6 gives it for one bird; the loss is the mean over the birds.",
+        tolerance=1e-5,
+    ),
+    Exercise(
+        name="joint_loss",
+        solution=joint_loss,
+        inputs=_three_answers,
+        mistakes=[
+            Mistake(
+                "The master teaches the part in your answer. The part is the teacher, the master the student.",
+                lambda master_logits, part_logits, **rest: joint_loss(
+                    master_logits=part_logits, part_logits=master_logits, **rest
+                ),
+            ),
+            Mistake(
+                "You left out the attention net's cross entropy. Nothing else trains it.",
+                lambda attention_logits, labels, **rest: (
+                    joint_loss(attention_logits=attention_logits, labels=labels, **rest)
+                    - F.cross_entropy(attention_logits, labels)
+                ),
+            ),
+            Mistake(
+                "You left out the weight of the distillation term. Multiply the soft cross entropy by it.",
+                lambda weight, **rest: joint_loss(weight=1.0, **rest),
+            ),
+            Mistake("You put the weight on the labels' terms. It belongs to the soft one.", _labels_weighted),
+            Mistake(
+                "You gave F.cross_entropy probabilities. It wants logits: it takes the softmax itself.", _softmax_twice
+            ),
+            Mistake(
+                "You left out the distillation term.",
+                lambda weight, **rest: joint_loss(weight=0.0, **rest),
+            ),
+        ],
+        properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
+        gradients=[
+            ("part_logits", "Let no gradient flow into the teacher: detach the part net's logits in the soft term."),
+            ("master_logits", "The master learns from its labels and from the part: detach the part's logits only."),
+            ("attention_logits", "The attention net learns from its labels: do not detach its logits."),
+        ],
+        hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master.",
+        tolerance=1e-5,
+    ),
+]

@@ -1,0 +1,219 @@
+"""Exercises of notebook 06: is a difference more than luck? Solutions are written as a student would write them."""
+
+import torch
+
+from tasnlib.course.exercises.checking import Exercise, Mistake
+from tasnlib.course.exercises.random_inputs import uniform, whole
+
+
+def _either_sign(generator):
+    return 2 * whole(0, 1, generator) - 1
+
+
+def _standard(values):
+    """The same rows with mean 0 and sample deviation 1."""
+    return (values - values.mean(-1, keepdim=True)) / values.std(-1, keepdim=True)
+
+
+# 1. paired_difference
+
+
+def _two_variants(generator):
+    """The seeds differ more than the variants do, so that pairing shows. The difference does not follow the seeds' ups
+    and downs, so that the difference of the deviations is not the deviation of the differences."""
+    seeds = whole(4, 7, generator)
+    ups = _standard(torch.randn(seeds, generator=generator, dtype=torch.float64))
+    noise = torch.randn(seeds, generator=generator, dtype=torch.float64)
+    noise = noise - noise.mean()
+    noise = _standard(noise - ups * (noise @ ups) / (ups @ ups))
+    its = uniform((), 70, 80, generator) + uniform((), 3, 5, generator) * ups
+    shift = _either_sign(generator) * uniform((), 1, 3, generator)
+    return {"mine": its + shift + uniform((), 1.3, 1.7, generator) * noise, "its": its}
+
+
+def paired_difference(mine, its):
+    differences = mine - its  # (seeds,)
+    return differences.mean(), differences.std()  # std divides by n - 1
+
+
+# 2. standard_error
+
+
+def _differences(generator):
+    """Deviations above 1 and below the root of n - 1, so that a forgotten root shows; fewer variants than seeds."""
+    variants, seeds = whole(2, 3, generator), whole(5, 8, generator)
+    noise = _standard(torch.randn(variants, seeds, generator=generator, dtype=torch.float64))
+    means = uniform((variants, 1), -3, 3, generator)
+    return {"differences": means + uniform((variants, 1), 1.2, 1.6, generator) * noise}
+
+
+def standard_error(differences):
+    seeds = differences.shape[1]
+    return differences.std(dim=1) / seeds**0.5  # (v,)
+
+
+# 3. wins
+
+
+def _variants_and_reference(generator):
+    """The reference has one lucky seed, far above its others. One variant ties with it once and loses once."""
+    variants, seeds = whole(2, 4, generator), whole(5, 8, generator)
+    reference = uniform(seeds, 60, 61, generator)
+    reference[0] += 20
+    sign = torch.randint(-1, 2, (variants, seeds), generator=generator)
+    sign[0] = 1
+    sign[0, whole(0, 1, generator)] = 0
+    sign[0, 2] = -1
+    accuracies = reference + sign * uniform((variants, seeds), 0.1, 0.5, generator)
+    order = torch.randperm(seeds, generator=generator)
+    rows = torch.randperm(variants, generator=generator)
+    return {"accuracies": accuracies[rows][:, order], "reference": reference[order]}
+
+
+def wins(accuracies, reference):
+    better = (accuracies > reference).sum(dim=1)  # (v,), the reference beside every row
+    equal = (accuracies == reference).sum(dim=1)
+    return better + 0.5 * equal
+
+
+EXERCISES = [
+    Exercise(
+        name="paired_difference",
+        solution=paired_difference,
+        inputs=_two_variants,
+        mistakes=[
+            Mistake(
+                "Your deviation is that of two unpaired groups: you added the variances. Subtract seed by seed first, "
+                "then take the deviation of the differences.",
+                lambda mine, its: (mine.mean() - its.mean(), (mine.var() + its.var()).sqrt()),
+            ),
+            Mistake(
+                "Your deviation is that of mine alone. Subtract first, then take the deviation of the differences.",
+                lambda mine, its: (mine.mean() - its.mean(), mine.std()),
+            ),
+            Mistake(
+                "You subtracted one deviation from the other. Subtract the accuracies, seed by seed, then take the "
+                "deviation.",
+                lambda mine, its: (mine.mean() - its.mean(), mine.std() - its.std()),
+            ),
+            Mistake(
+                "Your deviation divides by n: that is the population's. A few seeds are a sample: divide by n - 1.",
+                lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0)),
+            ),
+            Mistake(
+                "Your sign is turned round: above 0 must mean that mine is better. Subtract its from mine.",
+                lambda mine, its: ((its - mine).mean(), (its - mine).std()),
+            ),
+            Mistake(
+                "You gave the variance. The deviation is its root, and is in percent like the accuracies.",
+                lambda mine, its: ((mine - its).mean(), (mine - its).var()),
+            ),
+            Mistake(
+                "You gave the standard error. Here the spread of the differences themselves is asked for.",
+                lambda mine, its: ((mine - its).mean(), (mine - its).std() / len(mine) ** 0.5),
+            ),
+        ],
+        properties=[
+            (
+                "The mean of the differences is the difference of the means.",
+                lambda inputs, answer: (
+                    abs(float(answer[0]) - float(inputs["mine"].mean() - inputs["its"].mean())) < 1e-3
+                ),
+            ),
+            ("A deviation is never below 0.", lambda inputs, answer: float(answer[1]) >= 0),
+        ],
+        hint="First mine - its; then the mean and the sample standard deviation of that.",
+    ),
+    Exercise(
+        name="standard_error",
+        solution=standard_error,
+        inputs=_differences,
+        mistakes=[
+            Mistake(
+                "This is the deviation over seeds. The mean of n seeds is surer than one of them: divide by √n.",
+                lambda differences: differences.std(1),
+            ),
+            Mistake(
+                "You divided by n. The error of a mean shrinks with the root of n.",
+                lambda differences: differences.std(1) / differences.shape[1],
+            ),
+            Mistake(
+                "You divided the variance by n and took no root.",
+                lambda differences: differences.var(1) / differences.shape[1],
+            ),
+            Mistake(
+                "You started from the population's deviation. Take the sample's, which divides by n - 1.",
+                lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5,
+            ),
+            Mistake(
+                "You divided by √(n - 1). The n - 1 is in the sample deviation already; divide by √n.",
+                lambda differences: differences.std(1) / (differences.shape[1] - 1) ** 0.5,
+            ),
+            Mistake(
+                "You divided by the root of the number of variants. n is the number of seeds, differences.shape[1].",
+                lambda differences: differences.std(1) / len(differences) ** 0.5,
+            ),
+            Mistake(
+                "Your deviation is over the variants, one number a seed. Take it over the seeds, dim=1.",
+                lambda differences: differences.std(0) / len(differences) ** 0.5,
+            ),
+            Mistake(
+                "You threw all variants together. Each has a standard error of its own: dim=1.",
+                lambda differences: differences.std() / differences.numel() ** 0.5,
+            ),
+        ],
+        properties=[
+            (
+                "The error of the mean is smaller than the deviation over seeds.",
+                lambda inputs, answer: bool((answer < inputs["differences"].std(1)).all()),
+            ),
+        ],
+        hint="The sample deviation over the seeds, divided by the root of their number.",
+    ),
+    Exercise(
+        name="wins",
+        solution=wins,
+        inputs=_variants_and_reference,
+        mistakes=[
+            Mistake(
+                "Ties count for nothing in your answer. Each counts half.",
+                lambda accuracies, reference: (accuracies > reference).sum(1),
+            ),
+            Mistake(
+                "Ties count as wins in your answer. Each counts half.",
+                lambda accuracies, reference: (accuracies >= reference).sum(1),
+            ),
+            Mistake(
+                "You compared with the reference's mean. Compare within a seed: both saw the same images there.",
+                lambda accuracies, reference: (accuracies > reference.mean()).sum(1),
+            ),
+            Mistake(
+                "You counted the reference's wins. Count where the variant's accuracy is the higher one.",
+                lambda accuracies, reference: (accuracies < reference).sum(1) + 0.5 * (accuracies == reference).sum(1),
+            ),
+            Mistake(
+                "You took the losses away from the wins. Count the wins alone, and half of the ties.",
+                lambda accuracies, reference: (accuracies - reference).sign().sum(1),
+            ),
+            Mistake(
+                "You gave the share of the seeds. Give their number: a sum, not a mean.",
+                lambda accuracies, reference: wins(accuracies, reference) / len(reference),
+            ),
+            Mistake(
+                "You counted over the variants, one number a seed. Count over the seeds, dim=1.",
+                lambda accuracies, reference: (accuracies > reference).sum(0) + 0.5 * (accuracies == reference).sum(0),
+            ),
+            Mistake(
+                "You counted over all variants together. Give one number a variant: dim=1.",
+                lambda accuracies, reference: wins(accuracies, reference).sum(),
+            ),
+        ],
+        properties=[
+            (
+                "No variant wins fewer than 0 seeds, or more than there are.",
+                lambda inputs, answer: bool(((answer >= 0) & (answer <= len(inputs["reference"]))).all()),
+            ),
+        ],
+        hint="The number of seeds where it is greater, plus half the number where it is equal.",
+    ),
+]

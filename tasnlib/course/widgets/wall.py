@@ -1,0 +1,168 @@
+"""The wall of channels: every channel's attention map over one image. Click a tile, and that channel is looked into."""
+
+import base64
+import io
+import os
+
+import anywidget
+import ipywidgets
+import torch
+import traitlets
+from IPython.display import display
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from tasnlib.attention import trilinear_attention
+from tasnlib.course.plots.explore import channel_view
+from tasnlib.course.plots.wall import COLUMNS, GAP, MOST, TILE, strongest, wall
+from tasnlib.course.widgets.explore import PRERENDER, Slider, explore, picture_html
+from tasnlib.model import downsample
+from tasnlib.runs.prediction import Predictor
+
+ALT = "one channel's map over the image, its detail image, and the five classes that the part net finds most probable"
+
+
+class Channels:
+    """Every channel of a trained TASN on one image.
+
+    Args:
+        predictor: of `tasnlib.load`.
+        image: in [0, 1], as `Prediction.image`.
+        most: how many channels to show, the strongest on this image.
+
+    >>> import tasnlib
+    >>> channels = Channels(tasnlib.load("notebooks/saved_run", device="cpu"), torch.rand(3, 144, 144), most=5)
+    >>> channels.maps.shape, len(channels.shown)
+    (torch.Size([32, 12, 12]), 5)
+    """
+
+    @torch.no_grad()
+    def __init__(self, predictor: Predictor, image: Float[Tensor, "3 height width"], most: int = MOST):
+        self.model, self.class_names, self.image = predictor.model, predictor.class_names, image
+        self.device = next(self.model.parameters()).device
+        small = downsample(image[None].to(self.device), self.model.attention_size)
+        _, features = self.model.attention_net(small)  # (1, c, h, w)
+        self.features = features[0].cpu()
+        self.maps = trilinear_attention(features, self.model.scale)[0].cpu()  # (c, h, w)
+        self.shown = strongest(self.features, most)  #: numbers of the channels on the wall, the strongest first
+
+    def picture(self) -> Float[Tensor, "3 height width"]:
+        """The wall itself."""
+        return wall(self.image, self.maps[self.shown])
+
+    @torch.no_grad()
+    def view(self, channel: int) -> Figure:
+        """One channel: its map, its detail image, and what the part net says of that."""
+        attention = self.maps[channel]
+        detail_image = self.model.sample(self.image[None].to(self.device), attention[None].to(self.device))
+        probabilities = self.model.classifier(self.model.backbone(detail_image)).float().softmax(1)[0].cpu()
+        fires = bool(self.features[channel].any())
+        return channel_view(
+            self.image, attention, detail_image[0].cpu(), probabilities, self.class_names, channel, fires
+        )
+
+
+class Wall(anywidget.AnyWidget):
+    """A picture of tiles. Click one, or move with the arrow keys; `chosen` counts them from 0."""
+
+    _esm = """
+    function render({ model, el }) {
+      const [count, columns, tile, gap] = model.get("shape");
+      const labels = model.get("labels");
+      const step = tile + gap, rows = Math.ceil(count / columns);
+      const width = Math.min(columns, count) * step - gap, height = rows * step - gap;
+      const list = document.createElement("div");
+      const name = "tasn-wall-" + Math.random().toString(36).slice(2);
+      list.className = "tasn-wall";
+      list.tabIndex = 0;
+      list.setAttribute("role", "listbox");
+      list.setAttribute("aria-label", "Attention maps of the channels. Click one, or use the arrow keys.");
+      list.style.cssText = "position:relative;display:inline-block;max-width:100%;width:" + width + "px";
+      const picture = document.createElement("img");
+      picture.alt = "attention maps of " + count + " channels over the image";
+      picture.draggable = false;
+      picture.style.cssText = "display:block;width:100%";
+      list.append(picture);
+      const tiles = labels.map((label, n) => {
+        const one = document.createElement("div");
+        one.className = "tasn-tile";
+        one.id = name + "-" + n;
+        one.setAttribute("role", "option");
+        one.setAttribute("aria-label", "channel " + label);
+        one.textContent = label;
+        one.style.cssText = "position:absolute;box-sizing:border-box;cursor:pointer;padding:1px 4px;color:white;" +
+          "font:bold 11px sans-serif;text-shadow:0 0 3px black;left:" + 100 * (n % columns) * step / width +
+          "%;top:" + 100 * Math.floor(n / columns) * step / height + "%;width:" + 100 * tile / width + "%;height:" +
+          100 * tile / height + "%";
+        one.addEventListener("click", () => choose(n));
+        list.append(one);
+        return one;
+      });
+      el.append(list);
+      const mark = () => {
+        const chosen = model.get("chosen");
+        picture.src = model.get("picture");
+        list.setAttribute("aria-activedescendant", name + "-" + chosen);
+        tiles.forEach((one, n) => {
+          one.setAttribute("aria-selected", n === chosen);
+          one.style.boxShadow = n === chosen ? "0 0 0 3px #D55E00" : "none";
+        });
+      };
+      const choose = (n) => {
+        model.set("chosen", Math.min(count - 1, Math.max(0, n)));
+        model.save_changes();
+        mark();
+      };
+      list.addEventListener("keydown", (event) => {
+        const chosen = model.get("chosen");
+        const goal = { ArrowLeft: chosen - 1, ArrowRight: chosen + 1, ArrowUp: chosen - columns,
+          ArrowDown: chosen + columns, Home: 0, End: count - 1 }[event.key];
+        if (goal === undefined) return;
+        event.preventDefault();
+        event.stopPropagation();
+        if (goal >= 0 && goal < count) choose(goal);
+      });
+      ["change:chosen", "change:picture"].forEach((what) => model.on(what, mark));
+      mark();
+    }
+    export default { render };
+    """
+    picture = traitlets.Unicode().tag(sync=True)
+    labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)  # tiles, columns, pixels of a tile, of the gap
+    chosen = traitlets.Int(0).tag(sync=True)
+
+
+def click_a_channel(channels: Channels) -> None:
+    """The wall, to click on; below it the chosen channel. On a page without a kernel a slider takes the wall's place.
+
+    >>> import tasnlib
+    >>> predictor = tasnlib.load("notebooks/saved_run", device="cpu")
+    >>> click_a_channel(Channels(predictor, torch.rand(3, 144, 144), most=8))
+    VBox(...)
+    """
+    if os.environ.get(PRERENDER):
+        some = channels.shown[:COLUMNS]
+        explore(channels.view, [Slider("channel", "channel, the strongest first", some, some[0])], ALT)
+        return
+    tiles = Wall(
+        picture=_data_address(channels.picture()),
+        labels=[str(channel) for channel in channels.shown],
+        shape=[len(channels.shown), COLUMNS, TILE, GAP],
+    )
+    result = ipywidgets.HTML()
+
+    def look(_change: object = None) -> None:
+        result.value = picture_html(channels.view(channels.shown[tiles.chosen]), ALT)
+
+    look()
+    tiles.observe(look, names="chosen")
+    display(ipywidgets.VBox([tiles, result]))
+
+
+def _data_address(image: Tensor) -> str:
+    jpeg = io.BytesIO()
+    transforms.to_pil_image(image).save(jpeg, format="JPEG", quality=75)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

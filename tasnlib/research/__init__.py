@@ -1,0 +1,1 @@
+"""What is compared and measured: localisation, cost, the authors' sampler, ablations."""

@@ -1,0 +1,51 @@
+"""The paper's attention network and the light one, both an eighth as wide: small enough to be compared on a laptop.
+
+Stage for stage, stride for stride and dilation for dilation they are those of `building.build_attention_net`; only
+every layer has an eighth of the channels.
+"""
+
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+from tasnlib.attention import AttentionNet
+from tasnlib.networks.pretrained import Normalize
+from tasnlib.networks.strides import keep_halvings
+
+NARROW_SIZE = 72  # of the image that they see: 72 of 144 px are too few for the stripes, as 224 of 512 px are
+WIDTH = 8  # channels of the first stage; ResNet-18 has 64
+
+
+def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
+    """ResNet-18's trunk at an eighth of its width, as the paper's attention network has it, or as the light one.
+
+    >>> import torch
+    >>> for light in (False, True):
+    ...     print(tuple(narrow_attention_net(light, 16)(torch.rand(2, 3, 72, 72))[1].shape))
+    (2, 64, 9, 9)
+    (2, 16, 9, 9)
+    """
+    stages = 2 if light else 4
+    layers: list[nn.Module] = [
+        Normalize((0.45,) * 3, (0.2,) * 3),
+        nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(WIDTH),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    ]
+    inside = WIDTH
+    for stage in range(stages):
+        outside = WIDTH * 2**stage
+        layers.append(nn.Sequential(_block(inside, outside, stride=2 if stage else 1), _block(outside, outside)))
+        inside = outside
+    trunk = nn.Sequential(*layers)
+    keep_halvings(trunk, 3)
+    if light:
+        return AttentionNet(trunk, inside, classes, dilations=(), norm_bias=-1.0)
+    return AttentionNet(trunk, inside, classes)
+
+
+def _block(inside: int, outside: int, stride: int = 1) -> nn.Module:
+    shortcut = None
+    if stride > 1:
+        shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+    return BasicBlock(inside, outside, stride, shortcut)

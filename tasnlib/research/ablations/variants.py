@@ -1,0 +1,142 @@
+"""What is compared with what: every row of every ablation, as data."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tasnlib.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a table: what is changed about TASN.
+
+    Args:
+        title: as the table shows it.
+        attention: a kind of `maps.KINDS`.
+        sampler: "attention", "crop", "saliency"; or what sees no attention: "plain", "boxes" (attention sampling with
+            the true part boxes in the place of attention: an upper bound), "full" (the whole image, not downsampled).
+        part: the part net: "none" (structure only), "shared" with the master, or "own", with weights of its own.
+        changes: of the recipe's values.
+        longer: the training has so many times the recipe's epochs.
+        equal_compute: the training is longer, so that it costs as many multiply-adds as the whole TASN's.
+        one_channel: the master sees the map of one channel instead of the mean of all.
+        finer: one halving of the attention network is left out: four times the cells.
+        head: its classifier reads the "mean" of each channel, or the "max".
+        draw: detail channels are drawn "uniform", or "different": by how different their map is from the mean map.
+        likeness_weight: of a loss term that keeps the attention network's channels from firing alike.
+        detail_power: the detail map is raised to it.
+        looker: the attention network is the "paper"'s or the "light" one instead of the recipe's own; on a laptop at an
+            eighth of its width, see `attention_nets`.
+    """
+
+    title: str
+    attention: str = "trilinear"
+    sampler: str = "attention"
+    part: str = "none"
+    changes: dict[str, Any] = field(default_factory=dict)
+    longer: int = 1
+    equal_compute: bool = False
+    one_channel: bool = False
+    finer: bool = False
+    head: str = "mean"
+    draw: str = "uniform"
+    likeness_weight: float = 0.0
+    detail_power: float = 1.0
+    looker: str = ""
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe with this variant's changes."""
+        return replace(replace(recipe, epochs=self.longer * recipe.epochs), **self.changes)
+
+
+# TASN without its part net: what the attention and sampler tables vary.
+STRUCTURE_ONLY = Variant("trilinear, squared")
+TASN = Variant("part net and distillation", part="shared")
+NO_DISTILLATION = Variant("part net, no distillation", part="shared", changes={"distillation_weight": 0.0})
+
+ATTENTION = (
+    Variant("uniform", attention="uniform"),
+    Variant("mean of the features", attention="features"),
+    Variant("X Xᵀ X, not normalised", attention="products"),
+    Variant("inner softmax only", attention="inner"),
+    Variant("outer softmax only", attention="outer"),
+    Variant("trilinear, not squared", changes={"structure_power": 1.0}),
+    STRUCTURE_ONLY,
+    Variant("one channel of the features", attention="features", one_channel=True),
+    Variant("one channel, trilinear", one_channel=True),
+)
+
+SAMPLER = (
+    Variant("plain, antialiased", sampler="plain", changes={"antialias": True}),
+    Variant("plain, not antialiased", sampler="plain", changes={"antialias": False}),
+    Variant("crop at the maximum", sampler="crop"),
+    Variant("Gaussian saliency sampler", sampler="saliency"),
+    *(Variant(f"attention, zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
+    replace(STRUCTURE_ONLY, title="attention, zoom up to 4"),
+    Variant("attention, zoom up to 8", changes={"max_zoom": 8.0}),
+    Variant("attention, zoom up to 4, antialiased", changes={"antialias": True}),
+    Variant("true part boxes (upper bound)", sampler="boxes"),
+    Variant("full resolution (upper bound)", sampler="full"),
+)
+
+DISTILLATION = (
+    replace(STRUCTURE_ONLY, title="structure only"),
+    Variant("structure only, equal compute", equal_compute=True),
+    NO_DISTILLATION,
+    TASN,
+    Variant("part net with weights of its own", part="own"),
+    *(Variant(f"T = {t:g}", part="shared", changes={"temperature": t}) for t in (1.0, 3.0, 20.0)),
+    *(Variant(f"λ = {w:g}", part="shared", changes={"distillation_weight": w}) for w in (0.5, 1.0, 4.0)),
+)
+
+ATTENTION_NETS = (
+    Variant("the paper's network", looker="paper"),
+    Variant("the light network", looker="light"),
+    replace(STRUCTURE_ONLY, title="the recipe's own network"),
+)
+
+# Asked on validation birds, before any of them is adopted. The first rows ask whether the training is too short.
+CHANGES = (
+    replace(STRUCTURE_ONLY, title="structure only"),
+    replace(STRUCTURE_ONLY, title="structure only, epochs × 2", longer=2),
+    replace(STRUCTURE_ONLY, title="structure only, epochs × 4", longer=4),
+    replace(NO_DISTILLATION, title="part net, no distillation, epochs × 2", longer=2),
+    replace(TASN, title="part net and distillation, epochs × 2", longer=2),
+    TASN,
+    replace(TASN, title="4 times the cells", finer=True),
+    replace(TASN, title="attention head reads the maximum", head="max"),
+    replace(TASN, title="channel drawn by difference", draw="different"),
+    replace(TASN, title="channels kept unlike", likeness_weight=1.0),
+    replace(TASN, title="detail map squared", detail_power=2.0),
+    replace(TASN, title="structure map not squared", changes={"structure_power": 1.0}),
+)
+
+# Where everything that reads the stripes is near the ceiling, temperatures and weights have nothing to show.
+DISTILLATION_IN_SHORT = DISTILLATION[:4]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Variants that are compared on one data set: on "test" to report, on "val" to choose.
+
+    What is `optional` is trained only where it is asked for; kept results are shown in any case.
+    """
+
+    name: str
+    dataset: str
+    variants: tuple[Variant, ...]
+    split: str = "test"
+    optional: bool = False
+
+
+TABLES = (
+    Table("attention", "easy", ATTENTION),
+    Table("attention", "hard", ATTENTION),
+    Table("sampler", "easy", SAMPLER),
+    Table("sampler", "hard", SAMPLER),
+    Table("distillation", "easy", DISTILLATION_IN_SHORT),
+    Table("distillation", "hard", DISTILLATION),
+    Table("attention network", "easy", ATTENTION_NETS, optional=True),
+    Table("attention network", "hard", ATTENTION_NETS, optional=True),
+    Table("changes", "hard", CHANGES, split="val", optional=True),
+)

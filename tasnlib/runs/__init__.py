@@ -1,0 +1,1 @@
+"""From parameters to a folder and a result: settings, one run, its folder, prediction."""

@@ -1,0 +1,116 @@
+"""The data sets by name, as a run needs them: training and test images, ready to be handed out in batches."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tasnlib.data.birds import EASY, HARD, Birds
+from tasnlib.data.cub200 import load_cub200
+from tasnlib.data.files import expanded, is_folder
+from tasnlib.data.image_folder import holds_images_by_class, load_folder
+from tasnlib.data.images import ImageFiles
+from tasnlib.data.inat2017 import load_inat2017
+from tasnlib.data.stanford_cars import load_stanford_cars
+from tasnlib.runs.settings import DRAWN, Settings
+
+_STYLES = {"birds": EASY, "birds_hard": HARD}
+_LOADERS: dict[str, Callable[..., ImageFiles]] = {
+    "cub200": load_cub200,
+    "stanford_cars": load_stanford_cars,
+    "inat2017": load_inat2017,
+    "folder": load_folder,
+}
+# Training and test images of the whole data sets. A figure for fewer must not stand beside published ones.
+OFFICIAL_SIZES = {"cub200": (5994, 5794), "stanford_cars": (8144, 8041), "inat2017": (579184, 95986)}
+
+Data = Birds | ImageFiles
+
+
+def read_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
+    """Training and test images.
+
+    Drawn birds are read from the data folder, or drawn and kept there. Photographs are looked for in it; every file is
+    opened once, so that one that cannot be read is known before training. What was found, and with `cache` the images
+    at the size they are used in, is kept in cache/ inside that folder; for one's own images, inside the default folder.
+
+    Args:
+        default_folder: where the data is looked for when the settings name no folder.
+
+    Raises:
+        ValueError: where the folder does not hold what the data set needs; the message shows what it should hold.
+            Where fewer images are there than asked for, or than a batch holds.
+    """
+    folder = expanded(settings.data_folder, "data_folder") if settings.data_folder else default_folder
+    if settings.dataset in DRAWN:
+        return _draw(settings, folder)
+    # Somebody's own folder of images stays as it is.
+    keep = (default_folder if settings.dataset == "folder" else folder) / "cache"
+    return _find(settings, folder, keep)
+
+
+def workers_for(settings: Settings) -> int:
+    """How many processes read images for each process that computes: as set, else one for each core it can have, at
+    most 32. Drawn birds are in memory and need none.
+
+    >>> workers_for(Settings(dataset="birds")), workers_for(Settings(dataset="cub200", num_workers=3))
+    (0, 3)
+    """
+    if settings.dataset in DRAWN:
+        return 0
+    if settings.num_workers is not None:
+        return settings.num_workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A launcher on several machines says how many of the processes are on this one.
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", settings.num_processes))
+    return max(1, min(32, cores // here))
+
+
+def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
+    if settings.data_folder and is_folder(folder) and holds_images_by_class(folder):
+        raise ValueError(
+            f"data_folder is {settings.data_folder!r}, which holds images in folders, but dataset is "
+            f"{settings.dataset!r}, which is drawn; for images of your own, pass dataset folder as well"
+        )
+    recipe = settings.resolved_recipe
+    style = replace(_STYLES[settings.dataset], image_size=recipe.image_size, stripe_period=recipe.stripe_period)
+    # Drawn images live where they are used: on a GPU no batch has to travel.
+    device = "cuda" if torch.cuda.is_available() and settings.num_processes == 1 else "cpu"
+    train, test = (
+        Birds.load(style, split, count, folder=folder, device=device)
+        for split, count in (("train", recipe.train_images), ("test", recipe.test_images))
+    )
+    return train, test
+
+
+def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, ImageFiles]:
+    recipe, workers = settings.resolved_recipe, workers_for(settings)
+    sets = []
+    for split, count in (("train", settings.train_images), ("test", settings.test_images)):
+        images = _LOADERS[settings.dataset](folder, split, recipe.image_size)
+        if count and count > len(images):
+            raise ValueError(f"{split}_images is {count}, but {images.name} has {len(images)}; it must not be larger")
+        sets.append(images.subset(count) if count else images)
+    if recipe.batch_size > len(sets[0]):
+        raise ValueError(
+            f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; "
+            f"take at most {len(sets[0])}, and better an eighth of them, because every batch is one step of learning"
+        )
+    found, whole = tuple(len(images) for images in sets), OFFICIAL_SIZES.get(settings.dataset)
+    if whole and found != whole:
+        print(
+            f"{found[0]:,} training and {found[1]:,} test images: not the whole of {settings.dataset} "
+            f"({whole[0]:,} and {whole[1]:,}), so no figure of this run can stand beside published ones"
+        )
+    unseen = sorted(set(sets[1].labels.tolist()) - set(sets[0].labels.tolist()))
+    if unseen:
+        print(
+            f"{len(unseen)} of {sets[0].classes} classes have test images but no training image, so nothing of them "
+            f"can be learned; the first is {sets[0].class_names[unseen[0]]!r}"
+        )
+    sets = [images.inspected(max(1, workers), folder=keep) for images in sets]
+    if settings.cache:
+        sets = [images.cached(keep, max(1, workers)) for images in sets]
+    return sets[0].augmented(recipe.augmentation, settings.seed), sets[1]

@@ -1,0 +1,71 @@
+"""What comes when in training: the order of the images, the learning rate, and the optimiser that takes it."""
+
+import math
+from collections.abc import Collection, Iterator
+
+import torch
+from torch import nn
+from torch.utils.data import Sampler
+
+from tasnlib.arguments import checked, within
+from tasnlib.training.recipes import Recipe
+
+
+class EpochOrder(Sampler[int]):
+    """A shuffle for every epoch, decided by the seed and the epoch alone.
+
+    It gives the numbers of `data.batch.Batch`, epoch * size + image: a data set that changes its images in training
+    learns from them which epoch it is, in whatever process it lives.
+
+    Before an epoch, set `epoch`, and `begin` to the images of it that were seen before the run was stopped.
+
+    Args:
+        left_out: images that are never asked for, because they cannot be read.
+
+    >>> order = EpochOrder(size=4, seed=0, left_out={2})
+    >>> order.epoch = 1
+    >>> list(order) == list(order), sorted(order)
+    (True, [4, 5, 7])
+    """
+
+    @checked
+    def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
+        within(size, "size", 0)
+        within(seed, "seed", 0, 2**31 - 1)
+        self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
+        self.left_out = frozenset(left_out)
+
+    def __len__(self) -> int:
+        return self.size - len(self.left_out) - self.begin
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        shuffled = torch.randperm(self.size, generator=generator).tolist()
+        order = [self.epoch * self.size + image for image in shuffled if image not in self.left_out]
+        return iter(order[self.begin :])
+
+
+@checked
+def learning_rate_at(recipe: Recipe, done: float) -> float:
+    """The learning rate when this share of all steps is done, from 0 to 1.
+
+    >>> from tasnlib.training.recipes import RECIPES
+    >>> [round(learning_rate_at(RECIPES["paper"], done), 4) for done in (0.0, 0.3, 0.5, 0.9)]
+    [0.1, 0.1, 0.01, 0.001]
+    """
+    within(done, "done", 0, 1)
+    if done < recipe.warmup:
+        return recipe.learning_rate * done / recipe.warmup
+    if recipe.milestones:
+        return recipe.learning_rate * 0.1 ** sum(done >= milestone for milestone in recipe.milestones)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
+
+
+@checked
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser; its learning rate is set anew in every step."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)

@@ -1,5 +1,0 @@
-"""Sliders for the notebooks: thin, each calls one drawing function of `plots`."""
-
-from tasnlib.widgets.explore import PRERENDER, Slider, explore
-
-__all__ = ["PRERENDER", "Slider", "explore"]

@@ -1,0 +1,382 @@
+"""Ablations: other maps and samplers against plain loops, variants that change what they say, a study that goes on."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
+from tasnlib.model import downsample
+from tasnlib.networks.backbones import attention_trunk
+from tasnlib.networks.building import build_tasn
+from tasnlib.research.ablations import study as study_module
+from tasnlib.research.ablations.changes import Penalty, draw_different, finer_cells, likeness
+from tasnlib.research.ablations.maps import KINDS, pooled_maps
+from tasnlib.research.ablations.networks import build_variant
+from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
+from tasnlib.research.ablations.samplers import crop_at_maximum, saliency_sample
+from tasnlib.research.ablations.study import inside_boxes, study
+from tasnlib.research.ablations.tables import open_study
+from tasnlib.research.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
+from tasnlib.research.cost import cost_by_part, multiply_adds
+from tasnlib.training.recipes import RECIPES
+from tests.paper.reference import softmax
+
+LAPTOP = RECIPES["laptop"]
+
+
+def maps_by_loop(kind: str, channels: list[list[float]], scale: float) -> list[list[float]]:
+    """All maps of one image, from the definition of each kind."""
+    c = len(channels)
+    where = [softmax([scale * v for v in row]) for row in channels]
+    rows = {
+        "features": [[float(i == j) for j in range(c)] for i in range(c)],
+        "products": [[sum(a * b for a, b in zip(p, q, strict=True)) for q in channels] for p in channels],
+        "inner": [[sum(a * b for a, b in zip(p, q, strict=True)) for q in channels] for p in where],
+    }
+    rows["outer"] = [softmax(row) for row in rows["products"]]
+    rows["trilinear"] = [softmax(row) for row in rows["inner"]]
+    places = range(len(channels[0]))
+    return [[sum(w * x[p] for w, x in zip(row, channels, strict=True)) for p in places] for row in rows[kind]]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uniform"])
+def test_maps_agree_with_loops(kind):
+    features = torch.rand(2, 5, 3, 4, generator=torch.Generator().manual_seed(1))
+    channel = torch.tensor([4, 1])
+    found = pooled_maps(kind, features, 7.0, channel)
+    for image in range(2):
+        maps = maps_by_loop(kind, features[image].flatten(1).double().tolist(), 7.0)
+        mean = [sum(column) / 5 for column in zip(*maps, strict=True)]
+        assert found.structure[image].flatten().tolist() == pytest.approx(mean, rel=1e-4)
+        assert found.detail[image].flatten().tolist() == pytest.approx(maps[channel[image]], rel=1e-4)
+
+
+def test_uniform_maps_are_uniform_and_trilinear_ones_those_of_the_library():
+    features, channel = torch.rand(2, 5, 3, 4), torch.tensor([0, 3])
+    assert pooled_maps("uniform", features, 7.0, channel).structure.unique().tolist() == [1.0]
+    for one, other in zip(
+        pooled_maps("trilinear", features, 7.0, channel), pooled_attention(features, 7.0, channel), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="kind is 'cubic'; it must be one of uniform, features"):
+        pooled_maps("cubic", torch.rand(1, 2, 3, 3), 1.0, torch.tensor([0]))
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 3), (5, 5), (3, 0)])
+def test_a_crop_is_a_window_of_the_image_around_the_maximum(row, column):
+    """On an image that is a plane, reading at (x, y) gives the plane's value there."""
+    x, y = torch.meshgrid(torch.arange(60) + 0.5, torch.arange(60) + 0.5, indexing="xy")
+    images = torch.stack([x, y, x + y])[None]
+    attention = torch.zeros(1, 6, 6)
+    attention[0, row, column] = 1.0
+    crop = crop_at_maximum(images, attention, out_size=10, zoom=4.0)
+    side = 60 / 4
+    centre_x, centre_y = (min(max((cell + 0.5) * 10, side / 2), 60 - side / 2) for cell in (column, row))
+    expected_x = [centre_x - side / 2 + (i + 0.5) * side / 10 for i in range(10)]
+    expected_y = [centre_y - side / 2 + (i + 0.5) * side / 10 for i in range(10)]
+    assert crop[0, 0, 4].tolist() == pytest.approx(expected_x, abs=1e-3)
+    assert crop[0, 1, :, 7].tolist() == pytest.approx(expected_y, abs=1e-3)
+
+
+def pulled_by_loop(attention, place_x, place_y, sigma, resolution) -> tuple[float, float]:
+    """Where one place of the grid is drawn to: the mean place of all attention around it, the border repeated."""
+    pad = resolution // 2
+    total = x = y = 0.0
+    for i in range(place_y - pad, place_y + pad + 1):
+        for j in range(place_x - pad, place_x + pad + 1):
+            weight = attention[min(max(i, 0), resolution - 1)][min(max(j, 0), resolution - 1)]
+            weight *= math.exp(-((i - place_y) ** 2 + (j - place_x) ** 2) / (2 * (sigma * resolution) ** 2))
+            total, x, y = total + weight, x + weight * (j + 0.5) / resolution, y + weight * (i + 0.5) / resolution
+    return x / total, y / total
+
+
+def test_the_saliency_sampler_reads_at_the_mean_place_of_the_attention_around():
+    resolution, sigma = 7, 0.2
+    attention = torch.rand(1, 7, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64).float()
+    x, y = torch.meshgrid(torch.arange(70) + 0.5, torch.arange(70) + 0.5, indexing="xy")
+    images = torch.stack([x, y, x])[None]
+    sampled = saliency_sample(images, attention, out_size=7, sigma=sigma, resolution=resolution)
+    spread = (attention / attention.max() + 0.02)[0].tolist()
+    for row in range(7):
+        for column in range(7):
+            place_x, place_y = pulled_by_loop(spread, column, row, sigma, resolution)
+            assert sampled[0, 0, row, column].item() == pytest.approx(min(max(place_x * 70, 0.5), 69.5), abs=0.05)
+            assert sampled[0, 1, row, column].item() == pytest.approx(min(max(place_y * 70, 0.5), 69.5), abs=0.05)
+
+
+def test_the_saliency_sampler_magnifies_what_is_attended_to():
+    x = (torch.arange(96) + 0.5)[None, None, None].expand(1, 3, 96, 96)
+    attention = torch.zeros(1, 12, 12)
+    attention[0, 6, 6] = 1.0
+    row = saliency_sample(x, attention, 48)[0, 0, 24]
+    near = (row - 52).abs() < 8  # pixels read close to the attention
+    assert near.sum() > 1.5 * (16 / 96 * 48)
+
+
+def test_every_variant_answers_with_the_nets_that_it_says():
+    images, channel = torch.rand(2, 3, 144, 144), torch.tensor([0, 1])
+    for table in TABLES:
+        for variant in table.variants:
+            recipe = variant.recipe(LAPTOP)
+            if variant.sampler == "boxes":
+                continue
+            model = build_variant(variant, recipe, 4)
+            arguments = (images, channel) if hasattr(model, "attention_net") else (images,)
+            names = set(model(*arguments).logits)
+            if variant.sampler in ("plain", "full"):
+                assert len(names) == 1
+            elif variant.part == "none":
+                assert names == {"master", "attention"}
+            else:
+                assert names == {"master", "part", "attention"}
+
+
+def test_the_unchanged_variant_is_tasn():
+    torch.manual_seed(0)
+    expected = build_tasn(LAPTOP, 4).eval()
+    torch.manual_seed(0)
+    found = build_variant(TASN, LAPTOP, 4).eval()
+    images, channel = torch.rand(2, 3, 144, 144), torch.tensor([3, 1])
+    for name, logits in expected(images, channel).logits.items():
+        torch.testing.assert_close(found(images, channel).logits[name], logits)
+
+
+def test_a_part_net_of_its_own_shares_nothing_and_starts_alike():
+    model = build_variant(Variant("own", part="own"), LAPTOP, 4)
+    master, own = model.tasn.backbone.state_dict(), model.part_backbone.state_dict()
+    assert all(torch.equal(master[name], own[name]) for name in master)
+    model(torch.rand(2, 3, 144, 144), torch.tensor([0, 1])).logits["part"].sum().backward()
+    assert all(weight.grad is None for weight in model.tasn.backbone.parameters())
+
+
+def test_the_whole_image_is_seen_whole():
+    model = build_variant(Variant("full", sampler="full"), LAPTOP, 4)
+    images = torch.rand(1, 3, 144, 144)
+    assert torch.equal(model(images).images, images)
+    variant = Variant("plain", sampler="plain", changes={"antialias": True})
+    plain = build_variant(variant, variant.recipe(LAPTOP), 4)
+    torch.testing.assert_close(plain(images).images, downsample(images, 48))
+
+
+def test_equal_compute_is_as_many_multiply_adds():
+    table = Table("longer", "hard", (Variant("longer", equal_compute=True),))
+    longer = run_of(PROFILES["laptop"], table, table.variants[0], 0).recipe.epochs
+    classes = 64
+    cost = {
+        v.title: cost_by_part(build_variant(v, LAPTOP, classes), 144)["total"] * epochs
+        for v, epochs in ((TASN, 8), (STRUCTURE_ONLY, longer))
+    }
+    assert cost[STRUCTURE_ONLY.title] == pytest.approx(cost[TASN.title], rel=0.07)
+
+
+def test_multiply_adds_are_counted_by_the_definition():
+    network = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2, padding=2, bias=False), nn.Flatten(), nn.Linear(8 * 36, 10))
+    assert multiply_adds(lambda: network(torch.rand(2, 3, 12, 12))) == 2 * (8 * 36 * 3 * 25 + 8 * 36 * 10)
+
+
+def test_the_parts_cost_adds_up_and_is_each_part_s_own():
+    model = build_tasn(LAPTOP, 4)
+    cost = cost_by_part(model, 144)
+    assert sum(count for name, count in cost.items() if name != "total") == cost["total"]
+    small = torch.rand(1, 3, 48, 48)
+    assert cost["attention_net"] == multiply_adds(lambda: model.attention_net.eval()(small))
+    assert cost["backbone"] == 2 * multiply_adds(lambda: model.backbone.eval()(small))
+
+
+def test_pixels_are_in_a_box_when_their_centre_is():
+    boxes = torch.tensor([[[1.6, 0.0, 3.4, 2.0], [5.0, 5.0, 6.0, 6.0]]])
+    inside = inside_boxes(boxes, 6)[0]
+    expected = [[float(any(x0 <= j + 0.5 < x1 and y0 <= i + 0.5 < y1 for x0, y0, x1, y1 in boxes[0].tolist()))
+                 for j in range(6)] for i in range(6)]  # fmt: skip
+    assert inside.tolist() == expected
+
+
+TINY_RECIPE = replace(PROFILES["smoke"].recipes["easy"], image_size=48, train_images=16, test_images=8, batch_size=8)
+TINY = Profile({"easy": TINY_RECIPE}, seeds=(0, 1), choice_seeds=(0, 1, 2))
+
+
+def easy(*variants: Variant, split: str = "test") -> Table:
+    return Table("some", "easy", variants, split)
+
+
+def test_a_study_keeps_every_run_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    variants = (STRUCTURE_ONLY, Variant("boxes", sampler="boxes"), Variant("plain", sampler="plain"))
+    runs = plan(TINY, [easy(*variants), easy(variants[0])])
+    assert len(runs) == 6
+    real, trained = study_module.train_run, []
+
+    def stop_after_four(run, *folders):
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        trained.append(run)
+        return real(run, *folders)
+
+    monkeypatch.setattr(study_module, "train_run", stop_after_four)
+    with pytest.raises(KeyboardInterrupt):
+        study(runs, tmp_path / "kept", tmp_path / "data")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()}
+    assert len(kept) == 4
+    trained.clear()
+    results = study(runs, tmp_path / "kept", tmp_path / "data")
+    assert [run.file_name for run in trained] == [run.file_name for run in runs[4:]]
+    assert all((tmp_path / "kept" / name).read_bytes() == content for name, content in kept.items())
+    assert [result["title"] for result in results] == [run.variant.title for run in runs]
+    assert study(runs, tmp_path / "kept", tmp_path / "data") == results
+    assert len(trained) == 2
+
+
+def test_runs_in_processes_give_what_one_process_gives(tmp_path):
+    runs = plan(replace(TINY, seeds=(0,)), [easy(STRUCTURE_ONLY, Variant("plain", sampler="plain"))])
+    torch.set_num_threads(1)
+    one = study(runs, tmp_path / "one", tmp_path / "data")
+    two = study(runs, tmp_path / "two", tmp_path / "data", processes=2)
+    for first, second in zip(one, two, strict=True):
+        assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_a_run_s_name_tells_apart_all_that_decides_its_result():
+    base = run_of(PROFILES["laptop"], easy(), STRUCTURE_ONLY, 0)
+    others = [
+        replace(base, seed=1), replace(base, dataset="hard"), replace(base, precision="bfloat16"),
+        replace(base, recipe=replace(base.recipe, epochs=9)), replace(base, variant=ATTENTION[0]),
+        replace(base, split="val"),
+    ]  # fmt: skip
+    names = {run.file_name for run in (base, *others)}
+    assert len(names) == 7
+    assert replace(base, variant=replace(base.variant, title="another name")).file_name == base.file_name
+
+
+def test_a_result_says_what_was_measured(tmp_path):
+    (result,) = study(plan(replace(TINY, seeds=(3,)), [easy(TASN)]), tmp_path / "kept", tmp_path / "data")
+    assert (result["seed"], result["dataset"], result["epochs"], result["test_images"]) == (3, "easy", 1, 8)
+    assert set(result["accuracy"]) >= {"master", "part", "attention"}
+    assert set(result["attention"]) == {
+        *("mass", "mass of single channels", "pointing", "magnification", "diversity", "coverage", "area")
+    }
+    assert len(result["by_epoch"]) == 1
+    assert result["multiply_adds"] > 10**6
+    assert json.loads((tmp_path / "kept").joinpath(next((tmp_path / "kept").iterdir()).name).read_text()) == result
+
+
+def test_choices_are_made_on_validation_birds_over_their_own_seeds():
+    runs = plan(TINY, [easy(TASN), easy(TASN, split="val")])
+    assert [(run.seed, run.split) for run in runs] == [(0, "test"), (0, "val"), (1, "test"), (1, "val"), (2, "val")]
+
+
+def test_a_master_that_sees_one_channel_sees_its_map():
+    torch.manual_seed(0)
+    one = build_variant(Variant("one", one_channel=True), LAPTOP, 4).eval()
+    images, channel = torch.rand(2, 3, 144, 144), torch.tensor([3, 1])
+    output = one(images, channel)
+    assert torch.equal(output.structure, output.detail)
+    expected = one.tasn.classifier(one.tasn.backbone(one.sample(images, output.detail)))
+    torch.testing.assert_close(output.logits["master"], expected)
+
+
+def test_finer_cells_are_four_times_as_many_with_the_same_weights():
+    model = build_variant(Variant("finer", part="shared", finer=True), LAPTOP, 4)
+    output = model(torch.rand(2, 3, 144, 144), torch.tensor([3, 1]))
+    assert output.structure.shape == (2, 24, 24)
+    plain = build_tasn(LAPTOP, 4).attention_net
+    assert [weight.shape for weight in model.attention_net.parameters()] == [w.shape for w in plain.parameters()]
+    wide = AttentionNet(*attention_trunk("resnet18", weights=None), 4)
+    finer_cells(wide, 64)
+    assert wide(torch.rand(2, 3, 64, 64))[1].shape == (2, 512, 16, 16)
+
+
+def test_channels_are_drawn_by_how_far_their_map_is_from_the_mean():
+    features = torch.rand(1, 6, 4, 4, generator=torch.Generator().manual_seed(0)) ** 4
+    maps = trilinear_attention(features, 30.0)[0].flatten(1).double()
+    maps /= maps.sum(1, keepdim=True)
+    distance = (maps - maps.mean(0)).abs().sum(1)
+    drawn = draw_different(features.repeat(6, 1, 1, 1), 30.0, torch.arange(6)).tolist()
+    # Channel k of six asks for the place (k + 1/2) / 6: by a loop.
+    expected = []
+    for number in range(6):
+        place, total = (number + 0.5) / 6 * distance.sum(), 0.0
+        for channel, share in enumerate(distance):
+            total += share
+            if total > place:
+                expected.append(channel)
+                break
+    assert drawn == expected
+    assert len(set(expected)) < 6  # or the draw would be the uniform one
+
+
+def test_channels_that_all_coincide_are_drawn_uniformly():
+    features = torch.ones(4, 4, 3, 3)
+    assert draw_different(features, 7.0, torch.arange(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_likeness_is_the_mean_squared_cosine_over_pairs():
+    features = torch.rand(3, 4, 2, 5, generator=torch.Generator().manual_seed(0))
+    rows = features.flatten(2)
+    cosines = [
+        float(rows[b, i] @ rows[b, j] / rows[b, i].norm() / rows[b, j].norm()) ** 2
+        for b in range(3) for i in range(4) for j in range(4) if i != j
+    ]  # fmt: skip
+    assert likeness(features).item() == pytest.approx(sum(cosines) / len(cosines))
+
+
+def test_a_penalty_has_the_gradient_of_a_term_of_the_loss():
+    torch.manual_seed(0)
+    images, labels = torch.rand(4, 3, 48, 48), torch.tensor([0, 1, 2, 3])
+    net = build_tasn(LAPTOP, 4).attention_net
+    logits, features = net(images)
+    (nn.functional.cross_entropy(logits, labels) + 0.7 * likeness(features)).backward()
+    expected = [weight.grad.clone() for weight in net.parameters()]
+    net.zero_grad()
+    logits, features = net(images)
+    nn.functional.cross_entropy(Penalty.apply(logits, 0.7 * likeness(features)), labels).backward()
+    for weight, gradient in zip(net.parameters(), expected, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
+
+
+def test_a_head_that_reads_the_maximum_gives_gradient_to_one_cell_a_channel():
+    model = build_variant(Variant("max", head="max"), LAPTOP, 4)
+    logits, features = model.look(torch.rand(1, 3, 144, 144))
+    features.retain_grad()
+    logits.sum().backward()
+    assert ((features.grad != 0).sum(dim=(2, 3)) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: json.dumps({**json.loads(text), "seed": 7}),
+        lambda text: json.dumps({**json.loads(text), "dataset": "hard"}),
+        lambda text: json.dumps({**json.loads(text), "accuracy": {"master": float("nan")}}),
+        lambda text: json.dumps({**json.loads(text), "accuracy": 0.5}),
+        lambda text: json.dumps({name: value for name, value in json.loads(text).items() if name != "accuracy"}),
+    ],
+    ids=["cut", "empty", "list", "seed", "data set", "no number", "one number", "none"],
+)
+def test_a_kept_result_that_is_none_is_named(tmp_path, damage):
+    run = plan(PROFILES["laptop"], TABLES[:1])[0]
+    kept = (Path(__file__).parent.parent.parent / "notebooks/ablations/laptop" / run.file_name).read_text()
+    assert run.dataset == "easy"
+    (tmp_path / run.file_name).write_text(kept)
+    assert study([run], tmp_path, tmp_path)[0] == json.loads(kept)
+    (tmp_path / run.file_name).write_text(damage(kept))
+    with pytest.raises(
+        ValueError, match=rf"{run.file_name} is no result of this run.*Delete it, and it is trained anew"
+    ):
+        study([run], tmp_path, tmp_path)
+
+
+def test_outside_of_the_project_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="this was started outside of it"):
+        open_study("laptop")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,0 @@
-"""The type checker behind jaxtyping's shape checks: an int will do where a float is asked for, as Python has it."""
-
-from beartype import BeartypeConf, beartype
-
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
