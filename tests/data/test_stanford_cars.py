@@ -18,8 +18,7 @@ def rewrite(path, variable, change):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("labels_at", ["beside", "inside"])
-@pytest.mark.parametrize("layout", ["devkit", "nested", "car_ims"])
+@pytest.mark.parametrize(("layout", "labels_at"), [("devkit", "beside"), ("nested", "inside"), ("car_ims", "beside")])
 def test_what_is_read_is_what_was_written(tmp_path, layout, labels_at, split):
     home = make_stanford_cars(tmp_path / "stanford_cars", layout, classes=4, images_per_class=5, test_labels=labels_at)
     photos = [p for p in stanford_cars_photos(layout, classes=4, images_per_class=5) if p.train == (split == "train")]
@@ -77,19 +76,17 @@ def test_labels_as_matlab_doubles(tmp_path):
 def test_without_test_labels_training_works_and_testing_names_the_file(tmp_path):
     home = make_stanford_cars(tmp_path, "devkit", test_labels="missing")
     assert len(load_stanford_cars(home, "train")) == 9
-    with pytest.raises(
-        ValueError, match=r"labels of the test images are missing: cars_test_annos_withlabels\.mat"
-    ) as e:
+    with pytest.raises(ValueError, match=r"no cars_test_annos_withlabels\.mat, the labels of the test images") as e:
         load_stanford_cars(home, "test")
-    assert "cars_test_annos.mat is there, but it has none" in str(e.value)
+    assert "cars_test_annos.mat has none" in str(e.value)
     assert COMMAND in str(e.value)
     # The unlabelled file under the labelled one's name, as in some copies.
     shutil.copy(home / "devkit" / "cars_test_annos.mat", home / "cars_test_annos_withlabels.mat")
-    with pytest.raises(ValueError, match=r"cars_test_annos_withlabels\.mat has no class in its annotations"):
+    with pytest.raises(ValueError, match=r"cars_test_annos_withlabels\.mat has no annotations with fname and class"):
         load_stanford_cars(home, "test")
 
 
-@pytest.mark.parametrize("value", [0, 4, 1.5])
+@pytest.mark.parametrize("value", [0, 1.5])
 @pytest.mark.parametrize(
     ("layout", "file"), [("devkit", "cars_test_annos_withlabels.mat"), ("car_ims", "cars_annos.mat")]
 )
@@ -117,14 +114,14 @@ def test_an_image_in_both_splits_or_twice(tmp_path):
         annotations[0, place]["relative_im_path"] = train.file
 
     rewrite(one / "cars_annos.mat", "annotations", same_path)
-    with pytest.raises(ValueError, match=rf"{train.file} stands twice and in both splits"):
+    with pytest.raises(ValueError, match=rf"{train.file} is listed twice"):
         load_stanford_cars(one, "train")
 
     def same_name(annotations):
         annotations[0, 1]["fname"] = "00001.jpg"
 
     rewrite(two / "devkit" / "cars_train_annos.mat", "annotations", same_name)
-    with pytest.raises(ValueError, match=r"the image cars_train/00001\.jpg stands twice"):
+    with pytest.raises(ValueError, match=r"the image cars_train/00001\.jpg is listed twice"):
         load_stanford_cars(two, "train")
 
 
@@ -135,7 +132,7 @@ def test_neither_training_nor_test(tmp_path):
         annotations[0, 2]["test"] = 2
 
     rewrite(home / "cars_annos.mat", "annotations", change)
-    with pytest.raises(ValueError, match=r"annotation 3 \(car_ims/000003.jpg\): test is 2; it must be 0 or 1"):
+    with pytest.raises(ValueError, match=r"annotation 3 \(car_ims/000003.jpg\): test is 2; .* from 0 to 1"):
         load_stanford_cars(home, "train")
 
 
@@ -143,7 +140,7 @@ def test_missing_images(tmp_path):
     home = make_stanford_cars(tmp_path, "nested")
     for number in (2, 3, 5, 7):
         (home / "cars_test" / "cars_test" / f"{number:05d}.jpg").unlink()
-    with pytest.raises(ValueError, match=r"4 of the 9 images that cars_test_annos_withlabels\.mat names") as caught:
+    with pytest.raises(ValueError, match=r"4 of the 9 images in cars_test_annos_withlabels\.mat") as caught:
         load_stanford_cars(home, "test")
     assert [f"{number:05d}.jpg" in str(caught.value) for number in (2, 3, 5, 7)] == [True, True, True, False]
     assert len(load_stanford_cars(home, "train")) == 9
@@ -155,7 +152,7 @@ def test_missing_images(tmp_path):
         ("devkit", lambda home: shutil.rmtree(home / "devkit"), r"neither cars_annos\.mat nor devkit/cars_meta\.mat"),
         ("devkit", lambda home: shutil.rmtree(home / "cars_train"), r"no folder cars_train/"),
         ("nested", lambda home: (home / "devkit/devkit/cars_train_annos.mat").unlink(), "no devkit/devkit/cars_train"),
-        ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is not there"),
+        ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is missing"),
     ],
 )  # fmt: skip
 def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path, layout, spoil, problem):

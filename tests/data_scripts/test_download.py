@@ -5,8 +5,8 @@ import json
 import re
 
 import download_cub200
-import fetch
 import pytest
+import resumable_download
 
 from tests.data_scripts.archives import cub_facts
 from tests.data_scripts.server import Server
@@ -143,7 +143,9 @@ def test_416_restarts(get, server, cub, tmp_path):
     assert get(bytes=None)[0] == 1
     part = tmp_path / "data" / "CUB_200_2011.tgz.part"
     part.write_bytes(b"x" * len(cub))
-    fetch.note_of(part).write_text(json.dumps({"url": server.url, "validator": server.etag, "total": None}))
+    resumable_download.note_of(part).write_text(
+        json.dumps({"url": server.url, "validator": server.etag, "total": None})
+    )
     code, out, _ = get(bytes=None)
     assert code == 0
     assert "does not have the rest" in out
@@ -182,7 +184,9 @@ def test_a_note_of_another_kind_is_no_note(get, server, cub, tmp_path, wrong):
     part = tmp_path / "data" / "CUB_200_2011.tgz.part"
     part.parent.mkdir()
     part.write_bytes(cub[:100])
-    fetch.note_of(part).write_text(json.dumps({"url": server.url, "validator": None, "total": None} | wrong))
+    resumable_download.note_of(part).write_text(
+        json.dumps({"url": server.url, "validator": None, "total": None} | wrong)
+    )
     code, _, err = get(bytes=None)
     assert (code, err) == (0, "")
     assert server.asked == [(None, None)]

@@ -3,6 +3,7 @@
 import download_cub200
 import pytest
 
+from tests.data.photo_sets import make_cub200
 from tests.data_scripts.running import is_one_error
 
 
@@ -28,7 +29,7 @@ def test_facts_that_make_no_sense(tmp_path, capfd, text, says):
 
 
 def test_a_mirror_keeps_the_known_size_and_hash(tmp_path):
-    from facts import replaced
+    from archive_facts import replaced
 
     (tmp_path / "facts.json").write_text('{"url": "https://mirror/cub.tgz"}')
     (archive,) = replaced(download_cub200.FACTS, tmp_path / "facts.json").archives
@@ -43,12 +44,26 @@ def test_a_mirror_keeps_the_known_size_and_hash(tmp_path):
 def test_examples_in_the_docstrings():
     import doctest
 
-    import check
-    import gather
-    import unpack
+    import collect_parts
+    import unpack_archive
+    import verify_data_set
 
     results = [
-        doctest.testmod(module, optionflags=doctest.IGNORE_EXCEPTION_DETAIL) for module in (check, gather, unpack)
+        doctest.testmod(module, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+        for module in (verify_data_set, collect_parts, unpack_archive)
     ]
     assert [result.failed for result in results] == [0, 0, 0]
     assert all(result.attempted for result in results)
+
+
+def test_lists_and_facts_that_begin_with_a_byte_order_mark(tmp_path, cub):
+    from tests.data_scripts.archives import cub_facts
+
+    facts = cub_facts(tmp_path, cub)
+    facts.write_bytes(b"\xef\xbb\xbf" + facts.read_bytes())
+    home = make_cub200(tmp_path / "source")
+    for table in home.glob("*.txt"):
+        table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    given = [f" '{tmp_path / 'data'}' ", "--facts", f"file://{facts}", "--from", f"{home} "]  # and paths as pasted
+    assert download_cub200.main(given) == 0
+    assert (tmp_path / "data" / "CUB_200_2011" / "images.txt").is_file()

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import tasnlib
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.building import build_model
 from tasnlib.runs.prediction import Prediction, Predictor
 from tasnlib.training.checkpoints import load_model, save_weights
