@@ -5,7 +5,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
 
-GOALS := help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
+GOALS := help setup train test test-slow smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
 ifneq ($(filter-out $(GOALS) .venv/.ready,$(MAKECMDGOALS)),)
 $(error unknown target: $(filter-out $(GOALS),$(MAKECMDGOALS)). `make` lists the targets. Pass parameters in ARGS: make train ARGS="-p epochs 3")
 endif
@@ -33,8 +33,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durat
 test: lint  ## lint, tests, doctests, every notebook with strict nbval; everything but the slow tests
 	$(PYTEST) -m "not slow" tests tasnlib $(NOTEBOOKS)
 
-test-all: lint  ## the same and the slow tests
-	$(PYTEST) tests tasnlib $(NOTEBOOKS)
+test-slow: .venv/.ready  ## the slow tests: processes, kills, servers, a real browser
+	$(PYTEST) -m slow tests
 
 coverage: .venv/.ready  ## list the lines and branches of tasnlib that no test runs; fails under 95 %. Takes 20 minutes
 	rm -f .coverage .coverage.*
