@@ -5,7 +5,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
 
-GOALS := help setup train test test-all smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
+GOALS := help setup train test test-slow smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
 ifneq ($(filter-out $(GOALS) .venv/.ready,$(MAKECMDGOALS)),)
 $(error there is no target $(filter-out $(GOALS),$(MAKECMDGOALS)). Parameters go into ARGS: make train ARGS="-p epochs 3")
 endif
@@ -30,11 +30,11 @@ train: .venv/.ready  ## train TASN on the drawn birds: notebook 05, headless. Op
 # Two workers with one thread each: threads that share a core wait for each other by spinning, and are ten times slower.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env
 
-test: lint  ## everything CI runs: lint, tests, doctests, every notebook by strict nbval
-	$(PYTEST) -m "not slow" tests tasnlib $(NOTEBOOKS)
+test: lint      ## lint, tests, doctests, every notebook by strict nbval
+	$(PYTEST) --ignore tests/slow tests tasnlib $(NOTEBOOKS)
 
-test-all: lint  ## the same and the slow tests
-	$(PYTEST) tests tasnlib $(NOTEBOOKS)
+test-slow: .venv/.ready  ## processes, kills, a real browser, servers: what else CI runs
+	$(PYTEST) tests/slow
 
 coverage: .venv/.ready  ## which lines and branches of tasnlib no test runs; an error under 95 %. Takes 20 minutes
 	rm -f .coverage .coverage.*
@@ -51,10 +51,11 @@ PROFILE ?= laptop
 pipeline: .venv/.ready  ## run every notebook headless, then one report: make pipeline PROFILE=smoke, laptop or gpu
 	$(BIN)/python -m tasnlib.course.pipeline --profile $(PROFILE) $(ARGS)
 
-lint: .venv/.ready  ## check style, formatting and types
+lint: .venv/.ready  ## check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: .venv/.ready  ## put formatting right
 	$(BIN)/ruff check --fix .
@@ -81,4 +82,4 @@ site: .venv/.ready  ## write the course as web pages that need no kernel and no 
 
 pins:           ## for maintainers: renew requirements.txt from pyproject.toml (needs uv)
 	uv lock --upgrade
-	uv export --frozen --all-groups --no-emit-project --no-header --output-file requirements.txt
+	uv export --frozen --all-groups --all-extras --no-emit-project --no-header --output-file requirements.txt
