@@ -30,11 +30,11 @@ train: .venv/.ready  ## train TASN on the drawn birds: notebook 05, headless. Op
 # Two workers with one thread each: threads that share a core spin while waiting for each other, which is ten times slower.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 --nbval --nbval-current-env
 
-test: lint  ## lint, tests, doctests, every notebook with strict nbval; everything but the slow tests
-	$(PYTEST) -m "not slow" tests tasnlib $(NOTEBOOKS)
+test: lint      ## lint, tests, doctests, every notebook with strict nbval; everything but the slow tests
+	$(PYTEST) --ignore tests/slow tests tasnlib $(NOTEBOOKS)
 
-test-slow: .venv/.ready  ## the slow tests: processes, kills, servers, a real browser
-	$(PYTEST) -m slow tests
+test-slow: .venv/.ready  ## the slow tests, which CI runs too: processes, kills, servers, a real browser
+	$(PYTEST) tests/slow
 
 coverage: .venv/.ready  ## list the lines and branches of tasnlib that no test runs; fails under 95 %. Takes 20 minutes
 	rm -f .coverage .coverage.*
@@ -51,10 +51,11 @@ PROFILE ?= laptop
 pipeline: .venv/.ready  ## run every notebook headless, then write pages with an index: make pipeline PROFILE=smoke, laptop or gpu
 	$(BIN)/python -m tasnlib.course.pipeline --profile $(PROFILE) $(ARGS)
 
-lint: .venv/.ready  ## check style, formatting and types
+lint: .venv/.ready  ## check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: .venv/.ready  ## fix style and formatting
 	$(BIN)/ruff check --fix .
@@ -81,4 +82,4 @@ site: .venv/.ready  ## write the course as web pages that need no kernel and no 
 
 pins:           ## for maintainers: renew requirements.txt from pyproject.toml (needs uv)
 	uv lock --upgrade
-	uv export --frozen --all-groups --no-emit-project --no-header --output-file requirements.txt
+	uv export --frozen --all-groups --all-extras --no-emit-project --no-header --output-file requirements.txt
