@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from tasnlib.data.files import expanded
-
 
 def typed_path(text: str) -> Path:
     """For argparse: ~, file: URLs and quotes as people type or paste them."""
+    from tasnlib.data.files import expanded  # the package imports torch, for which --help need not wait
+
     try:
         return expanded(text, "it")
     except ValueError as reason:

@@ -22,15 +22,7 @@ class Batch(NamedTuple):
 
 
 def image_numbers(indices: Iterable[Any]) -> list[int]:
-    """Numbers of images, from a range, a list, an array or a tensor.
-
-    Raises:
-        TypeError: for what is not an integer.
-        ValueError: for no number at all, or a negative one.
-
-    >>> image_numbers(range(3))
-    [0, 1, 2]
-    """
+    """Numbers of images, from a range, a list, an array or a tensor. Raises for none, or what is not from 0 up."""
     numbers = [operator.index(index) for index in indices]
     if not numbers or min(numbers) < 0 or max(numbers) >= 2**63:
         raise ValueError(f"indices must be one or more integers from 0 up, got {numbers}")

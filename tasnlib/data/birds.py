@@ -57,14 +57,8 @@ def draw_birds(
 
     Drawn on a GPU, a pixel may differ by one level of 255 from the CPU's.
 
-    Args:
-        config: what the birds look like.
-        seed: from 0 up; another seed is another data set.
-        split: "train", "val" or "test".
-        indices: from 0 up, in any order.
-
     Raises:
-        ValueError: for an unknown split, a negative seed or a negative index.
+        ValueError: for an unknown split (it may be "train", "val" or "test"), a negative seed or a negative index.
 
     >>> batch = draw_birds(BirdsConfig(image_size=64), seed=0, split="train", indices=[3, 0])
     >>> batch.images.shape, batch.labels.tolist(), batch.boxes.shape
@@ -82,10 +76,6 @@ def draw_birds(
 
 class Birds(Dataset):
     """A split of drawn birds, held in memory.
-
-    Args:
-        drawn: as `draw_birds` gives them; `Birds.load` draws or reads them.
-        config: what they look like.
 
     >>> birds = Birds.load(BirdsConfig(image_size=32), "test", count=20, progress=False)
     >>> len(birds), birds.classes, birds.class_names[0], birds[3].images.shape
@@ -110,11 +100,7 @@ class Birds(Dataset):
         return self.take(indices)
 
     def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
-        """These images as one batch. The numbers go on from len without end; an image is the same in every epoch.
-
-        >>> Birds.load(BirdsConfig(image_size=32), "test", count=20, progress=False).take(range(3)).labels.shape
-        torch.Size([3])
-        """
+        """These images as one batch. The numbers go on from len without end; an image is the same in every epoch."""
         chosen = torch.tensor(image_numbers(indices), device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
 
@@ -139,9 +125,6 @@ class Birds(Dataset):
 
         They are drawn on a CPU, so that they are the same to the last bit wherever they end up. The file is named after
         everything that decides its pixels; one that cannot be read is drawn again.
-
-        Raises:
-            ValueError: as `draw_birds`, and for a count below 1.
         """
         if count < 1:
             raise ValueError(f"count is {count}; it must be 1 or more")

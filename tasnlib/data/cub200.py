@@ -12,14 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tasnlib.data.data_set_folder import find_data_set, require_images, require_split, wrong_folder
+from tasnlib.data.data_set_folder import DataSetFolder, require_split
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
 __all__ = ["load_cub200"]
 
-NAME = "CUB-200-2011"
-LAYOUT = """\
+CUB = DataSetFolder(
+    "CUB-200-2011",
+    """\
 CUB_200_2011/
 ├── images.txt              <image> <class folder>/<file>
 ├── image_class_labels.txt  <image> <class, from 1>
@@ -27,8 +28,9 @@ CUB_200_2011/
 ├── classes.txt             <class> <class folder>
 ├── parts/parts.txt         <part, from 1> <name>
 ├── parts/part_locs.txt     <image> <part> <x> <y> <1 where visible>
-└── images/<class folder>/*.jpg"""
-ADVICE = "Download it with: python data_scripts/download_cub200.py"
+└── images/<class folder>/*.jpg""",
+    "Download it with: python data_scripts/download_cub200.py",
+)
 TABLES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 
 
@@ -37,21 +39,16 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
 
     Images keep the order of images.txt. A class is named without its number and with spaces: "Black footed Albatross".
     Points are those of part_locs.txt, in pixels of the image as stored, NaN where the part is not visible. A copy
-    without the folder `parts/` can be trained on; its `points` is None.
-
-    Args:
-        folder: CUB_200_2011 itself, or the folder above it.
-        split: "train" or "test".
-        image_size: as in `ImageFiles`.
+    without the folder `parts/` can be trained on; its `points` is None. `folder` is CUB_200_2011 or the one above it.
 
     Raises:
         ValueError: for another layout, a table that cannot be read (naming the file), tables that contradict each
             other, and missing images.
     """
     require_split(split)
-    home = find_data_set(NAME, folder, lambda at: is_file(at / "images.txt"), "no images.txt", LAYOUT, ADVICE)
+    home = CUB.find(folder, lambda at: is_file(at / "images.txt"), "no images.txt")
     if absent := [table for table in TABLES if not is_file(home / table)]:
-        raise wrong_folder(NAME, home, f"no {', '.join(absent)}", LAYOUT, ADVICE)
+        raise CUB.error(home, f"no {', '.join(absent)}")
     folders = _names(home / "classes.txt", from_one=True)
     files = _names(home / "images.txt")
     labels = _integers(home / "image_class_labels.txt", files, 1, len(folders))
@@ -63,12 +60,12 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
     file, count = Counter(files.values()).most_common(1)[0]
     if count > 1:
         raise ValueError(f"{home / 'images.txt'}: {file} is listed {count} times")
-    paths = require_images(NAME, home, [f"images/{files[image]}" for image in chosen], "images.txt", ADVICE)
+    paths = CUB.image_paths(home, [f"images/{files[image]}" for image in chosen], "images.txt")
     for image in chosen:
         if files[image].partition("/")[0] != folders[labels[image]]:
             raise ValueError(
                 f"{home / 'image_class_labels.txt'} and images.txt contradict each other: image {image} is of class "
-                f"{labels[image]}, {folders[labels[image]]}, but its file is {files[image]}. {ADVICE}"
+                f"{labels[image]}, {folders[labels[image]]}, but its file is {files[image]}. {CUB.advice}"
             )
     part_names: list[str] = []
     points = None
@@ -81,7 +78,7 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
         [labels[image] - 1 for image in chosen],
         [re.sub(r"^\d+\.", "", folders[number]).replace("_", " ") for number in sorted(folders)],
         image_size,
-        f"{NAME}, {split}",
+        f"{CUB.name}, {split}",
         points,
         part_names,
         root=home,
@@ -92,7 +89,7 @@ def _part_points(home: Path, images: list[int]) -> tuple[list[str], Float[Tensor
     """The parts' names and their points in all images, NaN where they are not visible."""
     for table in ("parts/parts.txt", "parts/part_locs.txt"):
         if not is_file(home / table):
-            raise wrong_folder(NAME, home, f"no {table}", LAYOUT, ADVICE)
+            raise CUB.error(home, f"no {table}")
     names = _names(home / "parts" / "parts.txt", from_one=True)
     path = home / "parts" / "part_locs.txt"
     image, part, x, y, visible = _columns(path, 5)
@@ -120,7 +117,7 @@ def _names(path: Path, from_one: bool = False) -> dict[int, str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # some editors begin a file with a byte-order mark
     except UnicodeDecodeError as reason:
-        raise ValueError(f"{path} is not a text file ({reason}). {ADVICE}") from reason
+        raise ValueError(f"{path} is not a text file ({reason}). {CUB.advice}") from reason
     for at, line in enumerate(lines, 1):
         found = re.fullmatch(r"\s*(\d+)\s+(\S.*?)\s*", line)
         if line.strip() and (found is None or int(found[1]) in names):
@@ -137,9 +134,9 @@ def _columns(path: Path, count: int) -> np.ndarray:
     try:
         columns = np.loadtxt(path, ndmin=2, comments=None, encoding="utf-8-sig").T
     except ValueError as reason:
-        raise ValueError(f"{path} is not a table of {count} numbers a line: {reason}. {ADVICE}") from reason
+        raise ValueError(f"{path} is not a table of {count} numbers a line: {reason}. {CUB.advice}") from reason
     if len(columns) != count:
-        raise ValueError(f"{path} has {len(columns)} numbers a line; it must have {count}. {ADVICE}")
+        raise ValueError(f"{path} has {len(columns)} numbers a line; it must have {count}. {CUB.advice}")
     return columns
 
 
@@ -150,7 +147,7 @@ def _integers(path: Path, files: dict[int, str], low: int, high: int) -> dict[in
     if rows.keys() != files.keys() or len(images) > len(rows):
         differing = sorted(rows.keys() ^ files.keys())
         first = f"; the first that differs is {differing[0]:g}" if differing else ""
-        raise ValueError(f"{path} must name each image of images.txt once{first}. {ADVICE}")
+        raise ValueError(f"{path} must name each image of images.txt once{first}. {CUB.advice}")
     for image, value in rows.items():
         if value not in range(low, high + 1):
             raise ValueError(f"{path}: image {image:g} has {value:g}; it must be an integer from {low} to {high}")

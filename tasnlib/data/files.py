@@ -21,14 +21,10 @@ _REMEDIES = {
 def expanded(path: str | Path, name: str) -> Path:
     """A path as people type or paste it, with ~ and file: URLs resolved, and without quotes or spaces around it.
 
-    Quotes and spaces stay where a file of exactly that name exists.
-
-    Args:
-        name: of the argument, for the message.
+    Quotes and spaces stay where a file of exactly that name exists. `name` is the argument's, for the message.
 
     Raises:
-        ValueError: for an empty path, one with a zero byte, a file: URL of another machine, or a home folder that is
-            not known.
+        ValueError: for an empty path, a zero byte, a file: URL of another machine, and an unknown home folder.
 
     >>> expanded(" 'file:///data/my%20birds' ", "data_folder").as_posix()
     '/data/my birds'
@@ -89,11 +85,7 @@ def cannot_read(path: str | Path, reason: OSError) -> OSError:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a run wrote.
-
-    Raises:
-        ValueError: naming the file, where it holds something else or is cut short.
-    """
+    """A JSON object that a run wrote; raises ValueError, naming the file, where it is something else or cut short."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(content, dict):
@@ -111,11 +103,7 @@ def damaged(path: Path, reason: object) -> ValueError:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content as a whole or not at all.
-
-    Raises:
-        OSError: naming the file and what to do; what stood there before is untouched, and no partial file is left.
-    """
+    """Replace a file's content as a whole or not at all, then raising OSError, which names the file and what to do."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,12 +121,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
-    """The same kind of error, saying what to do about it.
-
-    >>> cannot_write(Path("runs/one/tasn.safetensors"), OSError(errno.ENOSPC, "No space left on device"), 2_500_000)
-    OSError(28, 'runs/one/tasn.safetensors (2.5 MB) cannot be written: No space left on device. Nothing in the folder
-    was changed; make room on its disk, or name another folder.')
-    """
+    """The same kind of error, saying what to do about it."""
     remedy = _REMEDIES.get(reason.errno or 0, "make the folder writable, or ")
     return OSError(
         reason.errno,

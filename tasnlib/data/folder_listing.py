@@ -23,11 +23,7 @@ class Listing(NamedTuple):
 
 
 def list_folder(folder: Path) -> Listing:
-    """List a folder, following links. Asks the disk about links only, so that large folders are fast.
-
-    Raises:
-        OSError: where the folder cannot be listed, naming it and what to do.
-    """
+    """List a folder, following links; raises OSError, naming the folder and what to do, where that is not possible."""
     found = Listing([], [], {}, [])
     try:
         with os.scandir(folder) as entries:
@@ -46,7 +42,9 @@ def list_folder(folder: Path) -> Listing:
     return found
 
 
-@functools.cache
-def print_once(text: str) -> None:
-    """Print a line that later calls need not repeat. Names may hold bytes that no terminal can show."""
+def print_text(text: str) -> None:
+    """Print names of files, which may hold bytes that no terminal can show."""
     print(text.encode("utf-8", "backslashreplace").decode())
+
+
+print_once = functools.cache(print_text)  # a line that later calls need not repeat

@@ -38,19 +38,9 @@ def open_image(path: Path | str) -> Image.Image:
     4095, 16383 or 65535, the least of these that is not below its largest value (so 10 and 12 bits, as of microscopes
     and medical scanners, are as bright as they should be); fractions by 1; what leaves these ranges by its own range.
 
-    Args:
-        path: a file that Pillow reads without other programs, see `formats`.
-
     Raises:
         ValueError: naming the file, where it is missing, empty, truncated, damaged, not an image, or so large that
             Pillow takes it for an attack (179 million pixels; the message says what to do).
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("CMYK", (40, 30)).save(Path(folder) / "white.jpg")
-    ...     image = open_image(Path(folder) / "white.jpg")
-    >>> image.mode, image.size, image.getpixel((0, 0))
-    ('RGB', (40, 30), (255, 255, 255))
     """
     path = expanded(path, "path")
     return decode_image(read_bytes(path), path)

@@ -9,19 +9,21 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from tasnlib.data.data_set_folder import find_data_set, require_split, wrong_folder
+from tasnlib.data.data_set_folder import DataSetFolder, require_split
 from tasnlib.data.files import cannot_read
 from tasnlib.data.folder_listing import list_folder, print_once
 from tasnlib.data.image_file import formats
 from tasnlib.data.photographs import ImageFiles
 
-NAME = "images of your own"
-LAYOUT = """\
+FOLDER = DataSetFolder(
+    "images of your own",
+    """\
 one of
     <folder>/train/<class>/*.jpg    <folder>/<class>/*.jpg
     <folder>/test/<class>/*.jpg     (split here, the same way every time)
-    (or training/ and testing/; without test/, a val/, valid/ or validation/ is the test set)"""
-ADVICE = "The name of an image's folder is its class; file types are those that Pillow reads, as .jpg, .png, .webp."
+    (or training/ and testing/; without test/, a val/, valid/ or validation/ is the test set)""",
+    "The name of an image's folder is its class; file types are those that Pillow reads, as .jpg, .png, .webp.",
+)
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS |= {"val": "val", "valid": "val", "validation": "val"}
 
@@ -40,13 +42,6 @@ def load_folder(
     Left out, with a line that says so: hidden folders and those of servers and notebooks, and files whose names do not
     end as those that Pillow reads. Class names are composed (Unicode NFC), so that copies from a Mac are the same.
 
-    Args:
-        folder: as described above, or a folder that contains it and no other such folder.
-        split: "train" or "test".
-        image_size: as in `ImageFiles`.
-        test_share: between 0 and 1; used only where there is no `train/`.
-        seed: another one gives another split; used only where there is no `train/`.
-
     Raises:
         ValueError: for another layout, a class without images (or with a single one, where it has to be split),
             classes that differ between train and test, and two folders with the same name.
@@ -54,10 +49,9 @@ def load_folder(
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("wren", "robin"):
-    ...         (Path(folder) / name).mkdir()
-    ...         for i in range(5):
-    ...             Image.new("RGB", (40, 30)).save(Path(folder) / name / f"{i}.png")
+    ...     for path in (Path(folder) / f"{kind}/{i}.png" for kind in ("wren", "robin") for i in range(5)):
+    ...         path.parent.mkdir(exist_ok=True)
+    ...         Image.new("RGB", (40, 30)).save(path)
     ...     train, test = load_folder(folder, "train"), load_folder(folder, "test")
     >>> train.class_names, train.labels.tolist(), test.labels.tolist()
     (['robin', 'wren'], [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
@@ -65,36 +59,27 @@ def load_folder(
     require_split(split)
     if not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share!r}; it must be between 0 and 1, as 0.2")
-    home = find_data_set(NAME, folder, holds_images_by_class, "no images by class", LAYOUT, ADVICE)
-    name = f"{home.resolve().name}, {split}"
+    home = FOLDER.find(folder, holds_images_by_class, "no images by class")
     parts = _parts(home)
     if parts:
         chosen = _split_by_folders(home, parts)[split]
     else:
         images_of = _images_by_class(home)
-        single = [str(images[0]) for images in images_of.values() if len(images) < 2]
-        if single:
-            more = f" and {len(single) - 5} more" if len(single) > 5 else ""
-            raise ValueError(
-                f"{name}: {len(single)} classes have a single image ({', '.join(single[:5])}{more}); each needs one "
-                "for training and one for testing"
-            )
+        if single := [str(images[0]) for images in images_of.values() if len(images) < 2]:
+            shown = ", ".join(single[:5]) + " ..." * (len(single) > 5)
+            raise ValueError(f"{home}: {len(single)} classes have a single image ({shown}); two are needed at least")
         chosen = {kind: _one_side(kind, images, split, test_share, seed) for kind, images in images_of.items()}
     if len(chosen) < 2:
-        raise ValueError(f"{name}: {home} has only one class, {', '.join(chosen)}; at least two are needed")
+        raise ValueError(f"{home} has only one class, {', '.join(chosen)}; at least two are needed")
     paths = [path for images in chosen.values() for path in images]
     labels = [label for label, images in enumerate(chosen.values()) for _ in images]
     # Text only, since names are written to files: bytes that are no UTF-8 become \x...
     class_names = [os.fsencode(kind).decode("utf-8", "backslashreplace") for kind in chosen]
-    return ImageFiles(paths, labels, class_names, image_size, name, root=home)
+    return ImageFiles(paths, labels, class_names, image_size, f"{home.resolve().name}, {split}", root=home)
 
 
 def holds_images_by_class(folder: Path) -> bool:
-    """Whether it is a folder as `load_folder` reads it.
-
-    Raises:
-        OSError: where a training or test set cannot be read.
-    """
+    """Whether `load_folder` reads it; raises OSError where a training or test set cannot be read."""
     folders = list_folder(folder).folders
     # Images directly in train/ or test/ have no class; only beside other classes may those be classes too.
     for part in (folder / name for name in folders if name.lower() in PARTS):
@@ -131,24 +116,18 @@ def _parts(home: Path) -> dict[str, str]:
 
 
 def _split_by_folders(home: Path, parts: dict[str, str]) -> dict[str, dict[str, list[Path]]]:
-    test = parts.get("test") or parts.get("val")
-    if "train" not in parts or test is None:
-        lacks = "test/ or val/" if "train" in parts else "train/"
-        there = ", ".join(f"{folder}/" for folder in parts.values())
-        raise wrong_folder(NAME, home, f"there is {there} but no {lacks} with folders of classes", LAYOUT, ADVICE)
+    train, test = parts.get("train"), parts.get("test") or parts.get("val")
+    if not train or not test:
+        there = f"{train or test}/ but no {'test/ or val/' if train else 'train/'}"
+        raise FOLDER.error(home, f"there is {there} with folders of classes")
     if "test" not in parts:
         print_once(f"{home}: there is no test/, so {test}/ is the test set")
-    unused = [folder for folder in list_folder(home).folders if folder not in (parts["train"], test)]
-    if unused:
-        names = ", ".join(f"{folder}/" for folder in unused[:5])
-        print_once(f"{home}: {names} used neither for training nor for testing, beside {parts['train']}/ and {test}/")
-    sides = {"train": _images_by_class(home / parts["train"]), "test": _images_by_class(home / test)}
-    if sides["train"].keys() != sides["test"].keys():
-        only_train = ", ".join(sides["train"].keys() - sides["test"].keys()) or "none"
-        only_test = ", ".join(sides["test"].keys() - sides["train"].keys()) or "none"
+    if unused := [f"{folder}/" for folder in list_folder(home).folders if folder not in (train, test)]:
+        print_once(f"{home}: used neither for training nor for testing: {', '.join(unused[:5])}")
+    sides = {"train": _images_by_class(home / train), "test": _images_by_class(home / test)}
+    if differing := sorted(sides["train"].keys() ^ sides["test"].keys()):
         raise ValueError(
-            f"{home}: {parts['train']}/ and {test}/ must have the same classes. "
-            f"Only in {parts['train']}/: {only_train}. Only in {test}/: {only_test}."
+            f"{home}: {train}/ and {test}/ must have the same classes; only in one: {', '.join(differing)}"
         )
     return sides
 
@@ -165,17 +144,14 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
         inside = list_folder(folder / kind)
         name = unicodedata.normalize("NFC", kind)
         if name in images:
-            raise ValueError(
-                f"{folder}: two folders are called {name!r}, one with letters and accents composed and one not; move "
-                "the images of one into the other"
-            )
+            raise ValueError(f"{folder}: two folders are called {name!r}, one with accents composed and one not; "
+                             "move the images of one into the other")  # fmt: skip
         images[name] = [folder / kind / file for file in [*inside.files, *inside.broken] if _is_image(file)]
         others.update(PurePath(file).suffix.lower() or "no suffix" for file in inside.files if not _is_image(file))
         left_out += [f"{kind}/{one}" for one in inside.folders]
-    if empty := [f"{kind}/" for kind, of_class in images.items() if not of_class]:
-        raise wrong_folder(NAME, folder, f"no image in {', '.join(empty[:5])}", LAYOUT, ADVICE)
-    if not images:
-        raise wrong_folder(NAME, folder, "no folder of a class", LAYOUT, ADVICE)
+    empty = [f"{kind}/" for kind, of_class in images.items() if not of_class]
+    if empty or not images:
+        raise FOLDER.error(folder, f"no image in {', '.join(empty[:5])}" if empty else "no folder of a class")
     if left_out:
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         print_once(f"{folder}: left out as no folders of classes: {', '.join(left_out[:5])}{more}")

@@ -4,25 +4,26 @@ Van Horn, Mac Aodha, Song, Cui, Sun, Shepard, Adam, Perona and Belongie, CVPR 20
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from tasnlib.data.data_set_folder import find_data_set, require_images, require_split, wrong_folder
+from tasnlib.data.data_set_folder import DataSetFolder, require_split
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
 __all__ = ["load_inat2017"]
 
-NAME = "iNaturalist-2017"
-LAYOUT = """\
+INAT = DataSetFolder(
+    "iNaturalist-2017",
+    """\
 inat2017/
 ├── train2017.json
 ├── val2017.json
-└── train_val_images/<group>/<species>/*.jpg"""
-ADVICE = "Download it with: python data_scripts/download_inat2017.py"
+└── train_val_images/<group>/<species>/*.jpg""",
+    "Download it with: python data_scripts/download_inat2017.py",
+)
 # The labels of the official test images were never published, so everybody reports the accuracy on val2017.
 FILES = {"train": "train2017.json", "test": "val2017.json"}
 
@@ -54,41 +55,32 @@ _READER = TypeAdapter(_Lists)
 def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of iNaturalist-2017, split by the two JSON files, labels from 0 in the order of the category ids.
 
-    Both files are read for either split, to be sure that labels mean the same in both and that no image is in both.
-
-    Args:
-        folder: the folder with the JSON files (or with train_val2017/, which has them), or the folder above it.
-        split: "train" for train2017.json, "test" for val2017.json.
-        image_size: as in `ImageFiles`.
+    `folder` is that of the JSON files (or of train_val2017/, which has them), or the one above it. Both files are read
+    for either split, to be sure that labels mean the same in both and that no image is in both.
 
     Raises:
         ValueError: for another layout, JSON files that cannot be read or contradict themselves or each other (naming
             the entry), and missing images.
     """
     require_split(split)
-    home = find_data_set(NAME, folder, lambda at: _lists(at) is not None, "no train2017.json", LAYOUT, ADVICE)
+    home = INAT.find(folder, lambda at: _lists(at) is not None, "no train2017.json")
     at = _lists(home) or home
     if not is_file(at / FILES["test"]):
-        raise wrong_folder(NAME, home, f"no {FILES['test']} beside {FILES['train']}", LAYOUT, ADVICE)
+        raise INAT.error(home, f"no {FILES['test']} beside {FILES['train']}")
     if not is_folder(home / "train_val_images"):
-        raise wrong_folder(NAME, home, "no folder train_val_images/", LAYOUT, ADVICE)
+        raise INAT.error(home, "no folder train_val_images/")
     names, train = _read(at / FILES["train"])
     test_names, test = _read(at / FILES["test"])
-    strange = sorted(category for category, name in test_names.items() if names.get(category) != name)
-    if strange:
-        raise ValueError(
-            f"{NAME}: {FILES['train']} and {FILES['test']} in {at} must have the same categories; "
-            f"{len(strange):,} of the second are not in the first, as {strange[0]} ({test_names[strange[0]]})"
-        )
-    both = sorted(train.keys() & test.keys())
-    if both:
-        raise ValueError(f"{NAME}: {len(both):,} images are in both {FILES['train']} and {FILES['test']}, as {both[0]}")
+    if strange := sorted(test_names.items() - names.items()):
+        raise ValueError(f"{at}: the two JSON files must have the same categories; the first lacks {strange[0]}")
+    if both := sorted(train.keys() & test.keys()):
+        raise ValueError(f"{at}: {len(both):,} images are in both JSON files, as {both[0]}")
     chosen = train if split == "train" else test
-    paths = require_images(NAME, home, list(chosen), FILES[split], ADVICE)
+    paths = INAT.image_paths(home, list(chosen), FILES[split])
     label_of = {category: label for label, category in enumerate(sorted(names))}
     labels = [label_of[category] for category in chosen.values()]
     class_names = [names[category] for category in sorted(names)]
-    return ImageFiles(paths, labels, class_names, image_size, f"{NAME}, {split}", root=home)
+    return ImageFiles(paths, labels, class_names, image_size, f"{INAT.name}, {split}", root=home)
 
 
 def _lists(home: Path) -> Path | None:
@@ -102,25 +94,23 @@ def _read(path: Path) -> tuple[dict[int, str], dict[str, int]]:
         lists = _READER.validate_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), strict=True)
     except ValidationError as reason:
         first = reason.errors(include_url=False, include_input=False)[0]
-        where = ": ".join([str(path), ".".join(map(str, first["loc"]))]).removesuffix(": ")
-        raise ValueError(f"{where}: {first['msg']}. Is it cut short? {ADVICE}") from None
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise ValueError(f"{path}: {where}: {first['msg']}. Is it cut short? {INAT.advice}") from None
     names = {category["id"]: category["name"] for category in lists["categories"]}
     files = {image["id"]: image["file_name"] for image in lists["images"]}
     category_of = {one["image_id"]: one["category_id"] for one in lists["annotations"]}
-    _once(path, "category ids", (category["id"] for category in lists["categories"]))
-    _once(path, "image ids", (image["id"] for image in lists["images"]))
-    _once(path, "annotated images", (one["image_id"] for one in lists["annotations"]))
-    _once(path, "images", files.values())
+    for what, ids in (
+        ("categories", [category["id"] for category in lists["categories"]]),
+        ("images", [image["id"] for image in lists["images"]]),
+        ("annotations of images", [one["image_id"] for one in lists["annotations"]]),
+        ("images", list(files.values())),
+    ):
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"{path}: {what}: {Counter(ids).most_common(1)[0][0]} is listed twice")
     if odd := sorted(files.keys() ^ category_of.keys()):
         raise ValueError(f"{path}: image {odd[0]} must be both in images and in annotations")
     if odd := sorted(set(category_of.values()) - names.keys()):
         raise ValueError(f"{path}: annotations have the category {odd[0]}, which is not in categories")
     if not files:
-        raise ValueError(f"{path} has no images. {ADVICE}")
+        raise ValueError(f"{path} has no images. {INAT.advice}")
     return names, {file: category_of[image] for image, file in files.items()}
-
-
-def _once(path: Path, what: str, values: Iterable[object]) -> None:
-    for value, count in Counter(values).most_common(1):
-        if count > 1:
-            raise ValueError(f"{path}: {what}: {value} is listed {count} times")

@@ -17,6 +17,7 @@ from PIL import features
 from tqdm import tqdm
 
 from tasnlib.data.files import expanded, write_atomically
+from tasnlib.data.folder_listing import print_text
 from tasnlib.data.image_file import decode_image, read_bytes
 
 SHOWN = 10  # names of unreadable files; of the rest, the number
@@ -28,6 +29,7 @@ class Inspection(NamedTuple):
 
     unreadable: dict[int, str]  #: the reason, by the image's index
     data_hash: str  #: sha256 of names, labels and bytes
+    lasting: bool = True  #: False where the disk failed, which may pass
 
 
 def inspect_files(
@@ -39,62 +41,42 @@ def inspect_files(
     progress: bool = True,
     folder: Path | str | None = None,
 ) -> Inspection:
-    """Open and decode every file, and hash them all.
+    """Open, decode and hash every file, in `workers` threads, and print the names of those that cannot be read.
 
-    Prints the names of the files that cannot be read. The result is kept in `folder`, for the same names and labels, so
-    the next call takes a moment: sizes and times of change tell whether a file is another one. Of more than `SAMPLE`
-    images, so many evenly spaced ones and all folders are asked first, and every file only where these changed (a file
-    that was overwritten in place, and is not among them, is not noticed). Several processes that ask at once wait for
-    the first, and take its result.
-
-    Args:
-        paths, labels, root: as `ImageFiles` has them.
-        name: of the data set, for messages.
-        workers: threads.
-        progress: whether to draw a bar.
-        folder: where to remember the result; None: nowhere.
+    The result is kept in `folder`, for the same names and labels, so the next call takes a moment: sizes and times of
+    change tell whether a file is another one. Of more than `SAMPLE` images, so many evenly spaced ones and all folders
+    are asked first, and every file only where these changed (one that was overwritten in place, outside of the sample,
+    is not noticed). Of several processes that call it at once, the first asks, and the others take its result.
 
     Raises:
         ValueError: where more than half of the files cannot be read.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> with tempfile.TemporaryDirectory() as root:
-    ...     good, bad = Path(root) / "a.png", Path(root) / "b.png"
-    ...     Image.new("L", (8, 8)).save(good)
-    ...     _ = bad.write_bytes(good.read_bytes()[:40])
-    ...     found = inspect_files([good, bad], [0, 1], Path(root), progress=False)  # doctest: +ELLIPSIS
-    images: 1 of 2 files cannot be read: b.png (...)
-    >>> list(found.unreadable)
-    [1]
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; it must be 1 or more")
     names = [path.relative_to(root).as_posix() for path in paths]
     if folder is None:
-        found = _inspect(paths, names, labels, name, workers, progress)[0]
+        found = _inspect(paths, names, labels, name, workers, progress)
     else:
         reader = f"Pillow {PIL.__version__}, JPEG {features.version('jpg')}, {features.version('libjpeg_turbo')}"
         identity = _digest([reader, names, [int(label) for label in labels]])[:12]
         record = expanded(folder, "folder") / f"inspection-{len(names)}-{identity}.json"
-        asked = time.time()
+        called = time.time()
         with _one_process(record):
-            remembered = _remembered(record, paths, asked)
-            if remembered is not None:
-                found = remembered
-            else:
-                found, lasting = _inspect(paths, names, labels, name, workers, progress)
-                if lasting and 2 * len(found.unreadable) <= len(names):
-                    _remember(record, found, _quick_state(paths), _state(paths))
-    _report(found.unreadable, names, name, root)
+            remembered = _remembered(record, paths, called)
+            found = remembered or _inspect(paths, names, labels, name, workers, progress)
+            if not remembered and found.lasting and 2 * len(found.unreadable) <= len(names):
+                _remember(record, found, _quick_state(paths), _state(paths))
+    if found.unreadable:
+        shown = [f"{names[number]} ({reason})" for number, reason in list(found.unreadable.items())[:SHOWN]]
+        more = f"; and {len(found.unreadable) - SHOWN} more" if len(found.unreadable) > SHOWN else ""
+        text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {'; '.join(shown)}{more}"
+        if 2 * len(found.unreadable) > len(names):
+            raise ValueError(f"{text}. Is {root} the right folder, and its disk in order?")
+        print_text(text)
     return found
 
 
 def _inspect(
     paths: Sequence[Path], names: list[str], labels: Sequence[int], data_name: str, workers: int, progress: bool
-) -> tuple[Inspection, bool]:
-    """What was found, and whether to remember it: a disk that failed for a moment is no reason."""
-
+) -> Inspection:
     def look(path: Path) -> tuple[str, str | None, bool]:
         sha = "unread"
         try:
@@ -102,10 +84,8 @@ def _inspect(
             sha = hashlib.sha256(content).hexdigest()
             decode_image(content, path)
         except ValueError as reason:
-            # Only the reason: the name is printed beside it.
-            why = str(reason).replace(str(path), "it")
             failed = isinstance(reason.__cause__, OSError) and reason.__cause__.errno not in (None, errno.ENOENT)
-            return sha, why, not failed
+            return sha, str(reason).replace(str(path), "it"), not failed  # the name is printed beside it
         return sha, None, True
 
     whole, unreadable, lasting = hashlib.sha256(), {}, True
@@ -118,35 +98,34 @@ def _inspect(
             lasting = lasting and sure
             if why is not None:
                 unreadable[number] = why
-    return Inspection(unreadable, whole.hexdigest()), lasting
+    return Inspection(unreadable, whole.hexdigest(), lasting)
 
 
 @contextlib.contextmanager
 def _one_process(record: Path) -> Iterator[None]:
     """The processes of a run take turns; where there can be no lock, none waits."""
     lock = FileLock(record.with_name(f".{record.name}.lock"))
-    try:
+    with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout:
-        print(f"waiting for another process that is inspecting the same images (see {record.parent})")
-        lock.acquire()
-    except OSError:
-        pass
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            print(f"waiting for another process that is inspecting the same images (see {record.parent})")
+            lock.acquire()
     try:
         yield
     finally:
         lock.release()
 
 
-def _remembered(record: Path, paths: Sequence[Path], asked: float) -> Inspection | None:
-    """What the record says, where it is still true: without a look at the files, if it was renewed since `asked`."""
+def _remembered(record: Path, paths: Sequence[Path], called: float) -> Inspection | None:
+    """What the record says, where it is still true: without a look at the files, if it was renewed since `called`."""
     try:
         stored = json.loads(record.read_text(encoding="utf-8"))
         found = Inspection({int(number): str(why) for number, why in stored["unreadable"].items()}, stored["data_hash"])
         if len(found.data_hash) != 64 or not all(0 <= number < len(paths) for number in found.unreadable):
             raise ValueError("it does not belong to these files")
-        if asked <= stored["renewed"] <= time.time():
+        if called <= stored["renewed"] <= time.time():
             return found
         quick = _quick_state(paths)
         if quick != stored["quick"] and _state(paths) != stored["full"]:
@@ -168,6 +147,11 @@ def _remember(record: Path, found: Inspection, quick: str, full: str) -> None:
         print(f"the files were inspected, but that could not be noted for the next run ({reason})")
 
 
+def _quick_state(paths: Sequence[Path]) -> str:
+    """Of the folders and a sample: a new, lost or replaced file changes its folder's time."""
+    return _state([*sorted({path.parent for path in paths}), *paths[:: max(1, len(paths) // SAMPLE)]])
+
+
 def _state(files: Sequence[Path]) -> str:
     """A digest of sizes and times of change, which tell without reading that a file is another one."""
     states = []
@@ -178,22 +162,6 @@ def _state(files: Sequence[Path]) -> str:
         except OSError:
             states.append((-1, -1))
     return _digest(states)
-
-
-def _quick_state(paths: Sequence[Path]) -> str:
-    """The same of the folders and a sample: a new, lost or replaced file changes its folder's time."""
-    return _state([*sorted({path.parent for path in paths}), *paths[:: max(1, len(paths) // SAMPLE)]])
-
-
-def _report(unreadable: dict[int, str], names: list[str], data_name: str, root: Path) -> None:
-    if not unreadable:
-        return
-    shown = [f"{names[number]} ({reason})" for number, reason in list(unreadable.items())[:SHOWN]]
-    more = f"; and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
-    text = f"{data_name}: {len(unreadable)} of {len(names)} files cannot be read: {'; '.join(shown)}{more}"
-    if 2 * len(unreadable) > len(names):
-        raise ValueError(f"{text}. Is {root} the right folder, and its disk in order?")
-    print(text.encode("utf-8", "backslashreplace").decode())  # a name may hold bytes that no terminal can show
 
 
 def _digest(identity: object) -> str:

@@ -38,9 +38,6 @@ class ImageFiles(Dataset):
         part_names: one a part.
         root: paths are shown and hashed relative to this folder. Left out: the folder that contains them all.
 
-    Raises:
-        ValueError: where these do not fit together.
-
     >>> import tempfile
     >>> from PIL import Image
     >>> folder = tempfile.TemporaryDirectory()
@@ -49,9 +46,6 @@ class ImageFiles(Dataset):
     >>> wrens = ImageFiles([path], [0], ["wren"], image_size=24, name="wrens")
     >>> wrens[0].images.shape, wrens[0].labels.tolist()
     (torch.Size([1, 3, 24, 24]), [0])
-    >>> training = wrens.augmented("official", seed=0)
-    >>> training.take([0, 1]).indices.tolist()  # number 1 is image 0 in the second epoch
-    [0, 0]
     >>> folder.cleanup()
     """
 
@@ -78,23 +72,21 @@ class ImageFiles(Dataset):
         self.style, self.seed = "none", 0
 
     def _check(self) -> None:
-        if not self.paths or self.labels.shape != (len(self.paths),):
-            raise ValueError(
-                f"{self.name}: {len(self.paths)} paths and labels of shape {tuple(self.labels.shape)}; one label is "
-                "needed for each of one or more paths"
-            )
-        low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= self.classes or len(set(self.class_names)) < self.classes:
-            raise ValueError(
-                f"{self.name}: labels are {low} to {high}; {self.classes} class_names, all different, allow 0 to "
-                f"{self.classes - 1}"
-            )
-        if not 1 <= self.image_size <= 2**16:
-            raise ValueError(f"image_size is {self.image_size}; it must be from 1 to {2**16}")
-        expected = (len(self.paths), len(self.part_names), 2)
-        if (self.points is not None or self.part_names) and getattr(self.points, "shape", None) != expected:
-            given = None if self.points is None else tuple(self.points.shape)
-            raise ValueError(f"{self.name}: points of shape {given}; images, part_names and x, y need {expected}")
+        count, parts = len(self.paths), len(self.part_names)
+        low, high = (int(self.labels.min()), int(self.labels.max())) if count and self.labels.numel() else (-1, -1)
+        points = (0, 0, 2) if self.points is None else tuple(self.points.shape)
+        for wrong, problem in (
+            (self.labels.shape != (count,) or not count, f"{tuple(self.labels.shape)} labels for {count} paths"),
+            (low < 0 or high >= self.classes, f"labels from {low} to {high} for {self.classes} class_names"),
+            (len(set(self.class_names)) < self.classes, "class_names that are not all different"),
+            (
+                points != ((count, parts, 2) if parts or points[1] else (0, 0, 2)),
+                f"{points} points, {parts} part_names",
+            ),
+            (not 1 <= self.image_size <= 2**16, f"image_size {self.image_size}, which must be from 1 to {2**16}"),
+        ):
+            if wrong:
+                raise ValueError(f"{self.name} has {problem}")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -109,11 +101,7 @@ class ImageFiles(Dataset):
         return self.take(indices)
 
     def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
-        """The images of these numbers: n is image n % len in epoch n // len, see `Batch`.
-
-        Raises:
-            ValueError: naming the file, where an image cannot be read and is not in `unreadable`.
-        """
+        """The images of these numbers: n is image n % len in epoch n // len, see `Batch`."""
         numbers = image_numbers(indices)
         images = torch.empty(len(numbers), 3, self.image_size, self.image_size, dtype=torch.uint8)
         with torch.random.fork_rng(devices=[]):
@@ -132,28 +120,14 @@ class ImageFiles(Dataset):
         return augment(self.style, resized, self.image_size)
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
-        """A copy that hands out training images.
-
-        Args:
-            style: "official", "modern" or "none", see `transforms.augment`.
-            seed: from 0 up.
-
-        Raises:
-            ValueError: for another style or seed.
-        """
+        """A copy that hands out training images of a style of `transforms.augment`."""
         check_style(style)
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
         return self._with(style=style, seed=seed)
 
     def subset(self, count: int) -> "ImageFiles":
-        """`count` images, evenly spaced over the set, so that classes that are listed together stay nearly balanced.
-
-        Its `data_hash` is not known, as its content is another: call `inspected` on the subset.
-
-        Raises:
-            ValueError: for a count below 1 or above the number of images.
-        """
+        """`count` images, evenly spaced, so that classes stay nearly balanced. Inspect it anew for its `data_hash`."""
         if not 1 <= count <= len(self):
             raise ValueError(f"count is {count}; {self.name} allows 1 to {len(self)}")
         chosen = (torch.arange(count) * len(self) + len(self) // 2) // count
@@ -167,25 +141,12 @@ class ImageFiles(Dataset):
         )
 
     def inspected(self, workers: int = 8, progress: bool = True, folder: Path | str | None = None) -> "ImageFiles":
-        """A copy with `unreadable` and `data_hash` filled in, by opening every file once, see `inspect_files`.
-
-        Args:
-            workers: threads.
-            progress: whether to draw a bar.
-            folder: where to remember the result for the next run; None: nowhere.
-        """
+        """A copy with `unreadable` and `data_hash` filled in, by opening every file once, see `inspect_files`."""
         found = inspect_files(self.paths, self.labels.tolist(), self.root, self.name, workers, progress, folder)
         return self._with(unreadable=frozenset(found.unreadable), data_hash=found.data_hash)
 
     def part_points(self, indices: Iterable[int] | Tensor | np.ndarray) -> Float[Tensor, "b parts 2"]:
-        """Where the parts are in the images as evaluation sees them, in pixels from the left and upper edge.
-
-        NaN where a part is not visible, or is cut off, or the image cannot be read.
-
-        Raises:
-            ValueError: where the data set has no points.
-            IndexError: for an index that is no image.
-        """
+        """Where the parts are in the images as evaluation sees them, in pixels; NaN where they are not visible there."""
         if self.points is None:
             raise ValueError(f"{self.name} has no part points")
         return torch.stack([self._as_seen(self.points[index], index) for index in image_numbers(indices)])

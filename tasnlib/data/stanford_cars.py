@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from tasnlib.data.data_set_folder import find_data_set, require_images, require_split, wrong_folder
+from tasnlib.data.data_set_folder import DataSetFolder, require_split
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
 __all__ = ["load_stanford_cars"]
 
-NAME = "Stanford Cars"
 TEST_LABELS = "cars_test_annos_withlabels.mat"
-LAYOUT = f"""\
+CARS = DataSetFolder(
+    "Stanford Cars",
+    f"""\
 one of
     stanford_cars/                               stanford_cars/
     ├── devkit/cars_meta.mat                     ├── cars_annos.mat
@@ -27,19 +28,17 @@ one of
     ├── cars_train/00001.jpg ...
     └── cars_test/00001.jpg ...
     (devkit/devkit/, cars_train/cars_train/ and cars_test/cars_test/ will do;
-    {TEST_LABELS} may be in devkit/ too)"""
-ADVICE = "How to get it: python data_scripts/download_stanford_cars.py"
+    {TEST_LABELS} may be in devkit/ too)""",
+    "How to get it: python data_scripts/download_stanford_cars.py",
+)
 DEVKITS = ("devkit", "devkit/devkit", "car_devkit", "car_devkit/devkit")
 
 
 def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of Stanford Cars with labels from 0 (the files count from 1), the official split and class names.
 
-    Args:
-        folder: the data set's own folder (with `devkit/` or `cars_annos.mat` in it), or the folder above it.
-        split: "train" or "test". For "test" the file cars_test_annos_withlabels.mat is needed: the devkit's own
-            cars_test_annos.mat has no labels.
-        image_size: as in `ImageFiles`.
+    `folder` is the data set's own (with `devkit/` or `cars_annos.mat` in it), or the one above it. For "test" the file
+    cars_test_annos_withlabels.mat is needed: the devkit's own cars_test_annos.mat has no labels.
 
     Raises:
         ValueError: for another layout, a file that cannot be read, a label out of range (naming the annotation), an
@@ -50,7 +49,7 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
     def fits(at: Path) -> bool:
         return is_file(at / "cars_annos.mat") or _devkit(at) is not None
 
-    home = find_data_set(NAME, folder, fits, "neither cars_annos.mat nor devkit/cars_meta.mat", LAYOUT, ADVICE)
+    home = CARS.find(folder, fits, "neither cars_annos.mat nor devkit/cars_meta.mat")
     devkit = _devkit(home)
     # Some copies have both layouts, or cars_annos.mat without its images: the one that is whole counts.
     if devkit is not None and (_image_folder(home, split) or not is_folder(home / "car_ims")):
@@ -61,9 +60,9 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
         names_file = home / "cars_annos.mat"
     class_names = [str(name) for name in _read(names_file, "class_names")]
     labels = _integers(source, "class", files, labels, 1, len(class_names))
-    paths = require_images(NAME, home, files, source.name, ADVICE)
+    paths = CARS.image_paths(home, files, source.name)
     labels = [label - 1 for label in labels]
-    return ImageFiles(paths, labels, class_names, image_size, f"{NAME}, {split}", root=home)
+    return ImageFiles(paths, labels, class_names, image_size, f"{CARS.name}, {split}", root=home)
 
 
 def _devkit(home: Path) -> Path | None:
@@ -83,10 +82,10 @@ def _from_devkit(home: Path, devkit: Path, split: str) -> tuple[Path, list[str],
         problem = f"no {devkit.relative_to(home).as_posix()}/{name}"
         if split == "test":
             problem = f"no {name}, the labels of the test images (cars_test_annos.mat has none)"
-        raise wrong_folder(NAME, home, problem, LAYOUT, ADVICE)
+        raise CARS.error(home, problem)
     images = _image_folder(home, split)
     if images is None:
-        raise wrong_folder(NAME, home, f"no folder cars_{split}/", LAYOUT, ADVICE)
+        raise CARS.error(home, f"no folder cars_{split}/")
     annotations = _read(source, "annotations", "fname", "class")
     return source, [f"{images}/{file}" for file in annotations["fname"]], list(annotations["class"])
 
@@ -96,7 +95,7 @@ def _from_one_folder(home: Path, split: str) -> tuple[Path, list[str], list]:
     if not is_folder(home / "car_ims"):
         # Its numbers are not those of cars_train/ and cars_test/: nothing tells which image is which.
         problem = "cars_annos.mat needs car_ims/, which is missing; cars_train/ and cars_test/ need the devkit"
-        raise wrong_folder(NAME, home, problem, LAYOUT, ADVICE)
+        raise CARS.error(home, problem)
     annotations = _read(source, "annotations", "relative_im_path", "class", "test")
     files = [str(file) for file in annotations["relative_im_path"]]
     sides = _integers(source, "test", files, annotations["test"], 0, 1)
@@ -113,11 +112,13 @@ def _read(path: Path, variable: str, *fields: str) -> np.ndarray:
     try:
         contents = scipy.io.loadmat(path, squeeze_me=True)
     except Exception as reason:  # scipy meets a broken file with many kinds of errors
-        raise ValueError(f"{path} cannot be read as a MATLAB file ({reason}); is it cut short? {ADVICE}") from reason
+        raise ValueError(
+            f"{path} cannot be read as a MATLAB file ({reason}); is it cut short? {CARS.advice}"
+        ) from reason
     array = np.atleast_1d(contents.get(variable, ()))
     if not array.size or not set(fields) <= set(array.dtype.names or ()):
         needed = f" with {' and '.join(fields)}" if fields else ""
-        raise ValueError(f"{path} has no {variable}{needed}; it is not the file of that name. {ADVICE}")
+        raise ValueError(f"{path} has no {variable}{needed}; it is not the file of that name. {CARS.advice}")
     return array
 
 

@@ -44,11 +44,7 @@ def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int
 
 
 def resize_short_side(image: Image.Image, size: int) -> Image.Image:
-    """Bilinear and antialiased, the short side to `size` pixels. More than 4 x as long as wide: the middle of it.
-
-    >>> resize_short_side(Image.new("RGB", (500, 375)), size=512).size
-    (683, 512)
-    """
+    """Bilinear and antialiased, the short side to `size` pixels. More than 4 x as long as wide: the middle of it."""
     box, resized = resized_geometry(*image.size, size)
     if box != (0, 0, *image.size):
         image = image.crop(box)  # and not resize's own box, which also reads pixels around it
@@ -87,8 +83,7 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     1 / √(0.4 · 3/4) = 1.83 times); flip; brightness, contrast and saturation 0.2.
     "none": what evaluation sees.
 
-    Raises:
-        ValueError: for an unknown style, or an image whose short side is not `size`.
+    Raises ValueError for an unknown style, or an image that is not RGB with a short side of `size`.
 
     >>> _ = torch.manual_seed(0)
     >>> augment("official", Image.new("RGB", (64, 48)), size=48).shape
@@ -129,11 +124,7 @@ def draw_window(style: str, width: int, height: int, size: int) -> tuple[int, in
 
 
 def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
-    """The pixels of an RGB image, channel by channel in memory.
-
-    >>> to_tensor(Image.new("RGB", (2, 1), (1, 2, 3))).tolist()
-    [[[1, 1]], [[2, 2]], [[3, 3]]]
-    """
+    """The pixels of an RGB image, channel by channel in memory."""
     return torch.from_numpy(np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)))
 
 

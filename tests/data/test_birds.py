@@ -36,8 +36,7 @@ SMALL = BirdsConfig(image_size=33)
 # Odd, so that vector units and threads cannot share the pixels out evenly; and over 64, because torch computes smaller
 # images in other ways than larger ones.
 ODD = replace(HARD, image_size=97)
-STRIPED = [pytest.param(style, part, id=f"{name} {part}") for name, style in (("easy", EASY), ("hard", HARD))
-           for part in style.striped_parts]  # fmt: skip
+STRIPED = [pytest.param(style, part, id=part) for style, part in ((EASY, "head"), (EASY, "wing"), (HARD, "tail"))]
 
 
 @contextmanager
@@ -142,14 +141,14 @@ def test_an_image_is_the_same_in_any_batch_and_order(in_one_batch, indices):
         assert torch.equal(some, everything[indices])
 
 
-@pytest.mark.parametrize("size", [97, 144])
-def test_an_image_is_the_same_whatever_the_number_of_threads(size):
-    drawn = []
-    for count in (1, 2, 3):
-        with threads(count):
-            drawn.append(draw_birds(replace(HARD, image_size=size), 0, "test", range(12)).images)
-    assert (drawn[0] != drawn[1]).sum() == 0
-    assert (drawn[0] != drawn[2]).sum() == 0
+def test_an_image_is_the_same_whatever_the_number_of_threads():
+    for size in [97, 144]:
+        drawn = []
+        for count in (1, 2, 3):
+            with threads(count):
+                drawn.append(draw_birds(replace(HARD, image_size=size), 0, "test", range(12)).images)
+        assert (drawn[0] != drawn[1]).sum() == 0
+        assert (drawn[0] != drawn[2]).sum() == 0
 
 
 class DrawnWhenAsked(Dataset):
@@ -259,12 +258,12 @@ def test_labels_and_boxes_are_these_on_every_machine():
     assert torch.allclose(hard.boxes[0], torch.tensor(golden), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("style", [EASY, HARD, BirdsConfig(head_colours=1, wing_colours=3, striped_parts=("tail",))])
-def test_labels_are_balanced_and_cover_all_classes(style):
-    whole = compose(style, 0, "val", np.arange(3 * style.classes)).labels
-    assert np.bincount(whole).tolist() == [3] * style.classes
-    cut_short = np.bincount(compose(style, 0, "val", np.arange(100)).labels, minlength=style.classes)
-    assert cut_short.max() - cut_short.min() <= 1
+def test_labels_are_balanced_and_cover_all_classes():
+    for style in [EASY, HARD, BirdsConfig(head_colours=1, wing_colours=3, striped_parts=("tail",))]:
+        whole = compose(style, 0, "val", np.arange(3 * style.classes)).labels
+        assert np.bincount(whole).tolist() == [3] * style.classes
+        cut_short = np.bincount(compose(style, 0, "val", np.arange(100)).labels, minlength=style.classes)
+        assert cut_short.max() - cut_short.min() <= 1
 
 
 def test_the_styles_have_as_many_classes_and_boxes_as_they_say():
@@ -400,30 +399,30 @@ def test_nothing_but_the_striped_parts_tells_the_class(style):
     assert not bool((changed & ~on_parts).any())
 
 
-@pytest.mark.parametrize("split", ["train"])
-def test_place_size_and_pose_do_not_depend_on_the_class(split):
-    indices = np.arange(64 * 40)
-    boxes = compose(HARD, 0, split, indices).boxes.reshape(len(indices), -1)
-    by_class = boxes.reshape(40, 64, -1)
-    # One-way analysis of variance: F is near 1 where classes differ by no more than chance.
-    between, within = 40 * by_class.mean(0).var(0, ddof=1), by_class.var(0, ddof=1).mean(0)
-    assert (between / within).max() < 1.9
+def test_place_size_and_pose_do_not_depend_on_the_class():
+    for split in ["train"]:
+        indices = np.arange(64 * 40)
+        boxes = compose(HARD, 0, split, indices).boxes.reshape(len(indices), -1)
+        by_class = boxes.reshape(40, 64, -1)
+        # One-way analysis of variance: F is near 1 where classes differ by no more than chance.
+        between, within = 40 * by_class.mean(0).var(0, ddof=1), by_class.var(0, ddof=1).mean(0)
+        assert (between / within).max() < 1.9
 
 
-@pytest.mark.parametrize(
-    ("part", "colours", "names", "which"),
-    [("head", HEAD_COLOURS, HEAD_COLOUR_NAMES, 0), ("wing", WING_COLOURS, WING_COLOUR_NAMES, 1)],
-)
-def test_the_colours_in_a_class_name_are_the_colours_that_were_drawn(part, colours, names, which):
-    style = clean(replace(EASY, head_colours=4, wing_colours=4))
-    count = style.classes
-    drawn, mask = draw_birds(style, 0, "train", range(count)), interior(scene_of(style, count), part)
-    means = (drawn.images.double() * mask[:, None]).sum((2, 3)) / mask.sum((1, 2))[:, None]
-    palette = torch.tensor(np.vstack([colours, BODY_COLOUR]))
-    # Light makes a colour brighter or darker: compare directions.
-    nearest = torch.cosine_similarity(means[:, None], palette[None], dim=2).argmax(1)
-    found = [(*names, "body")[number] for number in nearest]
-    assert found == [style.class_names[label].split(",")[0].split("-")[which] for label in drawn.labels]
+def test_the_colours_in_a_class_name_are_the_colours_that_were_drawn():
+    for part, colours, names, which in [
+        ("head", HEAD_COLOURS, HEAD_COLOUR_NAMES, 0),
+        ("wing", WING_COLOURS, WING_COLOUR_NAMES, 1),
+    ]:
+        style = clean(replace(EASY, head_colours=4, wing_colours=4))
+        count = style.classes
+        drawn, mask = draw_birds(style, 0, "train", range(count)), interior(scene_of(style, count), part)
+        means = (drawn.images.double() * mask[:, None]).sum((2, 3)) / mask.sum((1, 2))[:, None]
+        palette = torch.tensor(np.vstack([colours, BODY_COLOUR]))
+        # Light makes a colour brighter or darker: compare directions.
+        nearest = torch.cosine_similarity(means[:, None], palette[None], dim=2).argmax(1)
+        found = [(*names, "body")[number] for number in nearest]
+        assert found == [style.class_names[label].split(",")[0].split("-")[which] for label in drawn.labels]
 
 
 def test_grass_stands_in_front_of_the_bird():
@@ -470,13 +469,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_in_a_config_is_named(name):
-    for value in BAD[name]:
-        with pytest.raises((ValueError, TypeError), match=name):
-            BirdsConfig(**{name: value})
-        with pytest.raises((ValueError, TypeError), match=name):
-            replace(EASY, **{name: value})
+def test_a_bad_value_in_a_config_is_named():
+    for name in BAD:
+        for value in BAD[name]:
+            with pytest.raises((ValueError, TypeError), match=name):
+                BirdsConfig(**{name: value})
+            with pytest.raises((ValueError, TypeError), match=name):
+                replace(EASY, **{name: value})
 
 
 def test_a_config_does_not_change():
@@ -484,16 +483,17 @@ def test_a_config_does_not_change():
         EASY.grass = 0
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [("split", ("Train", "", "validation")), ("seed", (-1, 2**64)), ("indices", ([], [-1], [0, -3], [2**70]))],
-)
-def test_a_bad_argument_to_draw_birds_is_named(name, values):
-    for value in values:
-        with pytest.raises(ValueError, match=name):
-            draw_birds(**{"config": SMALL, "seed": 0, "split": "train", "indices": [0], name: value})
-    with pytest.raises(TypeError):
-        draw_birds(SMALL, 0, "train", [0.5])
+def test_a_bad_argument_to_draw_birds_is_named():
+    for name, values in [
+        ("split", ("Train", "", "validation")),
+        ("seed", (-1, 2**64)),
+        ("indices", ([], [-1], [0, -3], [2**70])),
+    ]:
+        for value in values:
+            with pytest.raises(ValueError, match=name):
+                draw_birds(**{"config": SMALL, "seed": 0, "split": "train", "indices": [0], name: value})
+        with pytest.raises(TypeError):
+            draw_birds(SMALL, 0, "train", [0.5])
 
 
 # -- Keeping them ------------------------------------------------------------------------------------------------------

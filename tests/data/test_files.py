@@ -15,9 +15,8 @@ from tasnlib.data.files import expanded, is_file, is_folder, read_json, write_at
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
+def test_a_path_as_people_type_it(monkeypatch):
+    for typed, meant in [
         ("runs/one", "runs/one"),
         ("  /data/birds \n", "/data/birds"),
         ("'/data/my birds'", "/data/my birds"),
@@ -31,11 +30,9 @@ ROOT = Path(__file__).parents[2]
         ("FILE:///data/%EC%83%88", "/data/새"),
         (Path("~/birds"), "/home/ada/birds"),
         ("it's", "it's"),
-    ],
-)
-def test_a_path_as_people_type_it(monkeypatch, typed, meant):
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert expanded(typed, "folder") == Path(meant)
+    ]:
+        monkeypatch.setenv("HOME", "/home/ada")
+        assert expanded(typed, "folder") == Path(meant)
 
 
 def test_a_file_that_is_really_called_so_is_found(tmp_path, monkeypatch):
@@ -47,10 +44,10 @@ def test_a_file_that_is_really_called_so_is_found(tmp_path, monkeypatch):
     assert expanded("~", "path") == Path.home()
 
 
-@pytest.mark.parametrize("typed", ["", "  ", "''", "a\0b", "file://server/share", "~nobody-of-this-name/birds"])
-def test_a_path_that_cannot_be_meant_is_rejected(typed):
-    with pytest.raises(ValueError, match=r"^folder is "):
-        expanded(typed, "folder")
+def test_a_path_that_cannot_be_meant_is_rejected():
+    for typed in ["", "  ", "''", "a\0b", "file://server/share", "~nobody-of-this-name/birds"]:
+        with pytest.raises(ValueError, match=r"^folder is "):
+            expanded(typed, "folder")
 
 
 @given(st.text(st.characters(blacklist_characters="\0~", blacklist_categories=("Cs",)), min_size=1).map("/".__add__))
@@ -82,11 +79,13 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     assert read_json(path) == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
-def test_damaged_json_is_named(tmp_path, content):
-    (tmp_path / "note.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"note\.json is damaged"):
-        read_json(tmp_path / "note.json")
+def test_damaged_json_is_named(tmp_path):
+    for number, content in enumerate([b"", b"[]", b"{", b"\xff", b"[" * 100_000]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "note.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"note\.json is damaged"):
+            read_json(folder / "note.json")
 
 
 def test_json_that_begins_with_a_byte_order_mark(tmp_path):

@@ -18,46 +18,48 @@ def ramp(high: int, dtype) -> np.ndarray:
 GREYS = np.repeat(np.rint(ramp(255, float))[..., None], 3, 2)
 
 
-@pytest.mark.parametrize(
-    ("pixels", "kind"),
-    [
-        (ramp(255, np.uint8), "png"),
-        (ramp(65535, np.uint16), "png"),
-        (ramp(65535, np.int32), "tif"),
-        (ramp(2**30, np.int32), "tif"),  # leaves 16 bits: by its own range
-        (ramp(1, np.float32), "tif"),
-        (ramp(255, np.float32), "tif"),
-        (GREYS.astype(np.uint8), "bmp"),
-        *((ramp(2**bits - 1, np.uint16), "png") for bits in (10, 12, 14)),  # in files of 16 bits
-        (ramp(2**12 - 1, np.uint16), "tif"),
-    ],
-)
-def test_grey_of_every_depth_keeps_its_whole_range(tmp_path, pixels, kind):
-    path = tmp_path / f"grey.{kind}"
-    Image.fromarray(pixels).save(path)
-    found = np.asarray(open_image(path)).astype(float)
-    assert found.shape == (12, 16, 3)
-    assert np.abs(found - GREYS).max() <= 1
+def test_grey_of_every_depth_keeps_its_whole_range(tmp_path):
+    for number, (pixels, kind) in enumerate(
+        [
+            (ramp(255, np.uint8), "png"),
+            (ramp(65535, np.uint16), "png"),
+            (ramp(65535, np.int32), "tif"),
+            (ramp(2**30, np.int32), "tif"),  # leaves 16 bits: by its own range
+            (ramp(1, np.float32), "tif"),
+            (ramp(255, np.float32), "tif"),
+            (GREYS.astype(np.uint8), "bmp"),
+            *((ramp(2**bits - 1, np.uint16), "png") for bits in (10, 12, 14)),  # in files of 16 bits
+            (ramp(2**12 - 1, np.uint16), "tif"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = folder / f"grey.{kind}"
+        Image.fromarray(pixels).save(path)
+        found = np.asarray(open_image(path)).astype(float)
+        assert found.shape == (12, 16, 3)
+        assert np.abs(found - GREYS).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("pixels", "expected"),
-    [
-        (np.array([[-100, 0, 100]], np.int32), [0, 128, 255]),  # below what its kind has: by its own range
-        (np.array([[-1.0, 0.0, 1.0]], np.float32), [0, 128, 255]),
-        (np.array([[np.inf, 0.5, -np.inf, np.nan]], np.float32), [255, 128, 0, 0]),
-        (np.full((1, 2), 70000, np.int32), [255, 255]),  # alike throughout: no range of their own
-        (np.full((1, 2), -5, np.int32), [0, 0]),
-        (np.full((1, 2), 257, np.int32), [1, 1]),
-        (np.full((1, 2), 7.0, np.float32), [255, 255]),
-        (np.full((1, 2), 0.2, np.float32), [51, 51]),
-        (np.full((1, 2), np.inf, np.float32), [255, 255]),
-    ],
-)
 @pytest.mark.filterwarnings("error")
-def test_grey_outside_of_its_range(tmp_path, pixels, expected):
-    Image.fromarray(pixels).save(tmp_path / "grey.tif")
-    assert np.asarray(open_image(tmp_path / "grey.tif"))[0, :, 0].tolist() == expected
+def test_grey_outside_of_its_range(tmp_path):
+    for number, (pixels, expected) in enumerate(
+        [
+            (np.array([[-100, 0, 100]], np.int32), [0, 128, 255]),  # below what its kind has: by its own range
+            (np.array([[-1.0, 0.0, 1.0]], np.float32), [0, 128, 255]),
+            (np.array([[np.inf, 0.5, -np.inf, np.nan]], np.float32), [255, 128, 0, 0]),
+            (np.full((1, 2), 70000, np.int32), [255, 255]),  # alike throughout: no range of their own
+            (np.full((1, 2), -5, np.int32), [0, 0]),
+            (np.full((1, 2), 257, np.int32), [1, 1]),
+            (np.full((1, 2), 7.0, np.float32), [255, 255]),
+            (np.full((1, 2), 0.2, np.float32), [51, 51]),
+            (np.full((1, 2), np.inf, np.float32), [255, 255]),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        Image.fromarray(pixels).save(folder / "grey.tif")
+        assert np.asarray(open_image(folder / "grey.tif"))[0, :, 0].tolist() == expected
 
 
 def test_big_endian_16_bits(tmp_path):
@@ -74,52 +76,56 @@ def test_big_endian_16_bits(tmp_path):
     assert np.abs(np.asarray(open_image(tmp_path / "big.tif")).astype(float) - GREYS).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind", "colour", "expected"),
-    [
-        ("1", "png", 1, (255, 255, 255)),
-        ("P", "gif", 0, (255, 0, 0)),
-        ("RGBA", "png", (255, 0, 0, 128), (255, 127, 127)),
-        ("RGBA", "webp", (9, 9, 9, 0), (255, 255, 255)),
-        ("LA", "png", (0, 51), (204, 204, 204)),
-        ("CMYK", "jpg", (0, 255, 255, 0), (255, 0, 0)),
-        ("CMYK", "tif", (255, 0, 255, 0), (0, 255, 0)),
-        ("YCbCr", "jpg", (76, 85, 255), (254, 0, 0)),
-        ("RGB", "ppm", (1, 2, 3), (1, 2, 3)),
-    ],
-)
-def test_every_mode_becomes_rgb_over_white(tmp_path, mode, kind, colour, expected):
-    image = Image.new(mode, (16, 16), colour)
-    if mode == "P":
-        image.putpalette([255, 0, 0] + [0] * 765)
-    image.save(tmp_path / f"one.{kind}")
-    found = open_image(tmp_path / f"one.{kind}")
-    assert (found.mode, found.size) == ("RGB", (16, 16))
-    assert np.abs(np.asarray(found).astype(int) - expected).max() <= 3  # JPEG and CMYK are not exact
+def test_every_mode_becomes_rgb_over_white(tmp_path):
+    for number, (mode, kind, colour, expected) in enumerate(
+        [
+            ("1", "png", 1, (255, 255, 255)),
+            ("P", "gif", 0, (255, 0, 0)),
+            ("RGBA", "png", (255, 0, 0, 128), (255, 127, 127)),
+            ("RGBA", "webp", (9, 9, 9, 0), (255, 255, 255)),
+            ("LA", "png", (0, 51), (204, 204, 204)),
+            ("CMYK", "jpg", (0, 255, 255, 0), (255, 0, 0)),
+            ("CMYK", "tif", (255, 0, 255, 0), (0, 255, 0)),
+            ("YCbCr", "jpg", (76, 85, 255), (254, 0, 0)),
+            ("RGB", "ppm", (1, 2, 3), (1, 2, 3)),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        image = Image.new(mode, (16, 16), colour)
+        if mode == "P":
+            image.putpalette([255, 0, 0] + [0] * 765)
+        image.save(folder / f"one.{kind}")
+        found = open_image(folder / f"one.{kind}")
+        assert (found.mode, found.size) == ("RGB", (16, 16))
+        assert np.abs(np.asarray(found).astype(int) - expected).max() <= 3  # JPEG and CMYK are not exact
 
 
-@pytest.mark.parametrize(("mode", "transparent"), [("P", 1), ("RGB", (9, 8, 7)), ("L", 40)])
-def test_a_transparent_colour_lies_over_white(tmp_path, mode, transparent):
-    image = Image.new(mode, (4, 4), transparent)
-    if mode == "P":
-        image.putpalette([0, 0, 0, 50, 60, 70] + [0] * 762)
-    image.putpixel((0, 0), (9, 8, 8) if mode == "RGB" else 0)
-    image.save(tmp_path / "see-through.png", transparency=transparent)
-    found = open_image(tmp_path / "see-through.png")
-    assert found.getpixel((1, 1)) == (255, 255, 255)
-    assert found.getpixel((0, 0)) == ((9, 8, 8) if mode == "RGB" else (0, 0, 0))
+def test_a_transparent_colour_lies_over_white(tmp_path):
+    for number, (mode, transparent) in enumerate([("P", 1), ("RGB", (9, 8, 7)), ("L", 40)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        image = Image.new(mode, (4, 4), transparent)
+        if mode == "P":
+            image.putpalette([0, 0, 0, 50, 60, 70] + [0] * 762)
+        image.putpixel((0, 0), (9, 8, 8) if mode == "RGB" else 0)
+        image.save(folder / "see-through.png", transparency=transparent)
+        found = open_image(folder / "see-through.png")
+        assert found.getpixel((1, 1)) == (255, 255, 255)
+        assert found.getpixel((0, 0)) == ((9, 8, 8) if mode == "RGB" else (0, 0, 0))
 
 
-@pytest.mark.parametrize("kind", ["png", "tif"])
-@pytest.mark.parametrize("orientation", STORED)
-def test_images_stand_upright(tmp_path, orientation, kind):
-    upright = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored.save(tmp_path / f"turned.{kind}", exif=exif)
-    assert np.array_equal(np.asarray(open_image(tmp_path / f"turned.{kind}")), upright)
-    assert stored_geometry(tmp_path / f"turned.{kind}") == (*stored.size, orientation)
+def test_images_stand_upright(tmp_path):
+    for number, (orientation, kind) in enumerate([*((turn, "png") for turn in STORED), (6, "tif")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        upright = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+        stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored.save(folder / f"turned.{kind}", exif=exif)
+        assert np.array_equal(np.asarray(open_image(folder / f"turned.{kind}")), upright)
+        assert stored_geometry(folder / f"turned.{kind}") == (*stored.size, orientation)
 
 
 def test_a_damaged_note_in_the_file_does_not_matter(tmp_path):
@@ -130,15 +136,17 @@ def test_a_damaged_note_in_the_file_does_not_matter(tmp_path):
 HOW = ["missing", "folder", "empty", "truncated", "header only", "text", "rubbish inside"]
 
 
-@pytest.mark.parametrize("how", HOW)
-def test_every_failure_is_a_value_error_that_names_the_file(tmp_path, how):
-    for kind in ("jpg", "png", "gif", "tif", "webp"):
-        path = tmp_path / f"새 {how}.{kind}"
-        photograph(64, 48, 0).save(path)
-        spoil(path, how)
-        with pytest.raises(ValueError, match=f"새 {how}.{kind}") as caught:
-            open_image(path)
-        assert "BytesIO" not in str(caught.value)
+def test_every_failure_is_a_value_error_that_names_the_file(tmp_path):
+    for number, how in enumerate(HOW):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for kind in ("jpg", "png", "gif", "tif", "webp"):
+            path = folder / f"새 {how}.{kind}"
+            photograph(64, 48, 0).save(path)
+            spoil(path, how)
+            with pytest.raises(ValueError, match=f"새 {how}.{kind}") as caught:
+                open_image(path)
+            assert "BytesIO" not in str(caught.value)
 
 
 def test_a_very_large_image_is_named_with_a_remedy(tmp_path, monkeypatch):
@@ -172,8 +180,10 @@ def test_a_png_with_long_text_is_read(tmp_path, text):
     assert stored_geometry(wordy) == (20, 12, 1)
 
 
-@pytest.mark.parametrize("typed", ["'{}'", ' "{}" ', "{} ", "file://{}", "FILE:{}"])
-def test_a_path_as_people_paste_it(tmp_path, typed):
-    path = tmp_path / "wren.png"
-    photograph(20, 12, 0).save(path)
-    assert open_image(typed.format(path)).size == (20, 12)
+def test_a_path_as_people_paste_it(tmp_path):
+    for number, typed in enumerate(["'{}'", ' "{}" ', "{} ", "file://{}", "FILE:{}"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = folder / "wren.png"
+        photograph(20, 12, 0).save(path)
+        assert open_image(typed.format(path)).size == (20, 12)

@@ -81,7 +81,7 @@ def test_a_validation_set_beside_a_test_set_is_said_to_be_unused(tmp_path, capsy
     for _ in range(2):
         assert {name.split("/")[0] for name in names(load_folder(tmp_path, "test"))} == {"test"}
     printed = capsys.readouterr().out
-    assert printed.count("valid/ used neither for training nor for testing") == 1
+    assert printed.count("used neither for training nor for testing: valid/") == 1
 
 
 def test_two_training_sets_are_rejected(tmp_path):
@@ -193,11 +193,13 @@ def test_the_split_does_not_depend_on_how_names_are_composed(tmp_path):
     assert sides[0] == sides[1]
 
 
-@pytest.mark.parametrize("typed", ["{} ", "'{}'", "file://{}"])
-def test_a_folder_as_people_paste_it(tmp_path, typed):
-    home = make_folder(tmp_path / "my birds", "test")
-    text = typed.format(home).replace(" b", "%20b") if "file" in typed else typed.format(home)
-    assert load_folder(text, "train").root == home
+def test_a_folder_as_people_paste_it(tmp_path):
+    for number, typed in enumerate(["{} ", "'{}'", "file://{}"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        home = make_folder(folder / "my birds", "test")
+        text = typed.format(home).replace(" b", "%20b") if "file" in typed else typed.format(home)
+        assert load_folder(text, "train").root == home
 
 
 def test_a_test_folder_without_classes_does_not_count(tmp_path):
@@ -278,11 +280,11 @@ def test_trains_may_be_a_class(tmp_path):
 def test_classes_must_agree(tmp_path):
     home = make_folder(tmp_path, "val")
     (home / "train" / "kind 2").rename(home / "train" / "kind 9")
-    with pytest.raises(ValueError, match=r"Only in train/: kind 9\. Only in val/: kind 2\.") as caught:
+    with pytest.raises(ValueError, match=r"only in one: kind 2, kind 9") as caught:
         load_folder(home, "train")
     assert "train/ and val/ must have the same classes" in str(caught.value)
     shutil.rmtree(home / "train" / "kind 9")
-    with pytest.raises(ValueError, match=r"Only in train/: none\. Only in val/: kind 2\."):
+    with pytest.raises(ValueError, match=r"only in one: kind 2"):
         load_folder(home, "test")
 
 
@@ -298,25 +300,26 @@ def no_images_in_a_class(home):
     (home / "test" / "kind 3").mkdir()
 
 
-@pytest.mark.parametrize(
-    ("spoil", "problem", "found"),
-    [
-        (lambda home: shutil.rmtree(home / "train"), "there is test/ but no train/ with folders", ": test/."),
-        (lambda home: shutil.rmtree(home / "test"), "there is train/ but no test/ or val/", ": train/."),
-        (only_loose_images, "no images by class, here or in a folder inside", ": test/, train/."),
-        (no_images_in_a_class, r"no image in kind 3/", ": kind 1/, kind 2/, kind 3/."),
-        (shutil.rmtree, "there is no such folder", ": nothing."),
-    ],
-)
-def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path, spoil, problem, found):
-    home = make_folder(tmp_path / "mine", "test")
-    spoil(home)
-    with pytest.raises(ValueError, match=problem) as caught:
-        load_folder(home, "train")
-    message = str(caught.value)
-    assert "<folder>/train/<class>/*.jpg    <folder>/<class>/*.jpg" in message
-    assert f"\nFound in {home}" in message
-    assert found in message
+def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path):
+    for number, (spoil, problem, found) in enumerate(
+        [
+            (lambda home: shutil.rmtree(home / "train"), "there is test/ but no train/ with folders", ": test/."),
+            (lambda home: shutil.rmtree(home / "test"), "there is train/ but no test/ or val/", ": train/."),
+            (only_loose_images, "no images by class, here or in a folder inside", ": test/, train/."),
+            (no_images_in_a_class, r"no image in kind 3/", ": kind 1/, kind 2/, kind 3/."),
+            (shutil.rmtree, "there is no such folder", ": nothing."),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        home = make_folder(folder / "mine", "test")
+        spoil(home)
+        with pytest.raises(ValueError, match=problem) as caught:
+            load_folder(home, "train")
+        message = str(caught.value)
+        assert "<folder>/train/<class>/*.jpg    <folder>/<class>/*.jpg" in message
+        assert f"\nFound in {home}" in message
+        assert found in message
 
 
 def test_a_single_image_cannot_be_split(tmp_path):
@@ -332,12 +335,12 @@ def test_two_data_sets_in_the_folder(tmp_path):
         load_folder(tmp_path, "train")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [{"split": "val"}, {"test_share": 0}, {"test_share": float("nan")}, {"image_size": 0}, {"folder": ""}],
-    ids=str,
-)
-def test_bad_arguments(tmp_path, arguments):
-    make_folder(tmp_path, "classes")
-    with pytest.raises(ValueError, match=next(iter(arguments))):
-        load_folder(**({"folder": tmp_path, "split": "train"} | arguments))
+def test_bad_arguments(tmp_path):
+    for number, arguments in enumerate(
+        [{"split": "val"}, {"test_share": 0}, {"test_share": float("nan")}, {"image_size": 0}, {"folder": ""}]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make_folder(folder, "classes")
+        with pytest.raises(ValueError, match=next(iter(arguments))):
+            load_folder(**({"folder": folder, "split": "train"} | arguments))

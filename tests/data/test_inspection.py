@@ -35,7 +35,7 @@ def test_the_hash_is_that_of_its_definition(files):
     expected = hashlib.sha256()
     for label, (path, name) in enumerate(zip(paths, ["a.png", "b/참새 1.png", "b/c.png", "d.png"], strict=True)):
         expected.update(f"{name}\0{label}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
-    assert inspect(files) == ({}, expected.hexdigest())
+    assert inspect(files)[:2] == ({}, expected.hexdigest())
 
 
 def test_the_hash_follows_bytes_labels_names_and_order_but_not_times(files):

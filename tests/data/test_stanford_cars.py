@@ -86,9 +86,8 @@ def test_without_test_labels_training_works_and_testing_names_the_file(tmp_path)
         load_stanford_cars(home, "test")
 
 
-@pytest.mark.parametrize("value", [0, 1.5])
 @pytest.mark.parametrize(
-    ("layout", "file"), [("devkit", "cars_test_annos_withlabels.mat"), ("car_ims", "cars_annos.mat")]
+    ("layout", "file", "value"), [("devkit", "cars_test_annos_withlabels.mat", 4), ("car_ims", "cars_annos.mat", 1.5)]
 )
 def test_a_label_out_of_range_is_named(tmp_path, layout, file, value):
     home = make_stanford_cars(tmp_path, layout)
@@ -146,33 +145,44 @@ def test_missing_images(tmp_path):
     assert len(load_stanford_cars(home, "train")) == 9
 
 
-@pytest.mark.parametrize(
-    ("layout", "spoil", "problem"),
-    [
-        ("devkit", lambda home: shutil.rmtree(home / "devkit"), r"neither cars_annos\.mat nor devkit/cars_meta\.mat"),
-        ("devkit", lambda home: shutil.rmtree(home / "cars_train"), r"no folder cars_train/"),
-        ("nested", lambda home: (home / "devkit/devkit/cars_train_annos.mat").unlink(), "no devkit/devkit/cars_train"),
-        ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is missing"),
-    ],
-)  # fmt: skip
-def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path, layout, spoil, problem):
-    home = make_stanford_cars(tmp_path, layout)
-    spoil(home)
-    with pytest.raises(ValueError, match=problem) as caught:
-        load_stanford_cars(home, "train")
-    message = str(caught.value)
-    assert "├── devkit/cars_train_annos.mat" in message
-    assert "car_ims/000001.jpg" in message
-    assert f"Found in {home}: c" in message
-    assert message.endswith(COMMAND)
+def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path):
+    for number, (layout, spoil, problem) in enumerate(
+        [
+            (
+                "devkit",
+                lambda home: shutil.rmtree(home / "devkit"),
+                r"neither cars_annos\.mat nor devkit/cars_meta\.mat",
+            ),
+            ("devkit", lambda home: shutil.rmtree(home / "cars_train"), r"no folder cars_train/"),
+            (
+                "nested",
+                lambda home: (home / "devkit/devkit/cars_train_annos.mat").unlink(),
+                "no devkit/devkit/cars_train",
+            ),
+            ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is missing"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        home = make_stanford_cars(folder, layout)
+        spoil(home)
+        with pytest.raises(ValueError, match=problem) as caught:
+            load_stanford_cars(home, "train")
+        message = str(caught.value)
+        assert "├── devkit/cars_train_annos.mat" in message
+        assert "car_ims/000001.jpg" in message
+        assert f"Found in {home}: c" in message
+        assert message.endswith(COMMAND)
 
 
-@pytest.mark.parametrize("broken", [b"", b"not MATLAB at all", "half"])
-def test_a_broken_file_is_named(tmp_path, broken):
-    path = make_stanford_cars(tmp_path, "devkit") / "devkit" / "cars_train_annos.mat"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if broken == "half" else broken)
-    with pytest.raises(ValueError, match=r"cars_train_annos\.mat cannot be read as a MATLAB file"):
-        load_stanford_cars(tmp_path, "train")
+def test_a_broken_file_is_named(tmp_path):
+    for number, broken in enumerate([b"", b"not MATLAB at all", "half"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = make_stanford_cars(folder, "devkit") / "devkit" / "cars_train_annos.mat"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if broken == "half" else broken)
+        with pytest.raises(ValueError, match=r"cars_train_annos\.mat cannot be read as a MATLAB file"):
+            load_stanford_cars(folder, "train")
 
 
 def test_a_file_with_something_else_in_it(tmp_path):

@@ -101,24 +101,26 @@ def test_a_read_only_disk(tmp_path, cub, server):
     assert server.asked == []
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
-def test_a_disk_that_says_no(tmp_path, cub, monkeypatch, capfd, code):
-    (tmp_path / "CUB_200_2011.tgz").write_bytes(cub)
-    import unpack_archive
+def test_a_disk_that_says_no(tmp_path, cub, monkeypatch, capfd):
+    for number, code in enumerate([errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "CUB_200_2011.tgz").write_bytes(cub)
+        import unpack_archive
 
-    def refuse(*_):
-        raise OSError(code, os.strerror(code), "images/1.jpg")
+        def refuse(*_, code=code):
+            raise OSError(code, os.strerror(code), "images/1.jpg")
 
-    monkeypatch.setattr(unpack_archive.Writer, "file", refuse)
-    facts = str(cub_facts(tmp_path, cub))
-    given = [str(tmp_path / "data"), "--facts", facts, "--from", str(tmp_path / "CUB_200_2011.tgz")]
-    assert download_cub200.main(given) == 1
-    err = capfd.readouterr().err
-    assert is_one_error(err)
-    assert ("disk is full" in err) == (code in (errno.ENOSPC, errno.EDQUOT))
-    assert names_in(tmp_path / "data") == []
-    monkeypatch.undo()
-    assert download_cub200.main(given) == 0
+        monkeypatch.setattr(unpack_archive.Writer, "file", refuse)
+        facts = str(cub_facts(folder, cub))
+        given = [str(folder / "data"), "--facts", facts, "--from", str(folder / "CUB_200_2011.tgz")]
+        assert download_cub200.main(given) == 1
+        err = capfd.readouterr().err
+        assert is_one_error(err)
+        assert ("disk is full" in err) == (code in (errno.ENOSPC, errno.EDQUOT))
+        assert names_in(folder / "data") == []
+        monkeypatch.undo()
+        assert download_cub200.main(given) == 0
 
 
 def test_a_folder_that_is_a_file(tmp_path, cub, capfd):
