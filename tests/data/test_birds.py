@@ -164,11 +164,10 @@ def test_an_image_is_the_same_in_the_workers_of_a_data_loader(in_one_batch):
     assert (torch.cat(list(loader)) != in_one_batch.images).sum() == 0
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_data_loader_hands_out_whole_batches_that_know_which_images_they_are(in_one_batch, workers):
+def test_a_data_loader_hands_out_whole_batches_that_know_which_images_they_are(in_one_batch):
     order = [5, 0, 23, 7, 7, 2]
     data = Birds(in_one_batch, ODD)
-    loader = DataLoader(data, batch_size=4, sampler=order, num_workers=workers, collate_fn=lambda batch: batch)
+    loader = DataLoader(data, batch_size=4, sampler=order, num_workers=2, collate_fn=lambda batch: batch)
     batches = list(loader)
     assert [batch.indices.tolist() for batch in batches] == [order[:4], order[4:]]
     assert torch.equal(torch.cat([batch.images for batch in batches]), in_one_batch.images[order])
@@ -206,8 +205,7 @@ def test_the_random_state_of_torch_and_numpy_is_neither_used_nor_changed(in_one_
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("style", [HARD], ids=["hard"])
-def test_a_gpu_draws_the_same_pixels_to_one_level_of_255(style):
+def test_a_gpu_draws_the_same_pixels_to_one_level_of_255(style=HARD):  # noqa: PT028
     on_cpu, on_gpu = (draw_birds(style, 0, "train", range(8), device) for device in ("cpu", "cuda"))
     assert {part.device.type for part in on_gpu} == {"cuda"}
     assert torch.equal(on_gpu.labels.cpu(), on_cpu.labels)
@@ -302,11 +300,13 @@ def test_a_parts_box_is_the_box_of_its_pixels(style, part):
     assert (seen.sum((1, 2)) / whole.sum((1, 2))).min() > 0.75
 
 
-@pytest.mark.parametrize("style", [EASY, HARD], ids=["easy", "hard"])
-def test_the_birds_box_is_the_box_of_all_its_parts_without_legs(style):
-    style = clean(style)
-    painted = differ(pixels_of(style, lambda _: {"legs": []}), pixels_of(style, lambda _: {"legs": [], "parts": {}}))
-    assert_boxes_fit(scene_of(style).boxes[:, -1], painted)
+def test_the_birds_box_is_the_box_of_all_its_parts_without_legs():
+    for style in [EASY, HARD]:
+        style = clean(style)
+        painted = differ(
+            pixels_of(style, lambda _: {"legs": []}), pixels_of(style, lambda _: {"legs": [], "parts": {}})
+        )
+        assert_boxes_fit(scene_of(style).boxes[:, -1], painted)
 
 
 def test_drawn_boxes_and_labels_are_those_of_the_scene():
@@ -337,15 +337,15 @@ def test_the_direction_in_a_class_name_is_the_direction_that_was_drawn(style, pa
     assert measured == named
 
 
-@pytest.mark.parametrize("part", ["tail", "wing"])
-def test_along_is_the_direction_of_a_parts_longest_extent(part):
-    style = clean(HARD)
-    shape = scene_of(style).parts[part]
-    for number, one in enumerate(striped_pixels(style, part, upto=part)):
-        y, x = torch.where(one)
-        longest = torch.linalg.eigh(torch.cov(torch.stack([x, y]).double())).eigenvectors[:, -1].numpy()
-        assert abs(longest @ shape.along[number]) > np.cos(np.radians(5))
-        assert abs(longest @ shape.across[number]) < np.sin(np.radians(5))
+def test_along_is_the_direction_of_a_parts_longest_extent():
+    for part in ["tail", "wing"]:
+        style = clean(HARD)
+        shape = scene_of(style).parts[part]
+        for number, one in enumerate(striped_pixels(style, part, upto=part)):
+            y, x = torch.where(one)
+            longest = torch.linalg.eigh(torch.cov(torch.stack([x, y]).double())).eigenvectors[:, -1].numpy()
+            assert abs(longest @ shape.along[number]) > np.cos(np.radians(5))
+            assert abs(longest @ shape.across[number]) < np.sin(np.radians(5))
 
 
 @pytest.mark.parametrize(("style", "part"), STRIPED)
@@ -383,20 +383,20 @@ def test_phases_are_random():
         assert abs(np.exp(4j * np.pi * phase).mean()) < 0.2
 
 
-@pytest.mark.parametrize("style", [EASY, HARD], ids=["easy", "hard"])
-def test_nothing_but_the_striped_parts_tells_the_class(style):
-    style = clean(style)
+def test_nothing_but_the_striped_parts_tells_the_class():
+    for style in [EASY, HARD]:
+        style = clean(style)
 
-    def other_class(scene: Scene) -> dict:
-        across = {part: ~value for part, value in scene.across.items()}
-        return {"labels": style.classes - 1 - scene.labels, "across": across}
+        def other_class(scene: Scene, style=style) -> dict:
+            across = {part: ~value for part, value in scene.across.items()}
+            return {"labels": style.classes - 1 - scene.labels, "across": across}
 
-    changed = differ(pixels_of(style), pixels_of(style, other_class))
-    on_parts = torch.stack([striped_pixels(style, part, upto=part) for part in style.striped_parts]).any(0)
-    # Colours differ by more than stripes do, so they show in thinner slivers of a pixel.
-    on_parts = torch.nn.functional.max_pool2d(on_parts.float(), 3, stride=1, padding=1) > 0
-    assert bool(changed.any())
-    assert not bool((changed & ~on_parts).any())
+        changed = differ(pixels_of(style), pixels_of(style, other_class))
+        on_parts = torch.stack([striped_pixels(style, part, upto=part) for part in style.striped_parts]).any(0)
+        # Colours differ by more than stripes do, so they show in thinner slivers of a pixel.
+        on_parts = torch.nn.functional.max_pool2d(on_parts.float(), 3, stride=1, padding=1) > 0
+        assert bool(changed.any())
+        assert not bool((changed & ~on_parts).any())
 
 
 def test_place_size_and_pose_do_not_depend_on_the_class():
@@ -540,7 +540,7 @@ def test_a_second_load_reads_what_the_first_one_drew(tmp_path, no_drawing):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"split": "test"}, {"count": 21}, {"grass": 4}, {"striped_parts": ("wing", "head")}],
+    [{"seed": 1}, {"split": "test"}, {"grass": 4}],
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_decides_the_pixels_decides_the_name_of_the_stored_file(tmp_path, no_drawing, change):
@@ -552,11 +552,10 @@ def test_whatever_decides_the_pixels_decides_the_name_of_the_stored_file(tmp_pat
     assert_same_birds(load(tmp_path, **change), other)
 
 
-@pytest.mark.parametrize("left", [0, 300, -1], ids="{} bytes left".format)
-def test_a_truncated_file_is_drawn_again(tmp_path, no_drawing, capsys, left):
+def test_a_truncated_file_is_drawn_again(tmp_path, no_drawing, capsys):
     whole = load(tmp_path)
     (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:left])
+    path.write_bytes(path.read_bytes()[:-1])
     assert_same_birds(load(tmp_path), whole)
     assert path.name in capsys.readouterr().out
     no_drawing()

@@ -221,8 +221,3 @@ def test_a_table_that_is_no_text(home):
     (home / "images.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"images\.txt is not a text file"):
         load_cub200(home, "test")
-
-
-def test_an_unknown_split(home):
-    with pytest.raises(ValueError, match="split is 'val'; it must be 'train' or 'test'"):
-        load_cub200(home, "val")

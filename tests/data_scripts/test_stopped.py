@@ -12,7 +12,7 @@ from tests.data_scripts.conftest import SCRIPTS
 from tests.data_scripts.running import command, images, names_in
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_while_downloading(tmp_path, cub, server, stop):
     server.content, server.slow = cub, 0.03
     run = command("cub200", tmp_path / "data", "--facts", cub_facts(tmp_path, cub, server.url))

@@ -187,7 +187,7 @@ def test_a_zip_that_lies_about_its_sizes(tmp_path):
 NOISE = bytes((i * i * 31 + i // 7) % 251 for i in range(50_000))
 
 
-@pytest.mark.parametrize(("kind", "left"), [("tar.gz", 0.02), ("tar.gz", 0.97), ("tar", 0.6), ("zip", 0.6)])
+@pytest.mark.parametrize(("kind", "left"), [("tar.gz", 0.97), ("tar", 0.6), ("zip", 0.6)])
 def test_truncated_archives(tmp_path, kind, left):
     members = [(f"set/{number}.jpg", {}, NOISE[number * 10_000 :][:10_000]) for number in range(5)]
     if kind == "zip":
