@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN, PlainClassifier, downsample
-from tasnlib.networks.building import build_attention_net
+from tasnlib.networks.build import build_attention_net
 from tasnlib.research.cost import multiply_adds
 from tasnlib.sampler import attention_sample
 from tasnlib.training.recipes import RECIPES

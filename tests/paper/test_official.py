@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tasnlib.attention import bilinear_attention, distinct_channels, pooled_attention, trilinear_attention
 from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
-from tasnlib.networks.building import build_tasn, check_networks
+from tasnlib.networks.build import build_tasn, check_networks
 from tasnlib.training.recipes import RECIPES, scaled_learning_rate
 from tests.paper import reference
 
