@@ -86,11 +86,13 @@ def _from_timm(name: str, weights: Any, state: dict | None, **options: Any) -> t
     overlay: dict[str, Any] = {}
     name = name.removeprefix(TIMM)
     if state:
+        if options:  # of a trunk: timm passes over what is missing or left over, so try the whole network first
+            _from_timm(TIMM + name, None, state)
         head = timm.get_pretrained_cfg_value(name, "classifier") or ()
         heads = [head] if isinstance(head, str) else list(head)
         heads += [f"{head.rpartition('.')[0]}.bn" for head in heads]  # the norm in LeViT's and others' classifiers
         state = {key: state[key] for key in state if not key.startswith(tuple(f"{head}." for head in heads))}
-        # Weights "for 0 classes": otherwise timm passes over tensors that are missing or left over.
+        # Weights "for 0 classes", or timm does the same for any network.
         overlay = {"state_dict": state, "num_classes": 0, "label_offset": 0}
     pretrained = weights is not None or state is not None
     network: Any = timm.create_model(name, pretrained, pretrained_cfg_overlay=overlay, num_classes=0, **options)
