@@ -121,9 +121,7 @@ def pool_maps(
 
 
 class MultiDilation(nn.Module):
-    """One 3×3 kernel applied at several dilations, each followed by ReLU, summed: one pattern, found at several sizes.
-
-    Source: section 3.1 of the paper, "several dilated convolutional layers", as in the authors' code.
+    """One 3×3 kernel applied at several dilations, each followed by ReLU, summed. Section 3.1 of the paper.
 
     >>> MultiDilation(8, dilations=(1, 2))(torch.rand(2, 8, 5, 5)).shape
     torch.Size([2, 8, 5, 5])

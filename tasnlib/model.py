@@ -45,9 +45,8 @@ class TASN(nn.Module):
     >>> from tasnlib.networks.small import small_backbone, small_trunk
     >>> backbone, features = small_backbone()
     >>> model = TASN(AttentionNet(*small_trunk(), 16, dilations=()), backbone, nn.Linear(features, 16), 48, 48)
-    >>> output = model(torch.rand(2, 3, 144, 144))
-    >>> output.structure_images.shape, output.logits["master"].shape
-    (torch.Size([2, 3, 48, 48]), torch.Size([2, 16]))
+    >>> model(torch.rand(2, 3, 144, 144)).structure_images.shape
+    torch.Size([2, 3, 48, 48])
     """
 
     def __init__(
@@ -63,6 +62,10 @@ class TASN(nn.Module):
         antialias: bool = False,
     ):
         super().__init__()
+        if not (min(attention_size, out_size) >= 1 and 0 < structure_power < float("inf")):
+            raise ValueError(
+                f"sizes and structure_power must be above 0: {attention_size}, {out_size}, {structure_power}"
+            )
         self.attention_net, self.backbone, self.classifier = attention_net, backbone, classifier
         self.attention_size, self.out_size = attention_size, out_size
         self.scale, self.structure_power = scale, structure_power
