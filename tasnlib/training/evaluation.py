@@ -76,7 +76,7 @@ def evaluate(
 
     Args:
         model: `TASN` or `PlainClassifier`.
-        data: hands out `Batch`es, as `data.birds.Birds` and `data.images.ImageFiles` do.
+        data: hands out `Batch`es, as `data.birds.Birds` and `data.photographs.ImageFiles` do.
         accelerator: the one the model was prepared with; one is made where there is none.
         num_workers: processes that read images, for each process that computes.
 
