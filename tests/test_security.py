@@ -234,7 +234,7 @@ def test_an_image_that_is_a_program_is_not_given_to_ghostscript(tmp_path, reader
     script = (
         "import contextlib, pytest\nfrom pathlib import Path\nfrom PIL import Image\n"
         "from tasnlib.data.image_file import open_image, stored_geometry\n"
-        "refused = pytest.raises(ValueError, match='^bird.jpg is not a readable image: it has no known image format$')\n"
+        "refused = pytest.raises(ValueError, match='^bird.jpg is not a readable image: it has no known')\n"
     )
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
     where = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}

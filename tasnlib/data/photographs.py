@@ -146,7 +146,7 @@ class ImageFiles(Dataset):
         return self._with(unreadable=frozenset(found.unreadable), data_hash=found.data_hash)
 
     def part_points(self, indices: Iterable[int] | Tensor | np.ndarray) -> Float[Tensor, "b parts 2"]:
-        """Where the parts are in the images as evaluation sees them, in pixels; NaN where they are not visible there."""
+        """Where the parts are in the images as evaluation sees them, in pixels; NaN where they cannot be seen there."""
         if self.points is None:
             raise ValueError(f"{self.name} has no part points")
         return torch.stack([self._as_seen(self.points[index], index) for index in image_numbers(indices)])

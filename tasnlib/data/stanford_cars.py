@@ -4,6 +4,7 @@ Krause, Stark, Deng and Fei-Fei, 3DRR 2013. The original links are dead, and the
 layouts; each is read as it is.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
             image that is listed twice, and missing images.
     """
     require_split(split)
-
-    def fits(at: Path) -> bool:
-        return is_file(at / "cars_annos.mat") or _devkit(at) is not None
-
-    home = CARS.find(folder, fits, "neither cars_annos.mat nor devkit/cars_meta.mat")
+    home = CARS.find(
+        folder,
+        lambda at: is_file(at / "cars_annos.mat") or _devkit(at) is not None,
+        "neither cars_annos.mat nor devkit/cars_meta.mat",
+    )
     devkit = _devkit(home)
     # Some copies have both layouts, or cars_annos.mat without its images: the one that is whole counts.
     if devkit is not None and (_image_folder(home, split) or not is_folder(home / "car_ims")):
@@ -94,15 +95,13 @@ def _from_one_folder(home: Path, split: str) -> tuple[Path, list[str], list]:
     source = home / "cars_annos.mat"
     if not is_folder(home / "car_ims"):
         # Its numbers are not those of cars_train/ and cars_test/: nothing tells which image is which.
-        problem = "cars_annos.mat needs car_ims/, which is missing; cars_train/ and cars_test/ need the devkit"
-        raise CARS.error(home, problem)
+        raise CARS.error(home, "cars_annos.mat needs car_ims/, which is missing (cars_train/ needs the devkit)")
     annotations = _read(source, "annotations", "relative_im_path", "class", "test")
     files = [str(file) for file in annotations["relative_im_path"]]
     sides = _integers(source, "test", files, annotations["test"], 0, 1)
-    first: dict[str, int] = {}
-    for number, file in enumerate(files, 1):
-        if first.setdefault(file, number) != number:
-            raise ValueError(f"{source}: {file} is listed twice, as annotation {first[file]} and {number}")
+    file, count = Counter(files).most_common(1)[0]  # also where it is in both splits
+    if count > 1:
+        raise ValueError(f"{source}: {file} is listed twice")
     chosen = [i for i, side in enumerate(sides) if side == (split == "test")]
     return source, [files[i] for i in chosen], [annotations["class"][i] for i in chosen]
 
@@ -126,8 +125,6 @@ def _integers(source: Path, field: str, files: list[str], values: Iterable, low:
     """A field of all annotations. MATLAB has integers as bytes, as 16 bits and as floats."""
     for number, (file, value) in enumerate(zip(files, values, strict=True), 1):
         if value not in range(low, high + 1):
-            raise ValueError(
-                f"{source}, annotation {number} ({file}): {field} is {value}; it must be an integer from {low} to "
-                f"{high}"
-            )
+            where = f"{source}, annotation {number} ({file})"
+            raise ValueError(f"{where}: {field} is {value}; it must be an integer from {low} to {high}")
     return [int(value) for value in values]
