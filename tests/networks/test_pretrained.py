@@ -134,14 +134,6 @@ def test_a_file_may_lack_the_classifier_and_have_prefixes(states, tmp_path, name
             assert torch.equal(one, other)
 
 
-def test_densenets_published_names_are_read(tmp_path):
-    state = models.densenet121().state_dict()
-    renamed = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}
-    assert renamed.keys() != state.keys()
-    backbone, _ = classifier_backbone("densenet121", save(renamed, tmp_path / "densenet121-a639ec97.pth"), size=64)
-    assert all(torch.equal(tensor, state[key]) for key, tensor in backbone[1].state_dict().items())
-
-
 def test_a_checkpoint_of_more_than_weights_is_rejected_with_what_it_holds(states, tmp_path):
     path = save({"epoch": 3, "state_dict": states[NAMES[0]]}, tmp_path / "checkpoint.pth")
     with pytest.raises(ValueError, match=r"holds epoch, state_dict; it must hold the weights alone.*state_dict\(\)"):
