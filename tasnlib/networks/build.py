@@ -64,7 +64,8 @@ class Architecture:
     def _name_the_nearest(cls, given: Any) -> Any:
         known = [field.name for field in fields(cls)]
         for name in set(given.kwargs or ()) - set(known):
-            raise ValueError(f"there is no {name!r}; nearest: {', '.join(get_close_matches(name, known)) or 'none'}")
+            near = ", ".join(get_close_matches(name, known)) or "none"
+            raise ValueError(f"{cls.__name__} has no {name!r}; nearest: {near}")
         return given
 
     @model_validator(mode="after")
