@@ -165,7 +165,6 @@ TRUNKS = {
     "timm/convnext_atto": 320,
     "timm/mobilenetv3_small_050": 288,
     "timm/tf_efficientnet_lite0": 320,
-    "timm/regnety_002": 368,
 }
 
 
