@@ -1,5 +1,6 @@
-"""A trained model in three lines: load a result folder, predict on an image file, look at where it looked."""
+"""A trained model in three lines: load a run's folder, predict the class of an image file, show where it looked."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,25 +10,23 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from tasnlib.arguments import check_device, checked, within
-from tasnlib.course.plots.prediction import prediction_figure
-from tasnlib.course.plots.style import in_notebook, show
 from tasnlib.data.files import expanded, is_file, is_folder
 from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import evaluation, resize_short_side
 from tasnlib.model import TASN, downsample
+from tasnlib.runs.prediction_figure import png, prediction_figure
 from tasnlib.training.checkpoints import load_model, load_recipe
 
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What the model makes of one image. Classes stand in the order of their probability."""
+    """What the model predicts for one image. Classes stand in the order of their probability."""
 
     class_names: list[str]  # all of them, the most probable first
-    probabilities: list[float]  # theirs
-    image: Float[Tensor, "3 size size"]  # as it was looked at: short side resized, centre cropped
+    probabilities: list[float]
+    image: Float[Tensor, "3 size size"]  # as the model saw it: short side resized, centre cropped
     attention: Float[Tensor, "h w"]  # the structure map
-    structure_image: Float[Tensor, "3 n n"]  # what the master net saw
+    structure_image: Float[Tensor, "3 n n"]  # the master net's input
 
     def __str__(self) -> str:
         best = zip(self.class_names[:3], self.probabilities, strict=False)
@@ -36,45 +35,44 @@ class Prediction:
     def __repr__(self) -> str:  # not a page of pixels
         return f"<Prediction: {self}>"
 
-    @checked
     def figure(self, classes: int = 5) -> Figure:
-        """The image, where the network looked, what that made of it, and the most probable classes.
-
-        Args:
-            classes: how many of them, from 1 up; all, where there are fewer.
+        """The image, where the network looked, what the sampler made of it, and the most probable classes.
 
         Raises:
             ValueError: for less than one class.
         """
-        within(classes, "classes", 1)
+        if classes < 1:
+            raise ValueError(f"classes is {classes}; it must be from 1 up")
         names, shares = self.class_names[:classes], self.probabilities[:classes]
         return prediction_figure(self.image, self.attention, self.structure_image, names, shares)
 
     def show(self) -> None:
         """The figure, in a notebook; elsewhere, the three most probable classes as text."""
-        if not in_notebook():
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if type(shell).__name__ == "NoneType" or type(shell).__name__ == "TerminalInteractiveShell":
             print(f"{self}\nThe picture: prediction.figure().savefig('prediction.png')")
             return
-        show(self.figure(), f"an image, its attention, its structure image, and the most probable classes: {self}")
+        alt = f"an image, its attention, its structure image, and the most probable classes: {self}"
+        data = {"image/png": png(self.figure()), "text/plain": f"[picture: {alt}]"}
+        sys.modules["IPython"].display.display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
 
 class Predictor:
     """A trained TASN and the names of its classes.
 
     Args:
-        model: in evaluation mode, on the device that it is to run on.
-        image_size: side of the image that it looks at, as in its recipe.
+        model: on the device that it is to run on.
+        image_size: side of the image that it sees, in pixels, as in its recipe.
     """
 
-    @checked
     def __init__(self, model: TASN, class_names: list[str], image_size: int):
-        within(image_size, "image_size", 1, 2**16)
+        if image_size < 1:
+            raise ValueError(f"image_size is {image_size}; it must be from 1 up")
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
     @torch.no_grad()
-    @checked
     def predict(self, image: str | Path | Image.Image) -> Prediction:
-        """What the master net says of an image file, or of an opened image.
+        """The master net's prediction for an image file, or for an opened image. The model's mode does not matter.
 
         The image is prepared as in a test: its short side resized to `image_size`, the centre cropped.
 
@@ -82,13 +80,18 @@ class Predictor:
             ValueError: where it cannot be read as an image; the message names the file.
         """
         opened = _read(image) if isinstance(image, Image.Image) else open_image(image)
-        device = next(self.model.parameters()).device
-        seen = evaluation(resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
-        pixels = seen.to(device)[None].float() / 255
-        _, features = self.model.attention_net(downsample(pixels, self.model.attention_size))
-        structure = self.model.attend(features, channel=torch.zeros(1, dtype=torch.int64)).structure
-        structure_image = self.model.sample(pixels, structure)
-        shares = self.model.classifier(self.model.backbone(structure_image)).float().softmax(dim=1)[0]
+        cropped = evaluation(resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
+        pixels = cropped.to(next(self.model.parameters()).device)[None].float() / 255
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            _, features = self.model.attention_net(downsample(pixels, self.model.attention_size))
+            # A channel of the detail map is named, or one would be drawn; it is not used here.
+            structure = self.model.attend(features, channel=torch.zeros(1, dtype=torch.int64)).structure
+            structure_image = self.model.sample(pixels, structure)
+            shares = self.model.classifier(self.model.backbone(structure_image)).float().softmax(dim=1)[0]
+        finally:
+            self.model.train(was_training)
         order = shares.argsort(descending=True).tolist()
         return Prediction(
             class_names=[self.class_names[place] for place in order],
@@ -104,13 +107,12 @@ def _read(image: Image.Image) -> Image.Image:
     try:
         return upright_rgb(image)
     except MemoryError:
-        raise  # says something of the machine, not of the image
+        raise  # says something about the machine, not about the image
     except Exception as reason:  # Pillow's readers raise all kinds
         name = getattr(image, "filename", "")
         raise ValueError(f"image {name or '(opened)'} cannot be read: {reason}") from reason
 
 
-@checked
 def load(run: str | Path, device: str | torch.device | None = None) -> Predictor:
     """The TASN that a run left behind.
 
@@ -134,11 +136,9 @@ def load(run: str | Path, device: str | torch.device | None = None) -> Predictor
             f"there is no trained model at {path}; name the output folder of a finished run of notebook 05, "
             "which holds tasn.safetensors"
         )
-    if device is not None:
-        check_device(device)
     model, class_names = load_model(path)
     if not isinstance(model, TASN):
-        raise ValueError(f"{path} is a plain classifier, which has no attention; name a run's tasn.safetensors")
+        raise ValueError(f"{path} is a baseline, which has no attention; name a run's tasn.safetensors")
     if device is None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     return Predictor(model.to(device), class_names, load_recipe(path).image_size)
