@@ -83,7 +83,6 @@ def value_of(name: str, text: str) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Raises ValueError and OSError where a run or an image cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m tasnlib.runs", description="Train a model, or predict with it.")
     commands = parser.add_subparsers(dest="command", required=True)
     trains = commands.add_parser("train", help="train one model, on several devices or machines by accelerate launch")
@@ -94,22 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     predicts.add_argument("run", metavar="RUN", help="the output folder of a finished run")
     predicts.add_argument("images", metavar="IMAGE", nargs="+")
     given = parser.parse_args(arguments)
-    if given.command == "predict":
-        predictor = load(given.run)
-        for image in given.images:
-            print(f"{image}: {predictor.predict(image)}")
-        return 0
-    parameters = {name: value_of(name, text) for name, text in given.parameters}
     try:
-        check_names(parameters, NAMES)
-    except ValueError as reason:
-        parser.error(str(reason))
-    try:
-        train_here(expanded(given.folder, "FOLDER"), given.name, parameters)
+        if given.command == "train":
+            parameters = {name: value_of(name, text) for name, text in given.parameters}
+            check_names(parameters, NAMES)
+            train_here(expanded(given.folder, "FOLDER"), given.name, parameters)
+        else:
+            predictor = load(given.run)
+            for image in given.images:
+                print(f"{image}: {predictor.predict(image)}")
     except KeyboardInterrupt as reason:
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             print(f"\n{reason}", file=sys.stderr)
         return 130
+    except (ValueError, OSError) as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
     return 0
 
 
