@@ -136,7 +136,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not given.refresh and given.notebook is None:
         parser.error("name a notebook")
     if unknown:
-        parser.error(f"unrecognized: {shlex.join(unknown)}. A value with spaces in it needs quotes: -p NAME 'TWO WORDS'")
+        parser.error(
+            f"unrecognized: {shlex.join(unknown)}. A value with spaces in it needs quotes: -p NAME 'TWO WORDS'"
+        )
     try:
         for path in given.refresh or ():
             _declared(path)

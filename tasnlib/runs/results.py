@@ -1,4 +1,4 @@
-"""What comes out of a run: trained models, and the figures kept of them."""
+"""The result of a run, in figures that are kept."""
 
 import json
 import platform
@@ -29,6 +29,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
     tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
     predictions = {name: best for one in trained.values() for name, best in one.predictions.items()}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     seconds = sum(entry["seconds"] for entry in tasn.history)
     speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
     return {
@@ -41,9 +42,8 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "checkpoint": as_typed(tasn.weights_path),
         "test_images": len(test_set),
         "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
-        "other_accuracy": {
-            name: share for name, share in found.items() if name not in NETS
-        },  # averages, own classifiers
+        # Averages of nets, and own classifiers.
+        "other_accuracy": {name: share for name, share in found.items() if name not in NETS},
         "top5": accuracies(predictions, test_set.labels, KEPT) if test_set.classes > KEPT else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": asdict(settings.resolved_recipe),
@@ -51,7 +51,9 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "num_processes": settings.num_processes,
         "accumulate": settings.accumulate,
         "compiled": settings.compiled,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {torch.get_num_threads()} threads",
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }
 

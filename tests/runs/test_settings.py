@@ -59,10 +59,11 @@ def test_bad_values_of_every_parameter_are_tried():
 def test_any_value_is_accepted_and_kept_or_rejected_by_name(name, value):
     try:
         found = Settings.from_values({name: value})
-    except ValueError as rejected:
-        assert name in str(rejected)
+    except ValueError as reason:
+        message = str(reason)
     else:
-        assert getattr(found, name) == value
+        message = name if getattr(found, name) == value else "changed"
+    assert name in message
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_file_is_no_folder(tmp_path):
     ],
 )
 def test_contradictory_values_are_rejected_and_both_are_named(values, words):
-    with pytest.raises(ValueError, match="must|add") as rejected:
+    with pytest.raises(ValueError, match=r"must|add") as rejected:
         Settings.from_values(values)
     assert all(word in str(rejected.value) for word in words)
 
@@ -170,7 +171,7 @@ def test_an_unlike_name_suggests_nothing():
 
 
 def test_a_value_of_the_recipe_says_where_it_stands():
-    with pytest.raises(ValueError, match=r"temperature is not a parameter but a value of the recipe.*temperature=\.\.\."):
+    with pytest.raises(ValueError, match=r"temperature is not a parameter but a value of .*temperature=\.\.\."):
         Settings.from_values({"temperature": 3})
 
 
@@ -188,13 +189,13 @@ def test_values_come_from_the_namespace_whatever_else_is_in_it():
 
 
 def test_without_the_cell_of_parameters_nothing_starts():
-    with pytest.raises(ValueError, match="dataset, data_folder.* has no value; run the cell of parameters"):
+    with pytest.raises(ValueError, match=r"dataset, data_folder.* has no value; run the cell of parameters"):
         Settings.from_namespace({"In": [""]})
 
 
 def test_a_misspelt_name_in_the_cell_of_parameters_is_rejected_until_it_is_corrected():
     misspelt = {**DEFAULTS, "seeed": 1, "In": ["# Parameters. Any\nseed = 0", "# Parameters\nseeed = 1\n"]}
-    with pytest.raises(ValueError, match="no parameter 'seeed'. Did you mean 'seed'"):
+    with pytest.raises(ValueError, match=r"no parameter 'seeed'. Did you mean 'seed'"):
         Settings.from_namespace(misspelt)
     corrected = {**misspelt, "seed": 1, "In": [*misspelt["In"], "settings = ...", "# Parameters\nseed = 1\n"]}
     assert Settings.from_namespace(corrected) == Settings(seed=1)
