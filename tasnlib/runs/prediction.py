@@ -48,13 +48,13 @@ class Prediction:
 
     def show(self) -> None:
         """The figure, in a notebook; elsewhere, the three most probable classes as text."""
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        if type(shell).__name__ == "NoneType" or type(shell).__name__ == "TerminalInteractiveShell":
+        ipython = sys.modules.get("IPython")
+        if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
             print(f"{self}\nThe picture: prediction.figure().savefig('prediction.png')")
             return
         alt = f"an image, its attention, its structure image, and the most probable classes: {self}"
         data = {"image/png": png(self.figure()), "text/plain": f"[picture: {alt}]"}
-        sys.modules["IPython"].display.display(data, raw=True, metadata={"image/png": {"alt": alt}})
+        ipython.display.display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
 
 class Predictor:

@@ -51,9 +51,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "num_processes": settings.num_processes,
         "accumulate": settings.accumulate,
         "compiled": settings.compiled,
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU, {torch.get_num_threads()} threads",
+        "device": device,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }
 
