@@ -59,7 +59,7 @@ def test_the_last_line_is_the_result_which_also_stands_beside_the_checkpoint(fir
     assert (result["recipe"], result["epochs"], result["test_images"]) == ("smoke", 1, 50)
     assert set(result["accuracy"]) == {"master", "part", "attention", "downsampled", "downsampled_aliased", "chance"}
     assert all(0 <= share <= 1 for share in result["accuracy"].values())
-    model, class_names = load_model(result["checkpoint"])
+    model, class_names = load_model(first_run / result["checkpoint"])
     assert len(class_names) == 16
     assert not model.training
 
@@ -167,12 +167,12 @@ def test_every_module_can_be_imported_on_windows(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 def test_a_run_of_two_processes_is_stopped_and_resumed_through_the_notebook(tmp_path):
     run, state = tmp_path / "run", tmp_path / "run" / "tasn.training.safetensors"
-    values = {"recipe": "smoke", "baselines": False, "num_processes": 2, "output_folder": run,
+    values = {"recipe": "smoke", "epochs": 8, "train_images": 64, "test_images": 20, "baselines": False, "num_processes": 2, "output_folder": run,
               "data_folder": tmp_path / "data"}  # fmt: skip
     command = [sys.executable, "-m", "tasnlib.course.headless", str(NOTEBOOK), str(tmp_path / "out.ipynb")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [*command, *options(**values, epochs=30)],
+        [*command, *options(**values)],
         cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as first:  # fmt: skip
         while first.poll() is None and not state.is_file():
@@ -183,13 +183,13 @@ def test_a_run_of_two_processes_is_stopped_and_resumed_through_the_notebook(tmp_
         assert first.wait(60) == 130, said
     assert "To continue: " in said
     done, _ = progress_in(state)
-    assert 1 <= done < 30
+    assert 1 <= done < 8
     resumed = subprocess.run(
-        [*command, *options(**values, epochs=30, resume=True)],
+        [*command, *options(**values, resume=True)],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     assert f"tasn: continuing after epoch {done}" in resumed.stdout
-    assert f"epoch {done + 1:2d}/30" in resumed.stdout
-    assert f"epoch {done:2d}/30" not in resumed.stdout
-    assert json.loads((run / "result.json").read_text())["epochs"] == 30
+    assert f"epoch {done + 1:2d}/8 " in resumed.stdout
+    assert f"epoch {done:2d}/8 " not in resumed.stdout
+    assert json.loads((run / "result.json").read_text())["epochs"] == 8
