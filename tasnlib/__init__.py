@@ -43,7 +43,7 @@ __all__ = list(_MODULES)
 
 
 def typechecker(function: Callable) -> Callable:
-    """Checks a function's annotations at run time by beartype; not while torch compiles or exports the function.
+    """Checks a function's annotations at run time by beartype; not while torch compiles, exports or traces it.
 
     jaxtyping's import hook, below, applies it to the files of the paper.
     """
@@ -51,7 +51,8 @@ def typechecker(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def check_unless_compiling(*args: Any, **kwargs: Any) -> Any:
-        return (function if torch.compiler.is_compiling() else checked)(*args, **kwargs)
+        unchecked = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        return (function if unchecked else checked)(*args, **kwargs)
 
     return check_unless_compiling
 

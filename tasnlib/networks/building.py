@@ -1,13 +1,17 @@
 """From a recipe to the networks it names: TASN, and the plain classifiers it is compared with."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from tasnlib.arguments import LARGEST, checked, one_of, within
 from tasnlib.attention import AttentionNet
-from tasnlib.model import TASN, PlainClassifier
+from tasnlib.model import TASN
 from tasnlib.networks.backbones import attention_trunk, classifier_backbone, small_trunk, weights_in_folder
+from tasnlib.networks.official import OfficialTASN
+from tasnlib.networks.plain import PlainClassifier
 from tasnlib.training.recipes import Recipe
 
 NAMES = ("tasn", "downsampled", "downsampled_aliased")
@@ -29,8 +33,10 @@ def build_tasn(recipe: Recipe, classes: int) -> TASN:
     attention_net = build_attention_net(recipe, classes)
     backbone, dimension = classifier_backbone(recipe.backbone, _weights_of(recipe.backbone, recipe.weights))
     classifier = nn.Linear(dimension, classes)
-    own = (nn.Linear(dimension, classes), nn.Linear(dimension, classes)) if recipe.own_classifiers else None
-    return TASN(
+    make: Callable[..., TASN] = TASN
+    if recipe.own_classifiers:
+        make = partial(OfficialTASN, own_classifiers=(nn.Linear(dimension, classes), nn.Linear(dimension, classes)))
+    return make(
         attention_net,
         backbone,
         classifier,
@@ -40,9 +46,6 @@ def build_tasn(recipe: Recipe, classes: int) -> TASN:
         structure_power=recipe.structure_power,
         max_zoom=recipe.max_zoom,
         antialias=recipe.antialias,
-        own_classifiers=own,
-        distinct_channels=recipe.distinct_channels,
-        test_detail=recipe.test_detail,
     )
 
 

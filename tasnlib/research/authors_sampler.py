@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasnlib.arguments import checked, finite, not_negative, readable, sides, within
-from tasnlib.sampler import NOT_FINITE, zoom_profiles
+from tasnlib.sampler import zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
@@ -150,7 +150,7 @@ def authors_sample(
     grid = torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
     padding = "zeros" if "zero_outside" in deviations else "border"
     sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-    return finite(sampled, NOT_FINITE)
+    return sampled
 
 
 def _check(attention: Tensor, max_zoom: float, deviations: Collection[str]) -> None:

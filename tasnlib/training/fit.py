@@ -16,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from tasnlib.arguments import NotFinite, checked, within
+from tasnlib.arguments import checked, within
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
+from tasnlib.networks.official import own_distillation
 from tasnlib.training.compilation import speed_up
 from tasnlib.training.evaluation import accuracies, answer_batch, as_it_is, evaluate
 from tasnlib.training.progress import Progress
@@ -139,7 +140,9 @@ def fit(
                 optimizer.zero_grad()
                 try:
                     losses[step] = _backward(model, batch, recipe, seed, epoch, accelerator, accumulate)
-                except NotFinite as reason:  # on a CPU, attention, sampler and loss speak up at once
+                except ValueError as reason:  # on a CPU, attention and sampler reject numbers that are not finite
+                    if "finite" not in str(reason):
+                        raise
                     raise diverged(f"numbers are no longer finite ({reason})", inner, epoch, step) from reason
                 total += losses[step]
                 # Looking at the loss waits for a GPU, so there it is looked at now and then.
@@ -213,7 +216,10 @@ def _loss(
         "part_own": recipe.own_weight,
     }
     weights = {name: weight for name, weight in weights.items() if name in logits}
-    return tasn_loss(logits, labels, weights, recipe.distillation_weight, recipe.temperature, recipe.teacher_gradient)
+    if "master_own" not in logits:
+        return tasn_loss(logits, labels, weights, recipe.distillation_weight, recipe.temperature)
+    loss = tasn_loss(logits, labels, weights, distillation_weight=0.0)
+    return loss + recipe.distillation_weight * own_distillation(logits, recipe.temperature)
 
 
 def _tell(accelerator: Accelerator, epoch: int, done: float, loss: float, seconds: float) -> None:

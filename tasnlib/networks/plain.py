@@ -1,0 +1,43 @@
+"""The baseline: a plain classifier of downsampled images."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasnlib.model import downsample
+
+
+class PlainOutput(NamedTuple):
+    """What the plain classifier saw and predicts."""
+
+    images: Float[Tensor, "b 3 n n"]
+    logits: dict[str, Float[Tensor, "b k"]]  #: of "downsampled" or "downsampled_aliased"
+
+
+class PlainClassifier(nn.Module):
+    """TASN's backbone on the downsampled image.
+
+    Without antialias the stripes that downsampling should erase come back as coarse false patterns, which can be
+    learnt. The sampler reads without antialias too, so the aliased baseline belongs beside every claim about it.
+
+    Args:
+        backbone: images (b, 3, size, size) to features (b, d).
+        classifier: features (b, d) to logits (b, k).
+        size: side of the downsampled image.
+
+    >>> import torch
+    >>> from tasnlib.networks.small import small_backbone
+    >>> backbone, features = small_backbone()
+    >>> list(PlainClassifier(backbone, nn.Linear(features, 16), 48)(torch.rand(2, 3, 144, 144)).logits)
+    ['downsampled']
+    """
+
+    def __init__(self, backbone: nn.Module, classifier: nn.Module, size: int, antialias: bool = True):
+        super().__init__()
+        self.backbone, self.classifier, self.size, self.antialias = backbone, classifier, size, antialias
+
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
+        seen = downsample(images, self.size, self.antialias)
+        name = "downsampled" if self.antialias else "downsampled_aliased"
+        return PlainOutput(seen, {name: self.classifier(self.backbone(seen))})
