@@ -1,14 +1,12 @@
-"""Runs from the command line: `python -m tasnlib.runs train ...` and `python -m tasnlib.runs predict RUN IMAGE...`
+"""`python -m tasnlib.runs predict RUN IMAGE...`, and `train FOLDER NAME`, which several processes run.
 
-`train` is what each of several processes runs. On several machines, this on each of them, with FOLDER where all see it,
-trains one model:
+On several machines, this on each of them, with FOLDER where all see it, trains one model:
 
     accelerate launch --multi_gpu --num_machines 2 --num_processes 16 --machine_rank 0 --main_process_ip HOST \\
         --main_process_port 29500 -m tasnlib.runs train FOLDER NAME -p dataset inat2017 -p recipe modern
 
-Parameters are those of notebook 05, apart from num_processes, which is the launcher's; FOLDER keeps them, so that they
-need not be given again. With `-p resume True` it goes on after the last whole epoch, on any number of processes.
-Afterwards notebook 05 with output_folder FOLDER and resume True trains nothing anew and makes figures and result.json.
+FOLDER keeps the parameters, which are those of notebook 05. With `-p resume True` it continues after the last whole
+epoch, on any number of processes. Afterwards notebook 05 with that folder and resume True makes the figures.
 """
 
 import argparse
@@ -34,11 +32,7 @@ from tasnlib.training.devices import end_with, leave_processes, make_accelerator
 
 def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
     """Train one model in this process, which may be one of several, by the settings in the folder and those given.
-
-    Raises:
-        ValueError: for settings that cannot be; as `prepare_folder` and `protect_finished`.
-        KeyboardInterrupt: after Ctrl-C, with what is saved and how to continue.
-    """
+    Raises as `run.train`."""
     parent = os.environ.get(PARENT)  # a notebook, which holds the folder and has checked and noted everything
     if parent:
         end_with(int(parent))

@@ -34,18 +34,16 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
     """Training and test images, from datasets/ in the project where no folder is named.
 
     Drawn birds are read from the data folder, or drawn and kept there. Photographs are all opened once, so that
-    unreadable ones are known before training; what was found is kept in cache/ inside the data folder, for images of
-    one's own in datasets/cache/.
+    unreadable ones are known before training; notes of that are kept in cache/ in the data folder.
 
     Raises:
-        ValueError: where the folder does not hold what the data set needs, or fewer images than are asked for; where no
-            folder is named outside of the project.
+        ValueError: where the folder does not hold what the data set needs, or fewer images than are asked for.
     """
     default = project_folder() / "datasets"
     if settings.data_folder is None and not in_project():
         raise ValueError(
             "data_folder is None, which means datasets/ in the project, but this was started outside of the project; "
-            "start it inside, or name a data_folder (and an output_folder)"
+            "start it inside, or name a data_folder and an output_folder"
         )
     folder = expanded(settings.data_folder, "data_folder") if settings.data_folder else default
     if settings.dataset in DRAWN:
@@ -56,8 +54,7 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
 
 
 def workers_for(settings: Settings) -> int:
-    """How many processes read images for each process that computes: as set, else one for each core it can have, at
-    most 32. Drawn birds are in memory and need none.
+    """How many processes read images for each that computes: as set, else one a core, at most 32; none for drawn birds.
 
     >>> workers_for(Settings(dataset="birds")), workers_for(Settings(dataset="cub200", num_workers=3))
     (0, 3)
@@ -99,8 +96,8 @@ def _find(settings: Settings, folder: Path, notes: Path) -> tuple[ImageFiles, Im
         sets.append(images.subset(count) if count else images)
     if recipe.batch_size > len(sets[0]):
         raise ValueError(
-            f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; take at most "
-            f"{len(sets[0])}, and better an eighth of them, because every batch is one optimisation step"
+            f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; it should be an "
+            "eighth of them or less, because every batch is one optimisation step"
         )
     found, whole = tuple(len(images) for images in sets), OFFICIAL_SIZES.get(settings.dataset)
     if whole and found != whole:

@@ -1,6 +1,5 @@
 """A trained model in three lines: load a run's folder, predict the class of an image file, show where it looked."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from torch import Tensor
 from tasnlib.data.files import expanded, is_file, is_folder
 from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import evaluation, resize_short_side
-from tasnlib.model import TASN, downsample
-from tasnlib.runs.prediction_figure import png, prediction_figure
+from tasnlib.model import TASN
+from tasnlib.runs.prediction_figure import display_png, in_kernel, prediction_figure
 from tasnlib.training.checkpoints import load_model, load_recipe
 
 
@@ -36,11 +35,7 @@ class Prediction:
         return f"<Prediction: {self}>"
 
     def figure(self, classes: int = 5) -> Figure:
-        """The image, where the network looked, what the sampler made of it, and the most probable classes.
-
-        Raises:
-            ValueError: for less than one class.
-        """
+        """The image, where the network looked, what the sampler made of it, and the most probable classes."""
         if classes < 1:
             raise ValueError(f"classes is {classes}; it must be from 1 up")
         names, shares = self.class_names[:classes], self.probabilities[:classes]
@@ -48,81 +43,58 @@ class Prediction:
 
     def show(self) -> None:
         """The figure, in a notebook; elsewhere, the three most probable classes as text."""
-        ipython = sys.modules.get("IPython")
-        if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        if not in_kernel():
             print(f"{self}\nThe picture: prediction.figure().savefig('prediction.png')")
             return
-        alt = f"an image, its attention, its structure image, and the most probable classes: {self}"
-        data = {"image/png": png(self.figure()), "text/plain": f"[picture: {alt}]"}
-        ipython.display.display(data, raw=True, metadata={"image/png": {"alt": alt}})
+        display_png(self.figure(), f"an image, its attention, its structure image, and the predicted classes: {self}")
 
 
 class Predictor:
-    """A trained TASN and the names of its classes.
-
-    Args:
-        model: on the device that it is to run on.
-        image_size: side of the image that it sees, in pixels, as in its recipe.
-    """
+    """A trained TASN, the names of its classes, and the side of the images that it sees, in pixels."""
 
     def __init__(self, model: TASN, class_names: list[str], image_size: int):
-        if image_size < 1:
-            raise ValueError(f"image_size is {image_size}; it must be from 1 up")
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
     @torch.no_grad()
     def predict(self, image: str | Path | Image.Image) -> Prediction:
-        """The master net's prediction for an image file, or for an opened image. The model's mode does not matter.
-
-        The image is prepared as in a test: its short side resized to `image_size`, the centre cropped.
-
-        Raises:
-            ValueError: where it cannot be read as an image; the message names the file.
-        """
-        opened = _read(image) if isinstance(image, Image.Image) else open_image(image)
+        """The master net's prediction for an image file or an opened image, prepared as in a test: its short side
+        resized to `image_size`, the centre cropped. Raises ValueError, naming the file, where it cannot be read."""
+        opened = _upright(image) if isinstance(image, Image.Image) else open_image(image)
         cropped = evaluation(resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
         pixels = cropped.to(next(self.model.parameters()).device)[None].float() / 255
-        was_training = self.model.training
+        modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
         try:
-            _, features = self.model.attention_net(downsample(pixels, self.model.attention_size))
-            # A channel of the detail map is named, or one would be drawn; it is not used here.
+            _, features = self.model.look(pixels)
+            # A channel of the detail map, which is not used, is named, or one would be drawn.
             structure = self.model.attend(features, channel=torch.zeros(1, dtype=torch.int64)).structure
             structure_image = self.model.sample(pixels, structure)
             shares = self.model.classifier(self.model.backbone(structure_image)).float().softmax(dim=1)[0]
         finally:
-            self.model.train(was_training)
-        order = shares.argsort(descending=True).tolist()
+            for module, training in modes.items():
+                module.training = training
+        order = shares.argsort(descending=True)
+        names = [self.class_names[place] for place in order.tolist()]
         return Prediction(
-            class_names=[self.class_names[place] for place in order],
-            probabilities=[shares[place].item() for place in order],
-            image=pixels[0].cpu(),
-            attention=structure[0].cpu(),
-            structure_image=structure_image[0].cpu(),
+            names, shares[order].tolist(), *(one[0].cpu() for one in (pixels, structure, structure_image))
         )
 
 
-def _read(image: Image.Image) -> Image.Image:
-    """An opened image, upright. Pillow reads its pixels only now."""
+def _upright(image: Image.Image) -> Image.Image:
+    """Pillow reads the pixels of an opened image only now, and its readers raise all kinds of errors."""
     try:
         return upright_rgb(image)
     except MemoryError:
         raise  # says something about the machine, not about the image
-    except Exception as reason:  # Pillow's readers raise all kinds
-        name = getattr(image, "filename", "")
-        raise ValueError(f"image {name or '(opened)'} cannot be read: {reason}") from reason
+    except Exception as reason:
+        name = getattr(image, "filename", "") or "(opened)"
+        raise ValueError(f"image {name} cannot be read: {reason}") from reason
 
 
 def load(run: str | Path, device: str | torch.device | None = None) -> Predictor:
-    """The TASN that a run left behind.
+    """The TASN in a run's output folder, or in a tasn.safetensors, on a device (None: the fastest).
 
-    Args:
-        run: the run's output folder, or its tasn.safetensors.
-        device: the fastest there is, where None.
-
-    Raises:
-        FileNotFoundError: where there is no trained model; the message says what the folder should hold.
-        ValueError: where the file is damaged or is not TASN.
+    Raises FileNotFoundError where there is no trained model, ValueError where it is damaged or not TASN.
 
     >>> predictor = load("notebooks/saved_run")
     >>> prediction = predictor.predict(Image.new("RGB", (200, 150), "green"))

@@ -1,16 +1,16 @@
-"""The picture of one prediction: the image, where the network looked, what the sampler made of it, and the classes."""
+"""The picture of one prediction."""
 
 import io
+import sys
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-BLUE = "#0072B2"  # of the structure image and the master net, in all figures of the course
+BLUE = "#0072B2"  # the structure image's and the master net's, in all figures
 
 
 def prediction_figure(
@@ -29,9 +29,8 @@ def prediction_figure(
     >>> [axes.get_title() for axes in figure.axes]
     ['image', 'attention', 'structure image', 'wren, 90.0 %']
     """
-    figure, (first, second, third, bars) = plt.subplots(
-        1, 4, figsize=(13, 3.0), width_ratios=(1, 1, 1, 1.3), layout="constrained"
-    )
+    figure = plt.figure(figsize=(13, 3), layout="constrained")
+    first, second, third, bars = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.3))
     extent = (0, image.shape[2], image.shape[1], 0)
     pixels = image.permute(1, 2, 0).numpy()
     first.imshow(pixels, extent=extent, interpolation="nearest")
@@ -45,27 +44,27 @@ def prediction_figure(
         axes.set_title(title, fontsize=10)
         axes.spines[:].set_visible(False)
     third.spines[:].set(visible=True, color=BLUE, linewidth=3)
-    draw_probabilities(bars, class_names, probabilities)
+    drawn = bars.barh(range(len(class_names)), [100 * share for share in probabilities], color=BLUE)
+    labels = [f"{name}  {100 * share:.1f}" for name, share in zip(class_names, probabilities, strict=True)]
+    bars.bar_label(drawn, labels, padding=3, fontsize=9, parse_math=False)  # a $ in a class name is no formula
+    bars.set(xlim=(0, 250), xticks=[0, 50, 100], yticks=[])  # room for the names
+    bars.spines[["left", "top", "right"]].set_visible(False)
+    bars.spines["bottom"].set_bounds(0, 100)
+    bars.set_xlabel("probability, %", x=0.2)
+    bars.set_title(f"{class_names[0]}, {100 * probabilities[0]:.1f} %", fontsize=10, parse_math=False)
+    bars.invert_yaxis()
     return figure
 
 
-def draw_probabilities(axes: Axes, class_names: Sequence[str], probabilities: Sequence[float]) -> None:
-    """The most probable classes as bars, the first in the title."""
-    axes.barh(range(len(class_names)), [100 * share for share in probabilities], color=BLUE)
-    for row, (name, share) in enumerate(zip(class_names, probabilities, strict=True)):
-        # A class name may hold a $, which is no formula.
-        axes.text(100 * share + 1, row, f"{name}  {100 * share:.1f}", va="center", fontsize=9, parse_math=False)
-    axes.set(xlim=(0, 250), xticks=[0, 50, 100], yticks=[])  # room for the names
-    axes.spines[["left", "top", "right"]].set_visible(False)
-    axes.spines["bottom"].set_bounds(0, 100)
-    axes.set_xlabel("probability, %", x=0.2)
-    axes.set_title(f"{class_names[0]}, {100 * probabilities[0]:.1f} %", fontsize=10, parse_math=False)
-    axes.invert_yaxis()
+def in_kernel() -> bool:
+    """Does this run in a notebook, which can show pictures?"""
+    return "IPython" in sys.modules and hasattr(sys.modules["IPython"].get_ipython(), "kernel")
 
 
-def png(figure: Figure) -> bytes:
-    """A figure as PNG, closed."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=80, bbox_inches="tight")
+def display_png(figure: Figure, alt: str) -> None:
+    """Show a figure in a notebook with its alternative text, and close it."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
     plt.close(figure)
-    return file.getvalue()
+    data = {"image/png": png.getvalue(), "text/plain": f"[picture: {alt}]"}
+    sys.modules["IPython"].display.display(data, raw=True, metadata={"image/png": {"alt": alt}})

@@ -23,8 +23,7 @@ _RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
 def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data, Data]) -> dict[str, Any]:
     """The result of a run, as printed last by notebook 05 and kept as result.json.
 
-    Accuracies are shares of all test images, from 0 to 1, None for what was not run. A test image that cannot be read
-    counts as wrong.
+    Accuracies are shares of all test images, from 0 to 1, None for what was not run. Unreadable images count as wrong.
     """
     tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
@@ -42,7 +41,6 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "checkpoint": as_typed(tasn.weights_path),
         "test_images": len(test_set),
         "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
-        # Averages of nets, and own classifiers.
         "other_accuracy": {name: share for name, share in found.items() if name not in NETS},
         "top5": accuracies(predictions, test_set.labels, KEPT) if test_set.classes > KEPT else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},

@@ -1,4 +1,4 @@
-"""One run from settings to result: TASN and its baselines trained, everything kept in one folder (`run_folder`)."""
+"""One run: TASN and its baselines trained, everything kept in one folder (`run_folder`)."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tasnlib.data.files import write_atomically
 from tasnlib.model import TASN
 from tasnlib.networks.building import build_model
-from tasnlib.runs.load_data import Data, load_data, workers_for
+from tasnlib.runs.load_data import Data, workers_for
 from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder, same_data, same_settings
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
@@ -26,7 +26,6 @@ from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import accuracies, evaluate, silent_images
 from tasnlib.training.fit import fit
 
-__all__ = ["Trained", "epoch_line", "load_data", "train"]
 PARENT = "TASN_PARENT_PROCESS"  # in the environment of the processes that `train` starts: the number of its own
 
 
@@ -63,8 +62,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
     A baseline is trained by the same recipe, from the same seed, for as many epochs as TASN.
 
     Raises:
-        ValueError: where the folder holds this model and `resume` is off; where another process trains in the folder,
-            or it is of other settings or data.
+        ValueError: where the folder is in use, holds this model and `resume` is off, or is of other settings or data.
         RuntimeError: where one of several processes failed.
         KeyboardInterrupt: after Ctrl-C, with what is saved and how to continue.
     """
@@ -82,24 +80,19 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
             _fit_in_processes(name, settings, folder)
             model, _ = load_model(weights_path)
             history = json.loads((folder / f"{name}.history.json").read_bytes())
-    test, batch_size = data[1], settings.resolved_recipe.batch_size
-    predictions = evaluate(model, test, batch_size, make_accelerator(settings.precision), workers_for(settings))
-    if isinstance(model, TASN):
-        silent, seen = silent_images(model, test)
-        if silent:
-            print(
-                f"attention is 0 everywhere on {silent} of the first {seen} test images, so the sampler reads them "
-                "uniformly. Most often the training was too short: take more epochs, or a smaller batch_size"
-            )
+    test, accelerator = data[1], make_accelerator(settings.precision)
+    predictions = evaluate(model, test, settings.resolved_recipe.batch_size, accelerator, workers_for(settings))
+    silent, seen = silent_images(model, test) if isinstance(model, TASN) else (0, 0)
+    if silent:
+        print(
+            f"attention is 0 everywhere on {silent} of the first {seen} test images, so the sampler reads them "
+            "uniformly. Most often the training was too short: take more epochs, or a smaller batch_size"
+        )
     return Trained(model, history, predictions, accuracies(predictions, test.labels), weights_path)
 
 
 def protect_finished(folder: Path, name: str, resume: bool) -> None:
-    """Make sure that a model is never trained anew over itself.
-
-    Raises:
-        ValueError: where there is one, and `resume` is off or what it needs is missing.
-    """
+    """Raises ValueError where a model would be trained anew over itself."""
     weights, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
     if not resume and (weights.is_file() or state.is_file()):
         raise ValueError(
@@ -126,28 +119,24 @@ def explained_interrupt(state: Path, command: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         saved = _progress(state)
-        if not saved:
-            raise KeyboardInterrupt("stopped before anything was saved") from None
-        raise KeyboardInterrupt(
-            f"stopped; {state} was saved {saved}. To continue: {command} (in a notebook: the same output_folder, and "
-            "resume = True)"
-        ) from None
+        how = f"To continue: {command} (in a notebook: the same output_folder, and resume = True)"
+        what = f"stopped; {state} was saved {saved}. {how}" if saved else "stopped before anything was saved"
+        raise KeyboardInterrupt(what) from None
 
 
 def _command(settings: Settings, folder: Path) -> str:
-    """What continues this run with notebook 05, typed in any folder."""
-    datasets = str(project_folder() / "datasets") if in_project() else None
-    again = replace(
-        settings, output_folder=str(folder), resume=True, data_folder=settings.data_folder or datasets
-    ).valid_anywhere()
-    notebook = str(project_folder() / NOTEBOOK)
-    return shlex.join([sys.executable, "-m", "tasnlib.course.headless", notebook, *again.as_parameters()])
+    """What continues this run by notebook 05, typed in any folder."""
+    project = project_folder()
+    data_folder = settings.data_folder or (str(project / "datasets") if in_project() else None)
+    again = replace(settings, output_folder=str(folder), resume=True, data_folder=data_folder).valid_anywhere()
+    words = [sys.executable, "-m", "tasnlib.course.headless", str(project / NOTEBOOK), *again.as_parameters()]
+    return shlex.join(words)
 
 
 def fit_one(
     name: str, settings: Settings, folder: Path, data: tuple[Data, Data]
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """The training itself, in this process, which may be one of several. Returns the model and its history."""
+    """The training itself, in this process, which may be one of several."""
     recipe = settings.resolved_recipe
     accelerator = make_accelerator(settings.precision)
     set_seed(settings.seed)
@@ -171,9 +160,8 @@ def fit_one(
 
 def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
     """Start `python -m tasnlib.runs train` several times. This process holds the folder for them."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(settings.num_processes), "-m", "tasnlib.runs", "train", str(folder), name]
-    command += settings.valid_anywhere().as_parameters()
+    launcher = f"-m torch.distributed.run --standalone --nproc-per-node {settings.num_processes} -m tasnlib.runs train"
+    command = [sys.executable, *launcher.split(), str(folder), name, *settings.valid_anywhere().as_parameters()]
     parent = {**os.environ, PARENT: str(os.getpid())}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=parent) as process:
         lines = []

@@ -23,7 +23,6 @@ from tasnlib.data.images import ImageFiles
 from tasnlib.runs.settings import Settings
 
 NOTEBOOK = Path("notebooks", "05_train_full.ipynb")
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # of some network disks
 
 
 def project_folder() -> Path:
@@ -38,11 +37,7 @@ def in_project() -> bool:
 
 
 def saved_run() -> Path:
-    """The folder of the small trained run that comes with the course, from any folder.
-
-    >>> sorted(file.name for file in saved_run().glob("*.safetensors"))
-    ['epochs.safetensors', 'tasn.safetensors']
-    """
+    """The folder of the small trained run that comes with the course."""
     project = project_folder() if in_project() else Path(__file__).parents[2]
     return project / "notebooks" / "saved_run"
 
@@ -60,11 +55,6 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: where another process holds the folder, with its number and machine.
         OSError: where the folder cannot be written.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['.holder', '.lock']
     """
     path, holder = folder.resolve() / ".lock", folder / ".holder"
     lock = FileLock(path, timeout=0, is_singleton=True, fallback_to_soft=False)
@@ -77,7 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} is in use: {who} trains there. Wait until it ends, stop it, or name another output_folder"
         ) from None
     except OSError as reason:
-        if reason.errno not in _NO_LOCKS:
+        if reason.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):  # of some network disks
             raise cannot_write(path, reason, 0) from reason
         print(f"{folder} cannot be locked ({reason.strerror}): make sure that no other run uses it", flush=True)
     try:
@@ -96,8 +86,7 @@ def prepare_folder(settings: Settings) -> Path:
     """Make the output folder and note the settings in it; or, to resume, make sure that they are those noted in it.
 
     Raises:
-        ValueError: where the folder already holds weights and `resume` is off: they are never overwritten. Where it
-            holds a run of other settings and `resume` is on. Where another process trains in it.
+        ValueError: where the folder is in use, or holds a run that would be overwritten, or one of other settings.
         OSError: where the folder cannot be written.
     """
     folder = expanded(settings.output_folder, "output_folder") if settings.output_folder else _new_folder(settings)
@@ -120,16 +109,18 @@ def prepare_folder(settings: Settings) -> Path:
 def _new_folder(settings: Settings) -> Path:
     """A folder that nobody else has, named after the time."""
     name = f"{settings.dataset}-{settings.recipe}-seed{settings.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-        folder = project_folder() / "runs" / (name + suffix)
-        with contextlib.suppress(FileExistsError):
+    folder, number = project_folder() / "runs" / name, 1
+    while True:
+        try:
             folder.mkdir(parents=True)
             return folder
-    raise ValueError(f"runs/ already holds a thousand runs named {name}")
+        except FileExistsError:
+            number += 1
+            folder = folder.with_name(f"{name}-{number}")
 
 
 def same_settings(folder: Path, settings: Settings) -> None:
-    """Make sure that a run computes what the settings in its folder say, if there are any. Where it runs may differ."""
+    """Make sure that a run computes what the settings in its folder say, if any. Where it runs may differ."""
     noted = folder / "settings.json"
     if not noted.is_file():
         return
@@ -145,20 +136,13 @@ def same_settings(folder: Path, settings: Settings) -> None:
 
 
 def noted_settings(noted: Path, **changes: Any) -> Settings:
-    """The settings that a run wrote down, with changes.
-
-    Raises:
-        ValueError: with the file's name, where it is damaged.
-    """
+    """The settings that a run wrote down, with changes. Raises ValueError where the file is damaged."""
     values = {**read_json(noted), **changes}
     values.pop("cache", None)  # runs before version 0.2 noted it; it changed no result
     try:
         return Settings.from_values(values)
     except ValueError as reason:
         raise damaged(noted, reason) from reason
-
-
-_KINDS = {"class_names": list, "train": dict, "test": dict}
 
 
 def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles]) -> None:
@@ -170,21 +154,20 @@ def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles])
         write_atomically(noted, json.dumps(found, indent=1, ensure_ascii=False).encode())
         return
     before = read_json(noted)
-    if missing := next((name for name, kind in _KINDS.items() if not isinstance(before.get(name), kind)), None):
-        raise damaged(noted, f"{missing} is {before.get(missing)!r}")
-    advice = "name the data_folder it was begun with, or another output_folder"
+    try:
+        hashes = {split: before[split].get("hash") for split in ("train", "test")}
+        was, now = ({str(name) for name in one["class_names"]} for one in (before, found))
+    except (KeyError, AttributeError, TypeError) as reason:
+        raise damaged(noted, repr(reason)) from reason
+    advice = f"for the run in {str(folder)!r}, name the data_folder it was begun with, or another output_folder"
     if before["class_names"] != found["class_names"]:
-        was, now = ({*map(str, one["class_names"])} for one in (before, found))
         raise ValueError(
-            f"the run in {str(folder)!r} was begun with {len(was)} classes, this data has {len(now)} "
-            f"(only then: {sorted(was - now)[:5]}, only now: {sorted(now - was)[:5]}); {advice}"
+            f"this data has {len(now)} classes, not those {len(was)} that the run was begun with (only then: "
+            f"{sorted(was - now)[:5]}, only now: {sorted(now - was)[:5]}); {advice}"
         )
-    for split in ("train", "test"):
-        if before[split].get("hash") != found[split]["hash"]:
-            raise ValueError(
-                f"the {split} images are not those that the run in {str(folder)!r} was begun with "
-                f"({before[split].get('images')} images then, {found[split]['images']} now, and other bytes); {advice}"
-            )
+    for split, known in hashes.items():
+        if known != found[split]["hash"]:
+            raise ValueError(f"the {split} images are not those that the run was begun with; {advice}")
 
 
 def described(images: Birds | ImageFiles) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from tasnlib.training.recipes import RECIPES, Recipe, scaled_learning_rate
 DRAWN = ("birds", "birds_hard")
 PATHS = ("data_folder", "output_folder", "weights")
 _WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "IMAGENET1K_V2", "none")
-_OF_RECIPE = ("epochs", "batch_size", "learning_rate", "train_images", "test_images",
-              "weights", "backbone", "attention_trunk")  # fmt: skip
 
 
 def _recipe(name: str) -> str:
@@ -56,11 +54,7 @@ Network = Annotated[str, AfterValidator(_network)]
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Settings:
-    """One run. None means: as the recipe says.
-
-    >>> Settings(epochs=3).resolved_recipe.epochs
-    3
-    """
+    """One run. None means: as the recipe says. `Settings(epochs=0)` raises pydantic's ValidationError, a ValueError."""
 
     dataset: Literal["birds", "birds_hard", "cub200", "stanford_cars", "inat2017", "folder"] = "birds"
     data_folder: Folder | None = None  # None: datasets/ in the project
@@ -112,8 +106,8 @@ class Settings:
                 )
         if self.dataset == "folder" and self.data_folder is None:
             raise ValueError(
-                "dataset is 'folder', but data_folder is None; it must be the path of your images, "
-                "with a folder for each class, or with train/ and test/ that hold those"
+                "dataset is 'folder', but data_folder is None; it must be the path of your images, with a folder for "
+                "each class, or with train/ and test/ that hold those"
             )
         if self.resume and self.output_folder is None:
             raise ValueError("resume is True, but output_folder is None; it must name the folder of the run to resume")
@@ -123,8 +117,8 @@ class Settings:
     def resolved_recipe(self) -> Recipe:
         """The recipe with this run's changes. Another batch size scales the learning rate, unless one is given."""
         recipe = RECIPES[self.recipe]
-        changes = {name: getattr(self, name) for name in _OF_RECIPE if getattr(self, name) is not None}
-        if changes.get("weights") == "none":
+        changes = {one.name: value for one in fields(Recipe) if (value := getattr(self, one.name, None)) is not None}
+        if self.weights == "none":
             changes["weights"] = None
         if self.batch_size is not None and self.learning_rate is None:
             changes["learning_rate"] = scaled_learning_rate(recipe, self.batch_size)
@@ -132,10 +126,7 @@ class Settings:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Settings":
-        """Settings as people and files give them.
-
-        Raises:
-            ValueError: in a sentence, for an unknown name, with the nearest right one, and for a bad value.
+        """Settings as people and files give them. Raises ValueError, in a sentence, for a bad name or value.
 
         >>> Settings.from_values({"epochs": -3})
         Traceback (most recent call last):
@@ -150,13 +141,10 @@ class Settings:
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> "Settings":
-        """The values of the parameters where they stand: in a notebook's or a script's `globals()`.
+        """The values of the parameters in a notebook's or a script's `globals()`. Raises as `from_values`.
 
-        papermill runs a notebook with misspelt parameters, and only warns. So the names that the last cell of
-        parameters assigned are checked as well; its first line, which papermill writes too, begins with "# Parameters".
-
-        Raises:
-            ValueError: as `from_values`; where a parameter has no value.
+        papermill only warns of misspelt parameters. So the names that the last cell of parameters assigned are checked
+        as well; that cell, which may be papermill's, begins with "# Parameters".
 
         >>> Settings.from_namespace({**Settings().as_dict(), "seed": 3, "answer": 42}).seed
         3
@@ -174,10 +162,11 @@ class Settings:
     def valid_anywhere(self) -> "Settings":
         """The same run from any working folder: its paths are absolute."""
         given = {name: getattr(self, name) for name in PATHS if getattr(self, name) not in (None, *_WEIGHTS)}
-        return replace(self, **{name: str(expanded(path, name).absolute()) for name, path in given.items()})
+        absolute: dict[str, Any] = {name: str(expanded(path, name).absolute()) for name, path in given.items()}
+        return replace(self, **absolute)
 
     def as_parameters(self) -> list[str]:
-        """What `-p` needs to say for this run where it differs from the defaults.
+        """What differs from the defaults, as words of a command.
 
         >>> Settings(seed=3, weights="none").as_parameters()
         ['-p', 'seed', '3', '-p', 'weights', 'none']
@@ -194,11 +183,7 @@ TEXTS = ("dataset", "recipe", "precision", "backbone", "attention_trunk", *PATHS
 
 
 def check_names(given: Iterable[str], known: list[str]) -> None:
-    """Refuse names that are no parameters. What `papermill --inject-paths` adds is left alone.
-
-    Raises:
-        ValueError: with the unknown name, the nearest right one and all that are allowed.
-    """
+    """Raises ValueError for a name that is no parameter. What `papermill --inject-paths` adds is left alone."""
     for name in given:
         if name in known or name.startswith("PAPERMILL_"):
             continue

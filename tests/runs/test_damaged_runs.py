@@ -78,9 +78,9 @@ def test_a_damaged_note_is_named_with_what_to_do(run, finished, note, content):
     [
         ("settings.json", {"epoch": 3}, "is damaged: there is no parameter 'epoch'"),
         ("settings.json", {"epochs": "3"}, "is damaged: epochs is '3'"),
-        ("data.json", {"class_names": 5}, "is damaged: class_names is 5"),
+        ("data.json", {"class_names": 5}, "data.json is damaged: .*not iterable"),
         ("data.json", {"test": {}}, "the test images are not those"),
-        ("data.json", {"class_names": [1, "a"]}, "was begun with 2 classes"),
+        ("data.json", {"class_names": [1, "a"]}, "not those 2 that the run was begun with"),
     ],
 )
 def test_an_edited_note_is_rejected_with_what_is_wrong(run, finished, note, change, message):

@@ -13,8 +13,8 @@ from pathlib import Path
 import jupyter_client
 import pytest
 
-from tasnlib.runs.load_data import Data
-from tasnlib.runs.run import load_data, train
+from tasnlib.runs.load_data import Data, load_data
+from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training import fit as training
@@ -156,7 +156,8 @@ def test_in_a_notebook_the_error_itself_says_how_to_go_on(data, undisturbed, tmp
 CELL = """
 import os, signal
 from tasnlib.training import fit as training
-from tasnlib.runs.run import load_data, train
+from tasnlib.runs.load_data import load_data
+from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tests.slow.test_faults_ctrl_c import at_step, press_ctrl_c
