@@ -1,18 +1,16 @@
 """Run a notebook headlessly: `python -m tasnlib.course.headless NOTEBOOK [OUTPUT] [-p NAME VALUE]...`
 
-papermill runs it. On top of papermill: a parameter that the notebook does not have is rejected before anything starts,
-the output folder is made, the kernel is this very Python, names of folders that look like numbers stay text, output is
-shown at once, and the last line that the notebook printed is the last line of this command.
-
-`python -m tasnlib.course.headless --refresh NOTEBOOK...` executes notebooks in place, for committing.
+By papermill, which is run with this very Python. A parameter that the notebook does not have is rejected first, folders
+named like numbers stay text, and what the notebook printed last is what this command prints last. With `--refresh
+NOTEBOOK...` it executes notebooks in place, for committing.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import shlex
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,15 +19,16 @@ from typing import Any
 import nbformat
 import papermill
 from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from papermill.cli import _resolve_type
 from traitlets.config import Config
 
 from tasnlib.data.files import expanded
-from tasnlib.runs.run_folder import as_typed, project_folder
+from tasnlib.runs.run import notebook_command
+from tasnlib.runs.run_folder import as_typed, noted_settings, project_folder
 from tasnlib.runs.settings import check_names
 
 # What `nbconvert --to script` needs. Without versions, so that a second run changes nothing.
@@ -52,40 +51,30 @@ CLIENT: dict[str, Any] = {
 }
 
 
-def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any]) -> str:
-    """Execute a notebook into another file and return the last line it printed.
+class Printed:
+    """Shows at once what a notebook prints, apart from a result in JSON, which the command ends with."""
 
-    Raises:
-        ValueError: where there is no such notebook, or it has no such parameter.
-        RuntimeError: where the kernel died.
-        papermill.PapermillExecutionError: where a cell failed; the output holds the error.
-    """
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+        sys.stdout.write("".join(line for line in text.splitlines(keepends=True) if not line.startswith('{"dataset"')))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any]) -> str:
+    """Execute a notebook into another file and return the last line it printed. Raises ValueError before the start,
+    RuntimeError where the kernel died, papermill's PapermillExecutionError where a cell failed."""
     if output.is_dir() or output.resolve() == notebook.resolve():
         what = "a folder" if output.is_dir() else "the notebook itself"
         raise ValueError(f"the executed notebook would be written to {output}, which is {what}; name another file")
     check_names(parameters, list(_declared(notebook)))
     output.parent.mkdir(parents=True, exist_ok=True)
-    executed = papermill.execute_notebook(
-        *(str(notebook), str(output), parameters),
-        **{"language": "python", "progress_bar": False, "stdout_file": _Shown(), "autosave_cell_every": 30, **CLIENT},
-    )
-    printed = [
-        output.text
-        for cell in executed.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "stream" and output.name == "stdout"
-    ]
-    return "".join(printed).rstrip().rpartition("\n")[2]
-
-
-class _Shown:
-    """Shows at once what a notebook prints, apart from a result in JSON, which the command ends with."""
-
-    def write(self, text: str) -> None:
-        sys.stdout.write("".join(line for line in text.splitlines(keepends=True) if not line.startswith('{"dataset"')))
-
-    def flush(self) -> None:
-        sys.stdout.flush()
+    options = {"language": "python", "progress_bar": False, "stdout_file": (printed := Printed())}
+    papermill.execute_notebook(str(notebook), str(output), parameters, autosave_cell_every=30, **options, **CLIENT)
+    return printed.text.rstrip().rpartition("\n")[2]
 
 
 def _declared(notebook: Path) -> dict[str, Any]:
@@ -95,9 +84,8 @@ def _declared(notebook: Path) -> dict[str, Any]:
 
 
 def values_of(notebook: Path, plain: list[list[str]], raw: list[list[str]]) -> dict[str, Any]:
-    """Parameters as papermill reads them: numbers, True, False and None are what they look like. But where the notebook
-    declares text (`run: str = None`, or a default in quotes), and after -r, all stays text, such as a folder named 007.
-    """
+    """Parameters as papermill reads them: numbers, True, False and None are what they look like. But after -r, and
+    where the notebook declares text (`run: str = None`, or a default in quotes), they stay text."""
     values: dict[str, Any] = {}
     for name, text in plain:
         known = _declared(notebook).get(name, {"inferred_type_name": "", "default": ""})
@@ -107,8 +95,7 @@ def values_of(notebook: Path, plain: list[list[str]], raw: list[list[str]]) -> d
 
 
 def refresh(notebook: Path) -> None:
-    """Execute a notebook in its own folder and write it back with its outputs, without times and versions, so that a
-    second run changes only what the notebook itself computes anew."""
+    """Execute a notebook in its own folder and write it back, without times and versions."""
     cells = nbformat.read(notebook, as_version=4)
     place = {"metadata": {"path": str(notebook.parent)}}
     NotebookClient(cells, timeout=None, resources=place, record_timing=False, coalesce_streams=True, **CLIENT).execute()
@@ -119,8 +106,7 @@ def refresh(notebook: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tasnlib.course.headless",
-        description="Run a notebook headlessly. The executed notebook, with all its output, is written to OUTPUT.",
-        epilog="Example: python -m tasnlib.course.headless notebooks/05_train_full.ipynb -p recipe smoke -p seed 1",
+        description="Run a notebook headlessly. The executed notebook is written to OUTPUT.",
     )
     parser.add_argument("--refresh", type=Path, nargs="+", metavar="NOTEBOOK", help="execute these in place instead")
     parser.add_argument("notebook", nargs="?")
@@ -136,9 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not given.refresh and given.notebook is None:
         parser.error("name a notebook")
     if unknown:
-        parser.error(
-            f"unrecognized: {shlex.join(unknown)}. A value with spaces in it needs quotes: -p NAME 'TWO WORDS'"
-        )
+        parser.error(f"unrecognized: {shlex.join(unknown)}; values with spaces need quotes: -p NAME 'TWO WORDS'")
     try:
         for path in given.refresh or ():
             _declared(path)
@@ -152,57 +136,33 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(notebook: Path, given: argparse.Namespace) -> int:
-    parameters = values_of(notebook, given.plain, given.raw)
-    begun = set(_training_folders())
-    default = project_folder() / "runs" / f"{notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
+    parameters, runs = values_of(notebook, given.plain, given.raw), project_folder() / "runs"
+    begun = set(runs.glob("*/settings.json"))
+    default = runs / f"{notebook.stem}-{datetime.now():%Y%m%d-%H%M%S}.ipynb"
     output = expanded(given.output, "OUTPUT") if given.output else default
     try:
         last = run_notebook(notebook, output, parameters)
+        print(f"\nexecuted notebook: {as_typed(output)}")
+        _print_result(last)
+        return 0
     except KeyboardInterrupt:
-        new = [folder for folder in _training_folders() if folder not in begun]
+        new = [str(noted.parent) for noted in set(runs.glob("*/settings.json")) - begun]
         folder = expanded(parameters.get("output_folder") or (new[0] if len(new) == 1 else ""), "output_folder")
-        print(
-            f"\nstopped; the executed part is in {as_typed(output)}{_to_continue(notebook, parameters, folder)}",
-            file=sys.stderr,
-        )
-        return 130
-    except papermill.PapermillExecutionError as reason:
-        # The notebook's own message, not papermill's page of traceback; that one is in the output notebook.
-        print(
-            f"error in cell {reason.cell_index} of {as_typed(output)}: {reason.ename}: {reason.evalue}", file=sys.stderr
-        )
-        return 1
+        code, message = 130, f"\nstopped; the executed part is in {as_typed(output)}"
+        if (noted := folder / "settings.json").is_file():
+            message += f". To continue: {notebook_command(noted_settings(noted), folder, notebook)}"
+    except papermill.PapermillExecutionError as reason:  # the traceback is in the output notebook
+        code, message = 1, f"error in cell {reason.cell_index} of {as_typed(output)}: {reason.ename}: {reason.evalue}"
     except RuntimeError as reason:  # nbclient's and jupyter_client's
-        print(
-            f"error: the kernel died or never started ({reason}); most often memory was short. The executed part is in "
-            f"{as_typed(output)}; a training continues with -p resume True",
-            file=sys.stderr,
-        )
-        return 1
-    print(f"\nexecuted notebook: {as_typed(output)}")
-    _print_result(last)
-    return 0
-
-
-def _training_folders() -> list[Path]:
-    return [noted.parent for noted in (project_folder() / "runs").glob("*/settings.json")]
-
-
-def _to_continue(notebook: Path, parameters: Mapping[str, Any], folder: Path) -> str:
-    """The command that continues a training in any working folder, where one was begun."""
-    if not (folder / "settings.json").is_file():
-        return ""
-    again = {**parameters, "output_folder": folder.resolve(), "resume": True}
-    if parameters.get("data_folder"):
-        again["data_folder"] = expanded(parameters["data_folder"], "data_folder").resolve()
-    words = [word for name, value in again.items() for word in ("-p", name, str(value))]
-    command = [sys.executable, "-m", "tasnlib.course.headless", str(notebook.resolve()), *words]
-    return f". To continue: {shlex.join(command)}"
+        what = f"error: the kernel died or never started ({reason}); most often memory was short"
+        code, message = 1, f"{what}. The executed part is in {as_typed(output)}; a training continues with resume"
+    print(message, file=sys.stderr)
+    return code
 
 
 def _print_result(line: str) -> None:
-    """What a notebook printed last; the result of a training run also in words, for people."""
-    try:
+    """The result of a training also in words."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # another notebook has no such line
         result = json.loads(line)
         accuracy = result["accuracy"]
         print(f"checkpoint:        {result['checkpoint']}")
@@ -211,12 +171,7 @@ def _print_result(line: str) -> None:
         print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, plain downsampling {beside}")
         images, chance = result["test_images"], accuracy["chance"]
         if accuracy["master"] <= chance + 2 * math.sqrt(chance * (1 - chance) / images):
-            print(
-                f"                   on {images} test images, not significantly better than chance "
-                f"({100 * chance:.1f} %): take more images, or more epochs"
-            )
-    except (ValueError, KeyError, TypeError):
-        pass  # another notebook: it has no such line
+            print(f"{' ' * 19}on {images} test images, not significantly better than chance ({100 * chance:.1f} %)")
     print(line)
 
 

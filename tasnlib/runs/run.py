@@ -67,7 +67,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
         KeyboardInterrupt: after Ctrl-C, with what is saved and how to continue.
     """
     weights_path, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
-    with locked(folder), explained_interrupt(state, _command(settings, folder)):
+    with locked(folder), explained_interrupt(state, notebook_command(settings, folder)):
         same_settings(folder, settings)
         same_data(folder, data)
         protect_finished(folder, name, settings.resume)
@@ -124,13 +124,13 @@ def explained_interrupt(state: Path, command: str) -> Iterator[None]:
         raise KeyboardInterrupt(what) from None
 
 
-def _command(settings: Settings, folder: Path) -> str:
+def notebook_command(settings: Settings, folder: Path, notebook: Path | None = None) -> str:
     """What continues this run by notebook 05, typed in any folder."""
     project = project_folder()
     data_folder = settings.data_folder or (str(project / "datasets") if in_project() else None)
     again = replace(settings, output_folder=str(folder), resume=True, data_folder=data_folder).valid_anywhere()
-    words = [sys.executable, "-m", "tasnlib.course.headless", str(project / NOTEBOOK), *again.as_parameters()]
-    return shlex.join(words)
+    notebook = (notebook or project / NOTEBOOK).resolve()
+    return shlex.join([sys.executable, "-m", "tasnlib.course.headless", str(notebook), *again.as_parameters()])
 
 
 def fit_one(
