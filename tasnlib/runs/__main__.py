@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tasnlib.data.files import expanded
-from tasnlib.networks.building import NAMES as MODELS
-from tasnlib.networks.building import check_networks
+from tasnlib.networks.build import NAMES as MODELS
+from tasnlib.networks.build import check_networks
 from tasnlib.runs.load_data import load_data
 from tasnlib.runs.prediction import load
 from tasnlib.runs.run import PARENT, explained_interrupt, fit_one, protect_finished

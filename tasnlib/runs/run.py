@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tasnlib.data.files import write_atomically
 from tasnlib.model import TASN
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.runs.load_data import Data, workers_for
 from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder, same_data, same_settings
 from tasnlib.runs.settings import Settings

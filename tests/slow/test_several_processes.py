@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tasnlib.data.birds import Birds, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.runs import run as running
 from tasnlib.runs.load_data import load_data
 from tasnlib.runs.run import train
