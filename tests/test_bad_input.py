@@ -19,13 +19,12 @@ import tasnlib
 from tests import fuzzed_networks
 from tests.bad_inputs import assert_refused_by_name, refusal_of
 from tests.data import fuzzed_data
-from tests.runs import fuzzed_runs
 
 pytestmark = pytest.mark.usefixtures("as_a_user")
 
 FUNCTIONS = {
     function.name: function
-    for listed in (fuzzed_networks, fuzzed_data, fuzzed_runs)
+    for listed in (fuzzed_networks, fuzzed_data)
     for name, functions in vars(listed).items()
     if name.endswith("_FUNCTIONS")
     for function in functions

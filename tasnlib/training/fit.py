@@ -2,8 +2,6 @@
 
 The order of the images and the channels of the detail maps are pure functions of (seed, epoch, image). So a run that
 was stopped and resumed, or spread over several processes, sees what an undisturbed run sees.
-
-`accelerate launch -m tasnlib.training.fit FOLDER NAME` is a whole run on several devices or machines, see `experiment`.
 """
 
 import time
@@ -234,10 +232,3 @@ def _size(data: Dataset) -> int:
     if not isinstance(data, Sized):
         raise ValueError("a data set must know its length")
     return len(data)
-
-
-if __name__ == "__main__":
-    # Imports run one way: experiment stands above this file, which only lends it the name that people look for.
-    from tasnlib.runs.run import command_line
-
-    command_line()

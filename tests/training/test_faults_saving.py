@@ -15,8 +15,8 @@ import pytest
 
 from tasnlib.data.files import write_atomically
 from tasnlib.runs import run as experiment
-from tasnlib.runs.load_data import Data
-from tasnlib.runs.run import load_data, train
+from tasnlib.runs.load_data import Data, load_data
+from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import progress_in

@@ -15,6 +15,7 @@ from tasnlib.data.batch import Batch
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.networks.build import build_model
 from tasnlib.runs import run as experiment
+from tasnlib.runs.load_data import load_data
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training import fit as training
@@ -532,7 +533,7 @@ def test_two_processes_answer_as_one_does(tmp_path, capsys):
         data_folder=str(tmp_path / "data"),
         output_folder=str(tmp_path / "run"),
     )
-    folder, data = prepare_folder(settings), experiment.load_data(settings)
+    folder, data = prepare_folder(settings), load_data(settings)
     capsys.readouterr()
     trained = experiment.train("tasn", settings, folder, data)
     # Each line once, though two processes trained. So short a run may end with silent attention, which is told last.

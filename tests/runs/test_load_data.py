@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tasnlib.runs.load_data import read_data, workers_for
+from tasnlib.data import birds
+from tasnlib.runs.load_data import load_data, workers_for
 from tasnlib.runs.results import keep_result, summarise
 from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
@@ -25,7 +26,8 @@ OFFICIAL = {"cub200": "5,994 and 5,794", "stanford_cars": "8,144 and 8,041", "in
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     return tmp_path / "datasets"
 
 
@@ -36,10 +38,10 @@ def settings_for(dataset: str, home, **more) -> Settings:
 
 
 @pytest.mark.parametrize("dataset", MAKERS)
-def test_every_data_set_is_found_by_its_name_and_ready_for_training(dataset, home, tmp_path, capsys):
+def test_every_data_set_is_found_by_its_name(dataset, home, tmp_path, capsys):
     MAKERS[dataset](home)
     settings = settings_for(dataset, home)
-    train_set, test_set = read_data(settings, tmp_path / "default")
+    train_set, test_set = load_data(settings)
     size = settings.resolved_recipe.image_size
     for images in (train_set, test_set):
         assert images.take([0]).images.shape == (1, 3, size, size)
@@ -56,38 +58,31 @@ def test_every_data_set_is_found_by_its_name_and_ready_for_training(dataset, hom
         assert "whole" not in printed
 
 
-def test_a_folder_of_one_s_own_images_is_not_passed_over_for_drawn_birds(home, tmp_path):
+def test_a_folder_of_own_images_is_not_ignored_for_drawn_birds(home, tmp_path):
     make_folder(home / "mine")
     before = sorted(home.rglob("*"))
     with pytest.raises(
         ValueError, match=r"mine', which holds images in folders, but dataset is 'birds'.*dataset folder"
     ):
-        read_data(Settings(recipe="smoke", data_folder=str(home / "mine")), tmp_path)
+        load_data(Settings(recipe="smoke", data_folder=str(home / "mine")))
     assert sorted(home.rglob("*")) == before
 
 
-def test_what_is_kept_lies_beside_the_data_but_not_in_one_s_own_folder(home, tmp_path):
+def test_notes_lie_beside_the_data_but_not_in_a_folder_of_own_images(home, tmp_path):
     make_cub200(home)
     make_folder(home / "mine")
     own = sorted(path.name for path in (home / "mine").iterdir())
-    read_data(settings_for("folder", home, cache=True), tmp_path / "default")
+    load_data(settings_for("folder", home))
     assert sorted(path.name for path in (home / "mine").iterdir()) == own
-    assert len(list((tmp_path / "default" / "cache").glob("*.rgb"))) == 2
-    read_data(settings_for("cub200", home, cache=True), tmp_path / "default")
-    assert len(list((home / "cache").glob("*.rgb"))) == 2
-
-
-def test_the_cache_changes_nothing(home, tmp_path):
-    make_cub200(home)
-    plain, cached = (read_data(settings_for("cub200", home, cache=cache), tmp_path) for cache in (False, True))
-    for one, other in zip(plain, cached, strict=True):
-        assert torch.equal(one.take(range(30)).images, other.take(range(30)).images)
-        assert one.data_hash == other.data_hash
+    assert list((tmp_path / "datasets" / "cache").iterdir()) != []
+    before = sorted((home / "cache").iterdir())
+    load_data(settings_for("cub200", home))
+    assert sorted((home / "cache").iterdir()) != before
 
 
 def test_a_number_of_images_takes_them_from_all_over_the_set(home, tmp_path):
     make_cub200(home)
-    train_set, test_set = read_data(settings_for("cub200", home, train_images=4, test_images=2, batch_size=2), tmp_path)
+    train_set, test_set = load_data(settings_for("cub200", home, train_images=4, test_images=2, batch_size=2))
     assert (len(train_set), len(test_set)) == (4, 2)
     assert train_set.labels.tolist() == [0, 0, 1, 1]
     assert test_set.labels.tolist() == [0, 1]
@@ -101,28 +96,28 @@ def test_a_number_of_images_takes_them_from_all_over_the_set(home, tmp_path):
         ({"batch_size": 12}, "batch_size is 12, but there are only 10 training images"),
     ],
 )
-def test_more_than_there_is_is_refused_before_any_file_is_opened(home, tmp_path, more, told, capsys):
+def test_more_images_than_there_are_is_rejected_before_any_file_is_opened(home, tmp_path, more, told, capsys):
     make_cub200(home)
     with pytest.raises(ValueError, match=told):
-        read_data(settings_for("cub200", home, **more), tmp_path)
+        load_data(settings_for("cub200", home, **more))
     assert not (home / "cache").exists()
 
 
-def test_a_file_that_cannot_be_read_is_named_before_training_and_counts_as_wrong(home, tmp_path, capsys):
+def test_an_unreadable_file_is_named_before_training_and_counts_as_wrong(home, tmp_path, capsys):
     cub = make_cub200(home)
     folder = settings_for("cub200", home, epochs=1, batch_size=4, output_folder=str(tmp_path / "run"))
-    _, whole = read_data(folder, tmp_path)
+    _, whole = load_data(folder)
     broken = whole.paths[3]
     broken.write_bytes(broken.read_bytes()[:200])
     training = next(path for path in sorted(cub.rglob("*.jpg")) if path not in whole.paths)
     training.write_bytes(b"")
     capsys.readouterr()
-    data = read_data(folder, tmp_path)
+    data = load_data(folder)
     printed = capsys.readouterr().out
     assert broken.name in printed
     assert training.name in printed
     trained = {"tasn": train("tasn", folder, prepare_folder(folder), data)}
-    assert trained["tasn"].answers["master"][3].unique().tolist() == [-1]
+    assert trained["tasn"].predictions["master"][3].unique().tolist() == [-1]
     result = summarise(folder, trained, data)
     keep_result(tmp_path / "run", result, trained, data[1])
     assert result["data"]["test"] == {"images": 10, "classes": 2, "unreadable": 1, "hash": data[1].data_hash}
@@ -131,13 +126,13 @@ def test_a_file_that_cannot_be_read_is_named_before_training_and_counts_as_wrong
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == json.loads(json.dumps(result))
 
 
-def test_a_run_on_photographs_is_resumed_as_if_nothing_had_happened(home, tmp_path):
+def test_a_run_on_photographs_is_resumed_as_if_undisturbed(home, tmp_path):
     make_cub200(home)
     settings = settings_for("cub200", home, epochs=2, batch_size=4, output_folder=str(tmp_path / "whole"))
-    whole = train("tasn", settings, prepare_folder(settings), read_data(settings, tmp_path))
+    whole = train("tasn", settings, prepare_folder(settings), load_data(settings))
 
     stopped = replace(settings, output_folder=str(tmp_path / "stopped"))
-    folder, data = prepare_folder(stopped), read_data(stopped, tmp_path)
+    folder, data = prepare_folder(stopped), load_data(stopped)
 
     class Stop(Exception):
         pass
@@ -151,21 +146,21 @@ def test_a_run_on_photographs_is_resumed_as_if_nothing_had_happened(home, tmp_pa
     finally:
         experiment.epoch_line = line
     resumed = replace(stopped, resume=True, num_workers=2)  # and with other workers
-    again = train("tasn", resumed, prepare_folder(resumed), read_data(resumed, tmp_path))
+    again = train("tasn", resumed, prepare_folder(resumed), load_data(resumed))
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
-    assert all(torch.equal(again.answers[name], answer) for name, answer in whole.answers.items())
+    assert all(torch.equal(again.predictions[name], answer) for name, answer in whole.predictions.items())
 
 
-@pytest.mark.parametrize("dataset", MAKERS)
-def test_a_wrong_folder_is_told_what_was_expected(dataset, home, tmp_path):
+@pytest.mark.parametrize("dataset", ["cub200", "folder"])
+def test_a_wrong_folder_is_rejected_with_what_was_expected(dataset, home):
     home.mkdir()
     (home / "mine").mkdir()
     with pytest.raises(ValueError, match=r"(?s)Expected:.*Found in"):
-        read_data(settings_for(dataset, home), tmp_path)
+        load_data(settings_for(dataset, home))
 
 
-def test_one_s_own_images_of_odd_kinds_are_trained_on(tmp_path):
+def test_own_images_of_any_mode_are_trained_on(home, tmp_path):
     for kind, mode in (("grün", "L"), ("붉은", "RGBA")):
         for number in range(6):
             path = tmp_path / "my images" / kind / f"{number}.png"
@@ -175,16 +170,16 @@ def test_one_s_own_images_of_odd_kinds_are_trained_on(tmp_path):
         dataset="folder", data_folder=str(tmp_path / "my images"), recipe="smoke", epochs=1, batch_size=4,
         num_workers=0, output_folder=str(tmp_path / "run"),
     )  # fmt: skip
-    data = read_data(settings, tmp_path)
+    data = load_data(settings)
     trained = train("tasn", settings, prepare_folder(settings), data)
     assert data[0].class_names == sorted(["grün", "붉은"])
-    assert len(trained.answers["master"]) == 2
+    assert len(trained.predictions["master"]) == 2
 
 
-def test_workers_are_as_many_as_asked_for_or_as_there_are_cores(monkeypatch):
+def test_workers_are_as_set_or_one_for_each_core(monkeypatch):
     assert workers_for(Settings(dataset="birds", num_workers=4)) == 0
     assert workers_for(Settings(dataset="cub200", num_workers=0)) == 0
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(24)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(24)), raising=False)
     assert workers_for(Settings(dataset="cub200")) == 24
     assert workers_for(Settings(dataset="cub200", num_processes=8, batch_size=96)) == 3
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # eight processes on two machines
@@ -194,13 +189,13 @@ def test_workers_are_as_many_as_asked_for_or_as_there_are_cores(monkeypatch):
     assert workers_for(Settings(dataset="cub200")) == 32
 
 
-def test_images_below_a_class_s_folder_and_classes_without_training_images_are_told(home, tmp_path, capsys):
+def test_nested_folders_and_classes_without_training_images_are_reported(home, tmp_path, capsys):
     make_folder(home / "mine")
     kinds = sorted(path.name for path in (home / "mine/train").iterdir())
     more = home / "mine/train" / kinds[0] / "more"
     more.mkdir()
     (more / "1.jpg").write_bytes(b"")
-    read_data(settings_for("folder", home), tmp_path)
+    load_data(settings_for("folder", home))
     told = capsys.readouterr().out
     assert f"1 folders inside of classes left out, the first is {kinds[0]}/more/" in told
     assert "no training image" not in told
@@ -209,5 +204,34 @@ def test_images_below_a_class_s_folder_and_classes_without_training_images_are_t
     labels = dict(line.split() for line in (home / "CUB_200_2011/image_class_labels.txt").read_text().splitlines())
     rows = [line.split() for line in table.read_text().splitlines()]
     table.write_text("".join(f"{image} {0 if labels[image] == '2' else train}\n" for image, train in rows))
-    read_data(settings_for("cub200", home), tmp_path)
+    load_data(settings_for("cub200", home))
     assert "1 of 2 classes have test images but no training image" in capsys.readouterr().out
+
+
+# -- Drawn birds -------------------------------------------------------------------------------------------------------
+
+TINY = {"dataset": "birds_hard", "recipe": "smoke", "batch_size": 8, "train_images": 16, "test_images": 5}
+
+
+def test_drawn_birds_are_as_the_settings_say_and_kept(tmp_path, monkeypatch):
+    settings = Settings(**TINY, data_folder=str(tmp_path / "data"))
+    train_set, test_set = load_data(settings)
+    recipe = settings.resolved_recipe
+    assert (len(train_set), len(test_set), train_set.classes) == (16, 5, 64)
+    assert train_set.images.shape[-1] == recipe.image_size
+    assert train_set.config.stripe_period == test_set.config.stripe_period == recipe.stripe_period
+    assert not torch.equal(train_set.images[:5], test_set.images)
+    assert list((tmp_path / "data").iterdir()) != []
+    monkeypatch.setattr(birds, "draw_birds", None)
+    assert torch.equal(load_data(settings)[0].images, train_set.images)
+
+
+def test_without_a_data_folder_data_are_kept_in_the_project_and_nowhere_else(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="outside of the project; start it inside, or name a data_folder"):
+        load_data(Settings(**TINY))
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "05_train_full.ipynb").touch()
+    load_data(Settings(**TINY))
+    assert list((tmp_path / "datasets").iterdir()) != []

@@ -8,7 +8,6 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
-from tasnlib.course import pages as web
 from tasnlib.course import site
 from tests.slow.test_browser import CHROMIUM
 
@@ -59,7 +58,7 @@ def test_every_notebook_with_sliders_has_prerendered_ones(pages):
 
 
 def test_formulas_become_mathml_and_code_stays():
-    converted = web.with_mathml("$x^2$, `$y$`, 5 $ and 6 $, $$\\sum_i x_i$$\n```\n$z$\n```")
+    converted = site.with_mathml("$x^2$, `$y$`, 5 $ and 6 $, $$\\sum_i x_i$$\n```\n$z$\n```")
     assert converted.count("<math") == 2
     assert "`$y$`" in converted
     assert "$z$" in converted
