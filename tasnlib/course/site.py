@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from tasnlib.course.pages import body_of, framed, picture_of, title_of
-from tasnlib.course.widgets import PRERENDER
+from tasnlib.course.widgets.sliders import PRERENDER
 from tasnlib.data.files import write_atomically
 
 

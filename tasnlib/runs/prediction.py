@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from tasnlib.arguments import check_device, checked, within
+from tasnlib.course.plots.notebook_display import in_notebook, show
 from tasnlib.course.plots.prediction import prediction_figure
-from tasnlib.course.plots.style import in_notebook, show
 from tasnlib.data.files import expanded, is_file, is_folder
 from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import evaluation, resize_short_side

@@ -1,4 +1,4 @@
-"""The wall of channels: every channel's map over one image, as tiles of one picture."""
+"""The wall of channels: all channels' maps over one image, as tiles of one picture."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ GAP = 4
 
 
 def strongest(features: Float[Tensor, "c h w"], most: int = MOST) -> list[int]:
-    """The channels that fire most on this image, by the sum of their features, the strongest first.
+    """The channels with the largest sum of features on this image, the strongest first.
 
     >>> strongest(torch.tensor([[[1.0]], [[3.0]], [[0.0]]]), most=2)
     [1, 0]

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn
 from matplotlib.figure import Figure
 
 from tasnlib.course.plots.style import COLOURS, LABELS
@@ -20,7 +19,7 @@ PUBLISHED = {
 
 
 def on_track(history: Sequence[Mapping] = (), epochs: int = 300) -> Figure:
-    """Dashed, the published log; solid, the history of one's own run on CUB-200-2011, where there is one.
+    """The published log, dashed; the history of one's own run on CUB-200-2011, solid, if given.
 
     Args:
         history: of `training.fit`.
@@ -40,13 +39,12 @@ def on_track(history: Sequence[Mapping] = (), epochs: int = 300) -> Figure:
         axes.plot([entry["epoch"] for entry in history], own, "o-", color=COLOURS[name], markersize=3, linewidth=2.5,
                   label=label)  # fmt: skip
     axes.set(xlabel="epoch", ylabel="test accuracy, %", ylim=(0, 100), xlim=(0, max(epochs, PUBLISHED_EPOCHS[-1]) + 5))
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
-    seaborn.despine(ax=axes)
+    axes.legend(loc="lower right", fontsize=9)
     return figure
 
 
 def published_at(epoch: int, name: str = "master") -> float:
-    """What the published log shows after so many epochs, in percent, straight between its entries; flat beyond them.
+    """Accuracy in the published log after so many epochs, in percent: linear between its entries, flat beyond them.
 
     >>> published_at(6), round(published_at(16), 1)
     (69.3, 79.1)
