@@ -37,14 +37,17 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
     ['image', '']
     """
     gap, line = 0.07, 1.35 * titles / 72  # inches
-    lines = [max(len(picture.title.split("\n")) if picture.title else 0 for picture in row) for row in rows]
-    heights = [width * max(picture.image.shape[1] / picture.image.shape[2] for picture in row) for row in rows]
+    lines = [max((len(picture.title.splitlines()) for picture in row), default=0) for row in rows]
+    heights = [
+        width * max((picture.image.shape[1] / picture.image.shape[2] for picture in row), default=0) for row in rows
+    ]
     columns = max(map(len, rows))
     size = (columns * (width + gap) + gap, sum(heights) + line * sum(lines) + gap * (2 * len(rows) + 1))
     figure = plt.figure(figsize=size)
     bottom = size[1]
     for row, height, count in zip(rows, heights, lines, strict=True):
         bottom -= height + line * count + 2 * gap
+        place = {"x": 0, "ha": "left"} if sum(bool(picture.title) for picture in row) == 1 else {}  # room to the right
         for column, picture in enumerate(row):
             left = gap + column * (width + gap)
             axes = figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1]))
@@ -52,9 +55,8 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
                 draw_image(axes, picture.image, picture.title, picture.colour)
             else:
                 draw_attention(axes, picture.image, picture.attention, "", picture.smooth, picture.peak)
-            axes.set_title(
-                picture.title, fontsize=titles, color=picture.colour or "black", pad=3, y=1.0, parse_math=False
-            )
+            colour = picture.colour or "black"
+            axes.set_title(picture.title, fontsize=titles, color=colour, pad=3, y=1.0, parse_math=False, **place)
             if picture.boxes is not None:
                 draw_boxes(axes, picture.boxes)
     return figure

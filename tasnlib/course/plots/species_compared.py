@@ -1,6 +1,7 @@
 """Birds of two species side by side, and the birds that a network can hardly decide on."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
@@ -58,7 +59,7 @@ def two_species(
     second: str,
     birds: int = 2,
 ) -> Figure:
-    """Attention and structure image of a few birds of two species, one row each, under the names of the species.
+    """Attention and structure image of a few birds of two species, one row each; above them what differs in words.
 
     Args:
         class_names: by label.
@@ -72,15 +73,16 @@ def two_species(
     >>> figure = two_species(torch.rand(4, 3, 9, 9), torch.tensor([0, 1, 0, 1]), torch.rand(4, 3, 3),
     ...     torch.rand(4, 3, 6, 6), names, *names)
     >>> [axes.get_title() for axes in figure.axes[:2]], len(figure.axes)
-    (['grey, head along', ''], 8)
+    (['what differs: head along against head across\\ngrey, head along', ''], 8)
     """
     rows = []
-    for name in (first, second):
+    titles = (f"{fill(f'what differs: {differences(first, second)}', 100)}\n{first}", second)
+    for name, title in zip((first, second), titles, strict=True):
         if name not in class_names:
             raise ValueError(f"{name!r} is no class; choose among {', '.join(class_names)}")
         row: list[Picture] = []
         for number in (labels == list(class_names).index(name)).nonzero().flatten()[:birds].tolist():
-            row.append(Picture(small_enough(images[number]), "" if row else name, attention=attention[number]))
+            row.append(Picture(small_enough(images[number]), "" if row else title, attention=attention[number]))
             row.append(Picture(structure_images[number], "", COLOURS["structure"]))
         rows.append(row)
     return picture_grid(rows, width=1.9)

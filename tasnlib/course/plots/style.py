@@ -82,11 +82,11 @@ def draw_attention(
     extent = (0, width, height, 0)
     grey = pixels(image).mean(axis=2) / (255 if image.dtype == torch.uint8 else 1)
     axes.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=extent)
-    strength = attention.detach().cpu().float() / max(attention.max().item() if peak is None else peak, 1e-12)
-    axes.imshow(
-        strength.numpy(), cmap=ATTENTION_MAP, vmin=0, vmax=1, alpha=0.65, extent=extent,
-        interpolation="bilinear" if smooth else "nearest",
-    )  # fmt: skip
+    peak = attention.max().item() if peak is None else peak
+    strength = (attention.detach().cpu().float() / max(peak, 1e-12)).numpy()
+    # Under dark cells more of the image shows through, so that one sees what lies there.
+    alpha, interpolation = (0.65, "bilinear") if smooth else (0.3 + 0.6 * strength.clip(0, 1) ** 0.5, "nearest")
+    axes.imshow(strength, cmap=ATTENTION_MAP, vmin=0, vmax=1, alpha=alpha, extent=extent, interpolation=interpolation)
     axes.spines[:].set_visible(False)
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=10, parse_math=False)

@@ -133,7 +133,7 @@ def compare_species(
         ValueError: for a name that is no class.
     """
     draw = partial(two_species, images, labels, attention, structure_images, class_names)
-    alt = "birds of two species, one row each: attention and structure images"
+    alt = "birds of two species, one row each: attention and structure images; above them what differs in words"
     if os.environ.get(PRERENDER):
         names = list(dict.fromkeys([first, second, *class_names[:PRERENDERED_SPECIES]]))
         explore(draw, [Slider("first", "first species", names, first), Slider("second", "second", names, second)], alt)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tasnlib.course.plots.track import PUBLISHED, PUBLISHED_EPOCHS, on_track, published_at
+from tasnlib.course.plots.published_log import PUBLISHED, PUBLISHED_EPOCHS, on_track, published_at
 
 
-def test_the_log_is_the_one_in_the_facts():
+def test_the_log_is_the_published_one():
     """Epochs counted from 0, as there; here after how many epochs, so one more."""
     master = {0: 31.1, 5: 69.3, 10: 78.8, 20: 79.4, 40: 82.6, 60: 83.0, 99: 82.3, 100: 84.7, 110: 85.8, 150: 86.3,
               199: 86.5, 205: 86.8, 265: 87.0}  # fmt: skip
@@ -17,11 +17,11 @@ def test_the_log_is_the_one_in_the_facts():
 
 
 @pytest.mark.parametrize(("epoch", "expected"), [(0, 31.1), (300, 87.0), (51, 82.8)])
-def test_between_entries_the_log_is_straight_and_beyond_them_flat(epoch, expected):
+def test_the_log_is_linear_between_its_entries_and_flat_beyond_them(epoch, expected):
     assert published_at(epoch) == pytest.approx(expected)
 
 
-def test_one_s_own_curve_lies_over_it_where_there_is_one():
+def test_a_run_of_ones_own_is_drawn_over_it():
     history = [{"epoch": e, "accuracy": {"master": 0.1 * e, "attention": 0.05 * e, "part": 0.0}} for e in (1, 2, 3)]
     (axes,) = on_track(history).axes
     own = {line.get_label(): line.get_ydata().tolist() for line in axes.lines if "this run" in line.get_label()}
