@@ -97,7 +97,7 @@ def matrix_product(
     figure, row = plt.subplots(1, 4, figsize=(10, 2.9), width_ratios=widths, layout="constrained")
     for axes, (name, values), sign in zip(row, factors.items(), ("·", "·", "=", ""), strict=True):
         weights = name.startswith("$A")
-        texts = [[f"{value:.1f}" if weights and value > 0 else "" for value in row] for row in values.tolist()]
+        texts = [[f"{value:.1f}" if weights and value > 0.01 else "" for value in row] for row in values.tolist()]
         seaborn.heatmap(
             values.numpy(), ax=axes, annot=texts, fmt="", annot_kws={"size": 7}, square=True, cbar=False,
             cmap="Blues" if weights else "gray", vmin=0, vmax=1 if weights else float(image.max()),
