@@ -47,7 +47,7 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
     bottom = size[1]
     for row, height, count in zip(rows, heights, lines, strict=True):
         bottom -= height + line * count + 2 * gap
-        place = {"x": 0, "ha": "left"} if sum(bool(picture.title) for picture in row) == 1 else {}  # room to the right
+        alone = sum(bool(picture.title) for picture in row) == 1  # with room to the right
         for column, picture in enumerate(row):
             left = gap + column * (width + gap)
             axes = figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1]))
@@ -56,7 +56,8 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
             else:
                 draw_attention(axes, picture.image, picture.attention, "", picture.smooth, picture.peak)
             colour = picture.colour or "black"
-            axes.set_title(picture.title, fontsize=titles, color=colour, pad=3, y=1.0, parse_math=False, **place)
+            title = axes.set_title(picture.title, fontsize=titles, color=colour, pad=3, y=1.0, parse_math=False)
+            title.set(x=0 if alone else 0.5, ha="left" if alone else "center")
             if picture.boxes is not None:
                 draw_boxes(axes, picture.boxes)
     return figure

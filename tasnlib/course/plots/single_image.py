@@ -18,11 +18,11 @@ from tasnlib.course.plots.style import COLOURS, draw_attention, draw_image
 from tasnlib.sampler import attention_sample
 
 
-def _three_panels() -> tuple[Axes, Axes, Axes]:
+def _three_panels() -> tuple[Figure, Axes, Axes, Axes]:
     """Two square pictures and a panel for bars."""
     figure = plt.figure(figsize=(8.9, 2.5))
     left, middle = figure.add_axes((0.005, 0.02, 0.245, 0.86)), figure.add_axes((0.268, 0.02, 0.245, 0.86))
-    return left, middle, figure.add_axes((0.535, 0.19, 0.46, 0.69))
+    return figure, left, middle, figure.add_axes((0.535, 0.19, 0.46, 0.69))
 
 
 def _draw_best(axes: Axes, probabilities: Tensor, class_names: Sequence[str], net: str) -> None:
@@ -50,11 +50,11 @@ def channel_view(
     >>> [axes.get_title() for axes in figure.axes]
     ['channel 4', 'detail image', 'part net: robin, 90.0 %']
     """
-    left, middle, bars = _three_panels()
+    figure, left, middle, bars = _three_panels()
     draw_attention(left, small_enough(image), attention, f"channel {channel}" + (", dead here" if dead else ""))
     draw_image(middle, detail_image, "detail image", COLOURS["detail"])
     _draw_best(bars, probabilities, class_names, "part")
-    return left.figure
+    return figure
 
 
 def settings_view(
@@ -88,9 +88,9 @@ def settings_view(
     structure_image = attention_sample(image[None], attention[None], out_size, float(max_zoom), antialias)
     with torch.no_grad():
         probabilities = (classify(structure_image)[0].float() / temperature).softmax(0)
-    left, middle, bars = _three_panels()
+    figure, left, middle, bars = _three_panels()
     draw_attention(left, small_enough(image), attention, "the sampling grid")
     draw_grid(left, small_enough(image), attention, float(max_zoom), alpha=0.7)
     draw_image(middle, structure_image[0], f"structure image, {out_size} px", COLOURS["structure"])
     _draw_best(bars, probabilities, class_names, "master")
-    return left.figure
+    return figure

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,7 +50,7 @@ def targets(
     4
     """
     count = len(images)
-    layout = [[f"image {n}" for n in range(count)], *([name] * count for name in rows)]
+    layout: list[Any] = [[f"image {n}" for n in range(count)], *([name] * count for name in rows)]
     heights = [1.35, *([1.0] * len(rows))]
     figure, grid = plt.subplot_mosaic(
         layout, figsize=(2.6 * count, sum(heights) + 1.0), height_ratios=heights, layout="constrained"

@@ -54,8 +54,8 @@ def marginals(attention: Float[Tensor, "h w"]) -> Figure:
     across = [(x / x.mean()) for x, _ in ways.values()]
     down = [(y / y.mean()) for _, y in ways.values()]
     figure = plt.figure(figsize=(9, 3.9), layout="constrained")
-    panels = figure.subfigures(1, 2, wspace=0.06)
-    for panel, name, x, y in zip(panels, ways, across, down, strict=True):
+    panels = figure.subfigures(1, 2, wspace=0.06, squeeze=False)
+    for panel, name, x, y in zip(panels[0], ways, across, down, strict=True):
         axes = panel.subplot_mosaic([["over", "."], ["map", "beside"]], width_ratios=(3, 1), height_ratios=(1, 3))
         axes["map"].imshow(attention, cmap=ATTENTION_MAP, extent=(0, w, h, 0), aspect="auto")
         axes["map"].set(xticks=[], yticks=[])
