@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tasnlib.course.plots.bent_grid import draw_grid, small_enough
-from tasnlib.course.plots.prediction import draw_answer
 from tasnlib.course.plots.style import COLOURS, draw_attention, draw_image
 from tasnlib.sampler import attention_sample
 
@@ -26,9 +25,17 @@ def _three_panels() -> tuple[Figure, Axes, Axes, Axes]:
 
 
 def _draw_best(axes: Axes, probabilities: Tensor, class_names: Sequence[str], net: str) -> None:
-    shares, order = probabilities.topk(min(5, len(class_names)))
+    shares, order = (100 * probabilities).topk(min(5, len(class_names)))
     names = [class_names[number] for number in order.tolist()]
-    draw_answer(axes, names, shares.tolist(), COLOURS[net], f"{net} net: ")
+    labels = [f"{name}  {share:.1f}" for name, share in zip(names, shares.tolist(), strict=True)]
+    bars = axes.barh(range(len(names)), shares.tolist(), color=COLOURS[net])
+    axes.bar_label(bars, labels, padding=3, fontsize=9, parse_math=False)  # a class name may contain a $
+    axes.set(xlim=(0, 250), xticks=[0, 50, 100], yticks=[])  # room for the names
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_bounds(0, 100)
+    axes.set_xlabel("probability, %", x=0.2)
+    axes.set_title(f"{net} net: {names[0]}, {shares[0]:.1f} %", fontsize=10, parse_math=False)
+    axes.invert_yaxis()
 
 
 def channel_view(
