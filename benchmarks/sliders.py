@@ -13,8 +13,15 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from tasnlib.course.plots import bilinear, distillation, explore, sampler, trilinear
-from tasnlib.course.widgets.explore import keep_for_good, picture_html
+from tasnlib.course.plots import (
+    bent_grid,
+    channel_maps,
+    raw_and_trilinear,
+    single_image,
+    soft_targets,
+    student_and_teacher,
+)
+from tasnlib.course.widgets.browser_pictures import picture_html
 
 AIM = 0.2
 
@@ -28,16 +35,16 @@ def drawings() -> dict[str, Callable[[], Figure]]:
     epochs = (torch.rand(4, 3, 144, 144), torch.rand(9, 4, 12, 12), torch.rand(9, 4, 3, 48, 48))
     pair = torch.tensor([4.0, 2.0, 0.0, -2.0])
     return {
-        "01 channel and scale": lambda: bilinear.where_and_who(image, features, channel=3, scale=7.0),
-        "02 channel and scale": lambda: trilinear.explain_channel(
+        "01 channel and scale": lambda: channel_maps.where_and_who(image, features, channel=3, scale=7.0),
+        "02 channel and scale": lambda: raw_and_trilinear.explain_channel(
             image, features, box=torch.tensor([40.0, 40.0, 90.0, 80.0]), channel=3, scale=7.0
         ),
-        "03 zoom, exponent, sharpness": lambda: sampler.sampler_view(image, attention),
-        "03 drag a bump": lambda: sampler.bump_view(large, 0.4, 0.4, 0.15, 4.0),
-        "04 temperature and logits": lambda: distillation.softened(pair.flip(0), pair, 3.0, list("abcd")),
-        "04 epochs": lambda: distillation.training_epoch(*epochs, history, 5, torch.rand(4, 3, 4) * 100),
-        "07 click a channel": lambda: explore.channel_view(image, attention, image, torch.rand(16), names, 3),
-        "07 zoom, exponent, temperature": lambda: explore.knobs_view(
+        "03 zoom, exponent, sharpness": lambda: bent_grid.sampler_view(image, attention),
+        "03 drag a bump": lambda: bent_grid.bump_view(large, 0.4, 0.4, 0.15, 4.0),
+        "04 temperature and logits": lambda: soft_targets.softened(pair.flip(0), pair, 3.0, list("abcd")),
+        "04 epochs": lambda: student_and_teacher.training_epoch(*epochs, history, 5, torch.rand(4, 3, 4) * 100),
+        "07 click a channel": lambda: single_image.channel_view(image, attention, image, torch.rand(16), names, 3),
+        "07 zoom, exponent, temperature": lambda: single_image.settings_view(
             image, attention, lambda _: torch.rand(1, 16), names, 48
         ),
     }
@@ -46,7 +53,6 @@ def drawings() -> dict[str, Callable[[], Figure]]:
 def main() -> None:
     mpl.use("Agg")
     torch.set_num_threads(1)
-    keep_for_good()  # as every slider does
     rows = []
     for name, draw in tqdm(drawings().items(), unit=" sliders"):
         picture_html(draw(), name)

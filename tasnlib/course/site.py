@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from tasnlib.course.headless import CLIENT
-from tasnlib.course.widgets import PRERENDER
+from tasnlib.course.widgets.sliders import PRERENDER
 from tasnlib.data.files import write_atomically
 
 # The browser's own lock: whatever a notebook printed, no request leaves the page.

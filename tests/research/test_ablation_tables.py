@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from tasnlib.course.plots.ablations import accuracy_against, seeds_and_means
+from tasnlib.course.plots.seeds_and_costs import accuracy_against, seeds_and_means
 from tasnlib.research.ablations import figures
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.plan import PROFILES, run_of

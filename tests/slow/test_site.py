@@ -66,7 +66,7 @@ def test_formulas_become_mathml_and_code_stays():
 
 
 def test_an_error_in_a_cell_stops_the_build(tmp_path):
-    code = new_code_cell("from tasnlib.course.widgets import explore\nraise RuntimeError('broken')")
+    code = new_code_cell("from tasnlib.course.widgets.sliders import explore\nraise RuntimeError('broken')")
     path = tmp_path / "broken.ipynb"
     nbformat.write(new_notebook(cells=[new_markdown_cell("# Broken"), code]), path)
     with pytest.raises(Exception, match="broken"):

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import tasnlib
-from tasnlib.course.plots.ablations import accuracy_against, seeds_and_means
-from tasnlib.course.plots.wall import wall_figure
+from tasnlib.course.plots.channel_tiles import wall_figure
+from tasnlib.course.plots.seeds_and_costs import accuracy_against, seeds_and_means
 from tasnlib.course.widgets.gallery import birds_it_knows
 from tasnlib.course.widgets.wall import Channels
 from tasnlib.data.birds import draw_birds
