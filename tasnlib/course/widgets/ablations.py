@@ -2,7 +2,7 @@
 
 from tasnlib.course.plots.ablations import seeds_and_means
 from tasnlib.course.widgets.explore import Slider, explore
-from tasnlib.research.ablations.figures import CHANCE
+from tasnlib.research.ablations.plan import CHANCE
 from tasnlib.research.ablations.tables import Study
 
 
