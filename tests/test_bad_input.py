@@ -82,11 +82,11 @@ def test_bad_argument(call):
 
 WHOLE, NUMBER, TEXT = (2.5, "3", True, [1]), ("0.1", True, math.nan, math.inf), (3, True, ["birds"])
 SETTINGS = {
-    **{name: (0, -1, *WHOLE) for name in ("epochs", "batch_size", "num_processes", "accumulate")},
-    **{name: (0, -1, *WHOLE) for name in ("train_images", "test_images")},
-    **{name: (-1, 2**40, *WHOLE) for name in ("seed", "num_workers")},
+    **dict.fromkeys(("epochs", "batch_size", "num_processes", "accumulate"), (0, -1, *WHOLE)),
+    **dict.fromkeys(("train_images", "test_images"), (0, -1, *WHOLE)),
+    **dict.fromkeys(("seed", "num_workers"), (-1, 2**40, *WHOLE)),
     "learning_rate": (0, -0.1, *NUMBER),
-    **{name: ("yes", 1, None) for name in ("resume", "compiled", "baselines", "continue_unsaved")},
+    **dict.fromkeys(("resume", "compiled", "baselines", "continue_unsaved"), ("yes", 1, None)),
     "dataset": ("birdz", "", "folder", *TEXT),  # "folder" needs a data_folder
     "recipe": ("papper", "", *TEXT),
     "precision": ("float16", "", *TEXT),
@@ -97,10 +97,10 @@ SETTINGS = {
     "output_folder": ("", "a\0b", *TEXT),
 }
 RECIPE = {
-    **{name: (0, -1, *WHOLE) for name in ("image_size", "attention_size", "out_size", "batch_size")},
-    **{name: (0, -1, *NUMBER) for name in ("scale", "structure_power", "temperature", "learning_rate")},
-    **{name: (-1, *NUMBER) for name in ("attention_weight", "part_weight", "distillation_weight", "weight_decay")},
-    **{name: (-0.1, 1, *NUMBER) for name in ("momentum", "warmup")},
+    **dict.fromkeys(("image_size", "attention_size", "out_size", "batch_size"), (0, -1, *WHOLE)),
+    **dict.fromkeys(("scale", "structure_power", "temperature", "learning_rate"), (0, -1, *NUMBER)),
+    **dict.fromkeys(("attention_weight", "part_weight", "distillation_weight", "weight_decay"), (-1, *NUMBER)),
+    **dict.fromkeys(("momentum", "warmup"), (-0.1, 1, *NUMBER)),
     "max_zoom": (0.5, *NUMBER),
     "milestones": ((0.5, 0.2), (1.5,), ("a",)),
     "optimizer": ("adam", *TEXT),

@@ -110,8 +110,7 @@ def authors_positions(
         pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), levels).clamp_max(zoom.shape[1] - 1)
         into = (levels - at_edges.gather(1, pixel)) / zoom.gather(1, pixel).clamp_min(1e-12)
         positions.append(pixel + into.clamp(0, 1) - (0.5 if "corners" in deviations else 0.0))
-    x, y = positions
-    return x, y
+    return positions[0], positions[1]
 
 
 def authors_sample(

@@ -50,7 +50,8 @@ def attention_mass(
     >>> attention_mass(attention, torch.tensor([[[0.0, 0.0, 4.0, 8.0]]]), image_size=8).tolist()
     [[0.75]]
     """
-    _check(attention, boxes)
+    _check_attention(attention)
+    _check_boxes(boxes)
     height, width = _sides(image_size)
     h, w = attention.shape[1:]
     share = _as_shares(attention)  # (b, h, w)
@@ -70,7 +71,8 @@ def pointing_game(
     >>> pointing_game(attention, torch.tensor([[[4.0, 0.0, 8.0, 4.0], [0.0, 0.0, 4.0, 4.0]]]), image_size=8).tolist()
     [[1.0, 0.0]]
     """
-    _check(attention, boxes)
+    _check_attention(attention)
+    _check_boxes(boxes)
     height, width = _sides(image_size)
     h, w = attention.shape[1:]
     largest = attention == attention.amax(dim=(1, 2), keepdim=True)  # (b, h, w)
@@ -131,10 +133,10 @@ def diversity(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     >>> diversity(torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]], [[[1.0, 1.0]], [[3.0, 3.0]]]])).tolist()
     [1.0, 0.0]
     """
+    _check_attention(maps)
     b, c = maps.shape[:2]
     if c < 2:
         raise ValueError(f"maps has {c} channel; it must have at least 2")
-    _check_attention(maps)
     share = _as_shares(maps.flatten(0, 1)).view(b, c, -1)
     ordered = share.sort(dim=1).values  # per cell, the sum of |p - q| over pairs follows from the order
     weights = 2 * torch.arange(c, device=maps.device, dtype=ordered.dtype) - (c - 1)  # (c,)
@@ -160,19 +162,16 @@ def random_attention(like: Float[Tensor, "b h w"], seed: int = 0) -> Float[Tenso
 
 def _as_shares(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     """Each map divided by its sum, in float64 where there is one; all zeros become uniform."""
-    maps = maps.to(_precise(maps.device))
+    maps = maps.to(torch.float32 if maps.device.type == "mps" else torch.float64)  # which Apple's GPUs do not have
     total = maps.sum(dim=(1, 2), keepdim=True)
     share = maps / total.clamp_min(torch.finfo(maps.dtype).tiny)
     return torch.where(total > 0, share, 1 / maps[0].numel())
 
 
-def _precise(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64  # which Apple's GPUs do not have
-
-
 def _overlap(low: Tensor, high: Tensor, size: int, cells: int) -> Float[Tensor, "b p cells"]:
     """The share of each of the equal cells of [0, size] that the interval [low, high] covers."""
-    edges = torch.linspace(0, size, cells + 1, device=low.device, dtype=_precise(low.device))
+    precise = torch.float32 if low.device.type == "mps" else torch.float64
+    edges = torch.linspace(0, size, cells + 1, device=low.device, dtype=precise)
     left, right = torch.maximum(low[..., None], edges[:-1]), torch.minimum(high[..., None], edges[1:])
     return ((right - left).clamp_min(0) * cells / size).to(torch.promote_types(low.dtype, torch.float32))
 
@@ -183,11 +182,6 @@ def _inside(places: Tensor, low: Tensor, high: Tensor) -> Bool[Tensor, "b p n"]:
 
 def _hidden_is_nan(measure: Float[Tensor, "b p"], boxes: Float[Tensor, "b p 4"]) -> Float[Tensor, "b p"]:
     return measure.where(~boxes.isnan().any(dim=-1), torch.nan)
-
-
-def _check(attention: Tensor, boxes: Tensor) -> None:
-    _check_attention(attention)
-    _check_boxes(boxes)
 
 
 def _check_attention(attention: Tensor) -> None:

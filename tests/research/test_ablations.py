@@ -360,7 +360,7 @@ def test_damaged_result_is_named(tmp_path, damage):
     (tmp_path / run.file_name).write_text(kept)
     assert study([run], tmp_path, tmp_path)[0] == json.loads(kept)
     (tmp_path / run.file_name).write_text(damage(kept))
-    with pytest.raises(ValueError, match=f"{run.file_name} is not the result of this run"):
+    with pytest.raises(ValueError, match=f"{run.file_name} is not this run"):
         study([run], tmp_path, tmp_path)
 
 

@@ -32,9 +32,8 @@ def measure_maps(model: TASNVariant, recipe: Recipe, birds: Birds) -> dict[str, 
         def magnified(attention: Tensor, boxes: Tensor = boxes) -> Tensor:
             return magnification(*sampling_positions(attention, size, recipe.out_size, recipe.max_zoom), boxes, size)
 
-        first = torch.arange(len(images), device=device)
-        channels = model.attention_net.classifier.in_features
-        drawn = [model(images, channel=(first + draw * 5) % channels) for draw in range(DRAWS)]
+        channel = torch.arange(len(images), device=device)
+        drawn = [model(images, (channel + draw * 5) % model.attention_net.channels) for draw in range(DRAWS)]
         structure, features = drawn[0].structure, drawn[0].features
         relation = RELATIONS.get(model.variant.attention)
         maps = torch.ones_like(features)

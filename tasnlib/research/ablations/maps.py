@@ -55,9 +55,8 @@ def pooled_maps(
     >>> torch.allclose(pooled_maps("features", features, 7.0, channel).detail[0], features[0, 3])
     True
     """
-    b, _, h, w = features.shape
     if kind == "uniform":
-        flat = features.new_ones(b, h, w)
+        flat = torch.ones_like(features[:, 0])  # (b, h, w)
         return PooledAttention(flat, flat, channel.to(features.device, torch.int64))
     features = features.float()
     relation = RELATIONS[kind](features, scale)  # (b, c, c)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 import torch
 
@@ -97,21 +98,16 @@ class Run:
 
 
 def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:
-    """All runs that these tables need, each once, the first seed of all before the second of any.
+    """All runs that these tables need, each once, the first seed of all tables first.
 
     >>> from tasnlib.research.ablations.variants import TABLES
     >>> runs = plan(PROFILES["laptop"], TABLES[:1])
     >>> len(runs), runs[0].seed, runs[-1].seed
     (27, 0, 2)
     """
-    seeds = max(len(profile.seeds_of(table)) for table in tables)
-    runs = [
-        run_of(profile, table, variant, seed)
-        for number in range(seeds)
-        for table in tables
-        for variant in table.variants
-        for seed in profile.seeds_of(table)[number : number + 1]
-    ]
+    rows = [(table, variant) for table in tables for variant in table.variants]
+    runs = [run_of(profile, table, variant, seed) for table, variant in rows for seed in profile.seeds_of(table)]
+    runs.sort(key=lambda run: run.seed)  # stable: otherwise in the order of the tables
     return list({run.file_name: run for run in runs}.values())
 
 
@@ -119,10 +115,12 @@ def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
         classes = STYLES[table.dataset].classes
-        with torch.device("meta"):  # weights are not needed to count
-            whole, own = (
-                cost_by_part(build_variant(each, recipe, classes), recipe.image_size)["total"]
-                for each in (TASN, replace(variant, equal_compute=False))
-            )
-        recipe = replace(recipe, epochs=round(recipe.epochs * whole / own))
+        share = _multiply_adds(TASN, recipe, classes) / _multiply_adds(variant, recipe, classes)
+        recipe = replace(recipe, epochs=round(recipe.epochs * share))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)
+
+
+@lru_cache
+def _multiply_adds(variant: Variant, recipe: Recipe, classes: int) -> int:
+    with torch.device("meta"):  # weights are not needed to count
+        return cost_by_part(build_variant(variant, recipe, classes), recipe.image_size)["total"]

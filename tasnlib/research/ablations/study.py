@@ -64,8 +64,7 @@ def _read_result(run: Run, path: Path) -> dict[str, Any]:
         if not all(0 <= share <= 1 for share in result["accuracy"].values()):
             raise ValueError(f"accuracy is {result['accuracy']!r}")
     except (ValueError, KeyError, AttributeError, TypeError) as reason:
-        told = f"{path} is not the result of this run: {reason!r}. Delete it to train the run again"
-        raise ValueError(told) from reason
+        raise ValueError(f"{path} is not this run's result: {reason!r}. Delete it to train it again") from reason
     return result
 
 

@@ -4,7 +4,6 @@ import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -78,12 +77,13 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
     rows = []
     for variant in table.variants:
         found = [results[run_of(profile, table, variant, seed).file_name] for seed in profile.seeds_of(table)]
+        accuracies = [result["accuracy"] for result in found]
         measures = found[0]["attention"] or {}
         rows.append(
             Row(
                 title=variant.title,
-                accuracies=tuple(100 * _predicting(result["accuracy"]) for result in found),
-                part=tuple(100 * result["accuracy"]["part"] for result in found if "part" in result["accuracy"]),
+                accuracies=tuple(100 * next(a[net] for net in NETS if net in a) for a in accuracies),
+                part=tuple(100 * a["part"] for a in accuracies if "part" in a),
                 attention={name: statistics.fmean(r["attention"][name] for r in found) for name in measures},
                 multiply_adds=found[0]["multiply_adds"],
                 seconds=statistics.fmean(result["seconds"] for result in found),
@@ -91,10 +91,6 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
             )
         )
     return rows
-
-
-def _predicting(accuracy: Mapping[str, float]) -> float:
-    return next(accuracy[name] for name in NETS if name in accuracy)
 
 
 # Further columns of a table: a heading of up to 10 characters, and the text for a row.
@@ -196,7 +192,6 @@ def open_study(
     profile: Literal["smoke", "laptop", "gpu"] = "laptop",
     processes: Annotated[int, Field(ge=1)] | None = None,
     optional: bool = False,
-    data_folder: str | Path | None = None,
 ) -> Study:
     """Read the results of a profile, and train what is missing first.
 
@@ -206,7 +201,6 @@ def open_study(
         profile: a name of `plan.PROFILES`.
         processes: how many runs to train at a time; None: one per core, or one on a GPU.
         optional: also train what is missing of the optional tables.
-        data_folder: of the drawn birds; None: datasets in the project.
 
     Raises:
         ValueError: for other arguments; outside the project; for "gpu" without a GPU if results are missing; for a
@@ -228,5 +222,5 @@ def open_study(
         )
     if processes is None:
         processes = 1 if torch.cuda.is_available() else os.cpu_count() or 1
-    found = study(runs, folder, Path(data_folder) if data_folder else project_folder() / "datasets", processes)
+    found = study(runs, folder, project_folder() / "datasets", processes)
     return Study(PROFILES[profile], {run.file_name: result for run, result in zip(runs, found, strict=True)})

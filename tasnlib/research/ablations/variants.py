@@ -33,7 +33,7 @@ class Variant:
     attention: str = "trilinear"
     sampler: str = "attention"
     part: str = "none"
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict, hash=False)
     longer: int = 1
     equal_compute: bool = False
     one_channel: bool = False
