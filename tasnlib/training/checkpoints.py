@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tasnlib.arguments import checked, is_whole, one_of
 from tasnlib.data.files import is_file, write_atomically
 from tasnlib.model import TASN
-from tasnlib.networks.building import NAMES, build_model
+from tasnlib.networks.build import NAMES, build_model
 from tasnlib.networks.plain import PlainClassifier
 from tasnlib.training.recipes import Recipe
 

@@ -12,7 +12,7 @@ from torch import nn
 from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.model import downsample
 from tasnlib.networks.backbones import attention_trunk
-from tasnlib.networks.building import build_tasn
+from tasnlib.networks.build import build_tasn
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
 from tasnlib.research.ablations.changes import Penalty, channel_similarity, draw_dissimilar, finer_cells
@@ -283,7 +283,7 @@ def test_finer_cells():
     plain = build_tasn(LAPTOP, 4).attention_net
     assert [weight.shape for weight in model.attention_net.parameters()] == [w.shape for w in plain.parameters()]
     wide = AttentionNet(*attention_trunk("resnet18", weights=None), 4)
-    finer_cells(wide, 64)
+    finer_cells(wide)
     assert wide(torch.rand(2, 3, 64, 64))[1].shape == (2, 512, 16, 16)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import accuracies, accuracies_by_class, answer_batch, evaluate, silent_images
 from tasnlib.training.recipes import RECIPES

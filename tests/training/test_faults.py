@@ -13,7 +13,7 @@ from torch.utils.data import get_worker_info
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.checkpoints import load_training_state, progress_in
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import evaluate

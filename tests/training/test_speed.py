@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasnlib.data.birds import EASY, Birds
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.checkpoints import load_model, load_training_state, save_training_state, save_weights
 from tasnlib.training.compilation import speed_up
 from tasnlib.training.devices import make_accelerator

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.runs import run as experiment
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings

@@ -1,15 +1,14 @@
 """The paper's attention network and the light one at an eighth of their width, small enough to compare on a laptop.
 
-Stages, strides and dilations are those of `building.build_attention_net`; only
-the channels of every layer are an eighth.
+Stages, strides and dilations are those of `build.build_attention_net`.
 """
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from tasnlib.attention import AttentionNet
-from tasnlib.networks.pretrained import Normalize
-from tasnlib.networks.strides import keep_halvings
+from tasnlib.networks.backbones import remove_strides
+from tasnlib.networks.small import Normalize
 
 NARROW_SIZE = 72  # of their input: too small for the stripes of a 144 px image, as 224 px are for those of 512 px
 WIDTH = 8  # channels of the first stage; ResNet-18 has 64
@@ -38,9 +37,10 @@ def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
         layers.append(nn.Sequential(_block(inside, outside, stride=2 if stage else 1), _block(outside, outside)))
         inside = outside
     trunk = nn.Sequential(*layers)
-    keep_halvings(trunk, 3)
     if light:
         return AttentionNet(trunk, inside, classes, dilations=(), norm_bias=-1.0)
+    remove_strides(trunk[-1])  # the fourth stage
+    remove_strides(trunk[-3])  # the second
     return AttentionNet(trunk, inside, classes)
 
 
