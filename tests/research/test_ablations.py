@@ -228,15 +228,6 @@ def test_interrupted_study_resumes(tmp_path, monkeypatch):
     assert len(trained) == 2
 
 
-def test_several_processes_give_the_same_results(tmp_path):
-    runs = plan(replace(TINY, seeds=(0,)), [easy(STRUCTURE_ONLY, Variant("plain", sampler="plain"))])
-    torch.set_num_threads(1)
-    one = study(runs, tmp_path / "one", tmp_path / "data")
-    two = study(runs, tmp_path / "two", tmp_path / "data", processes=2)
-    for first, second in zip(one, two, strict=True):
-        assert {**first, "seconds": 0} == {**second, "seconds": 0}
-
-
 def test_file_names_depend_on_all_that_decides_a_result():
     base = run_of(PROFILES["laptop"], easy(), STRUCTURE_ONLY, 0)
     others = [
