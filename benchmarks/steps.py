@@ -1,4 +1,4 @@
-"""Steps of training, each on a batch that lies on the device already: forward, loss, backward, optimiser."""
+"""Training steps on a batch that is already on the device: forward, loss, backward, optimiser."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from tasnlib.training.schedule import build_optimizer
 
 @dataclass
 class Step:
-    """One step of training; calling it takes it."""
+    """A training step; call it to take it."""
 
     model: nn.Module
     inputs: tuple[Tensor, ...]

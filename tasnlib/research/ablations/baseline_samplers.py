@@ -1,4 +1,4 @@
-"""Other ways to spend the pixels of a small image, to be compared with attention sampling."""
+"""Other ways to spend the pixels of a small image, for comparison with attention sampling."""
 
 import torch
 from jaxtyping import Float
@@ -9,9 +9,9 @@ from torch.nn import functional as F
 def crop_at_maximum(
     images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"], out_size: int, zoom: float = 4.0
 ) -> Float[Tensor, "b c n n"]:
-    """The square around the largest attention, at the zoom that attention sampling may reach, and nothing else.
+    """Crop the square around the maximum of the attention, at the maximal zoom of attention sampling.
 
-    The window is moved inside of the image where it would stick out.
+    A window that would extend beyond the image is moved inside.
 
     >>> crop_at_maximum(torch.rand(2, 3, 144, 144), torch.rand(2, 12, 12), out_size=48).shape
     torch.Size([2, 3, 48, 48])
@@ -34,26 +34,26 @@ def saliency_sample(
     sigma: float = 0.15,
     resolution: int = 31,
 ) -> Float[Tensor, "b c n n"]:
-    """A Gaussian-kernel saliency sampler: every output pixel reads at the mean place of the attention around it.
+    """A Gaussian saliency sampler: every output pixel is read at the attention's centre of mass around it.
 
-    Each place of a coarse grid is drawn towards attention by a Gaussian of width sigma; the attention is continued
-    beyond the border by repetition. Not separable: unlike attention sampling it may shear. Idea: Recasens et al. 2018,
-    "Learning to Zoom"; written anew here.
+    The centres of mass, weighted by a Gaussian of width sigma, are computed on a coarse grid; the attention is repeated
+    beyond the border. Not separable: unlike attention sampling it may shear. Idea: Recasens et al. 2018, "Learning to
+    Zoom".
 
     Args:
         sigma: as a share of the image.
-        resolution: of the grid on which the pull is computed.
+        resolution: of the coarse grid.
 
     >>> from tasnlib.model import downsample
     >>> images = torch.rand(1, 3, 36, 36)
     >>> plain = downsample(images, 12, antialias=False)
-    >>> bool((saliency_sample(images, torch.ones(1, 6, 6), 12) - plain).abs().max() < 0.15)  # nothing to be drawn to
+    >>> bool((saliency_sample(images, torch.ones(1, 6, 6), 12) - plain).abs().max() < 0.15)
     True
     """
     b = len(images)
     pad = resolution // 2
     attention = F.interpolate(attention[:, None].float(), (resolution, resolution), mode="bilinear")  # (b, 1, r, r)
-    attention = attention / attention.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12) + 0.02  # far places still count
+    attention = attention / attention.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12) + 0.02  # distant cells count
     attention = F.pad(attention, (pad,) * 4, mode="replicate")
     places = (torch.arange(-pad, resolution + pad, device=images.device) + 0.5) / resolution  # in [-½, 1½]
     offsets = (torch.arange(-pad, pad + 1, device=images.device)) / resolution

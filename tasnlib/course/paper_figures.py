@@ -1,4 +1,4 @@
-"""The figures a paper would print, as PNG and PDF: `python -m tasnlib.research.ablations.figures [--profile NAME]`"""
+"""The figures for a paper, as PNG and PDF: `python -m tasnlib.course.paper_figures [--profile NAME]`"""
 
 import argparse
 from dataclasses import replace
@@ -15,26 +15,24 @@ from tasnlib.course.widgets.gallery import birds_it_knows
 from tasnlib.course.widgets.wall import Channels
 from tasnlib.data.birds import draw_birds
 from tasnlib.networks.build import build_tasn
-from tasnlib.research.ablations.plan import PROFILES, STYLES
+from tasnlib.research.ablations.plan import CHANCE, PROFILES
 from tasnlib.research.ablations.tables import Study, open_study
 from tasnlib.research.ablations.variants import TABLES
 from tasnlib.research.cost import cost_by_part
 from tasnlib.runs.run_folder import as_typed, project_folder, saved_run
 from tasnlib.training.recipes import RECIPES
 
-CHANCE = {name: 1 / style.classes for name, style in STYLES.items()}
-
 
 def table_figure(study: Study, name: str) -> Figure:
-    """Every seed and every mean of one table, on each data set that it was made on."""
+    """Every seed and mean of one table, a panel per data set."""
     return seeds_and_means({t.dataset: study.rows(name, t.dataset) for t in TABLES if t.name == name}, CHANCE)
 
 
 def attention_wall(run: Path, bird: int = 5) -> Figure:
-    """All channels' maps of a trained network over one drawn test bird.
+    """The attention maps of all channels of a trained network over one drawn test bird.
 
     Raises:
-        ValueError: where the network does not know drawn birds.
+        ValueError: for a network that was not trained on drawn birds.
     """
     predictor = tasnlib.load(run, device="cpu")
     config = birds_it_knows(predictor)
@@ -46,7 +44,7 @@ def attention_wall(run: Path, bird: int = 5) -> Figure:
 
 
 def paper_cost(light: bool) -> dict[str, int]:
-    """Multiply-adds of one 512 px image's way through TASN at paper size, by part, in the recipes' own networks.
+    """Multiply-adds of TASN at paper size for one 512 px image, by part.
 
     >>> round(paper_cost(light=False)["attention_net"] / 1e9, 1)
     19.7
@@ -56,10 +54,10 @@ def paper_cost(light: bool) -> dict[str, int]:
 
 
 def paper_figures(study: Study, run: Path) -> dict[str, Figure]:
-    """All of them by name.
+    """All figures by name.
 
     Args:
-        run: folder of a trained result, for the wall.
+        run: folder of a trained model, for the wall of attention maps.
     """
     figures = {f"{name}_table": table_figure(study, name) for name in ("attention", "sampler", "distillation")}
     hard = study.rows("sampler", "hard")
@@ -72,9 +70,9 @@ def paper_figures(study: Study, run: Path) -> dict[str, Figure]:
 
 
 def save(figures: dict[str, Figure], folder: Path) -> None:
-    """Each figure as NAME.png, 200 dots an inch, and as NAME.pdf with its text as text."""
+    """Each figure as NAME.png at 200 dpi and as NAME.pdf with embedded fonts."""
     folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"pdf.fonttype": 42}):  # letters that can be searched and edited
+    with mpl.rc_context({"pdf.fonttype": 42}):  # TrueType: text can be searched and edited
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=200)
             figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
@@ -82,10 +80,10 @@ def save(figures: dict[str, Figure], folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m tasnlib.research.ablations.figures", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tasnlib.course.paper_figures", description=__doc__)
     parser.add_argument("--profile", default="laptop", choices=PROFILES)
     parser.add_argument("--folder", type=Path, default=None, help="default: figures in the project")
-    parser.add_argument("--run", type=Path, default=None, help="a trained result for the wall; default: the kept one")
+    parser.add_argument("--run", type=Path, default=None, help="a trained model, default: notebooks/saved_run")
     given = parser.parse_args(arguments)
     mpl.use("Agg")
     folder = given.folder or project_folder() / "figures"

@@ -1,4 +1,4 @@
-"""TASN with one of its parts exchanged."""
+"""TASN with one of its parts replaced."""
 
 import copy
 from dataclasses import replace
@@ -9,18 +9,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tasnlib.attention import AttentionNet, PooledAttention
-from tasnlib.model import TASN, downsample
+from tasnlib.model import TASN
 from tasnlib.networks.build import build_plain, build_tasn
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net
-from tasnlib.research.ablations.changes import Penalty, draw_different, finer_cells, likeness
+from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
+from tasnlib.research.ablations.changes import Penalty, channel_similarity, draw_dissimilar, finer_cells
 from tasnlib.research.ablations.maps import pooled_maps
-from tasnlib.research.ablations.samplers import crop_at_maximum, saliency_sample
 from tasnlib.research.ablations.variants import Variant
 from tasnlib.training.recipes import Recipe
 
 
 class VariantOutput(NamedTuple):
-    """The maps and answers of a variant."""
+    """The maps and predictions of a variant."""
 
     structure: Float[Tensor, "b h w"]
     detail: Float[Tensor, "b h w"]
@@ -28,11 +28,11 @@ class VariantOutput(NamedTuple):
     logits: dict[str, Float[Tensor, "b k"]]  #: of "attention", "master", and "part" where there is a part net
 
 
-class ChangedTASN(nn.Module):
-    """TASN whose attention, sampler or part net is that of a variant.
+class TASNVariant(nn.Module):
+    """TASN with the attention, sampler or part net of a variant.
 
     Args:
-        tasn: whose networks are used, and whose numbers: scale, structure_power, max_zoom, antialias, sizes.
+        tasn: whose networks and hyperparameters are used.
     """
 
     def __init__(self, tasn: TASN, variant: Variant):
@@ -47,9 +47,9 @@ class ChangedTASN(nn.Module):
         return self.tasn.attention_net
 
     def attend(self, features: Float[Tensor, "b c h w"], channel: Int[Tensor, " b"]) -> PooledAttention:
-        """The variant's maps, as they are given to the sampler."""
+        """The variant's structure and detail maps, as the sampler gets them."""
         if self.variant.draw == "different":
-            channel = draw_different(features, self.tasn.scale, channel)
+            channel = draw_dissimilar(features, self.tasn.scale, channel)
         structure, detail, channel = pooled_maps(self.variant.attention, features, self.tasn.scale, channel)
         structure, detail = structure**self.tasn.structure_power, detail**self.variant.detail_power
         return PooledAttention(detail if self.variant.one_channel else structure, detail, channel)
@@ -75,20 +75,20 @@ class ChangedTASN(nn.Module):
             logits["part"] = self.part_classifier(self.part_backbone(self.sample(images, detail)))
         return VariantOutput(structure, detail, features, logits)
 
-    def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Tensor, Tensor]:
-        """The attention network's logits and features."""
-        logits, features = self.attention_net(downsample(images, self.tasn.attention_size))
+    def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
+        """The attention network's logits and features, see `TASN.look`."""
+        logits, features = self.tasn.look(images)
         if self.variant.head == "max":
             logits = self.attention_net.classifier(features.amax(dim=(2, 3)))
-        if self.variant.likeness_weight and self.training:
-            logits = Penalty.apply(logits, self.variant.likeness_weight * likeness(features))
+        if self.variant.similarity_weight and self.training:
+            logits = Penalty.apply(logits, self.variant.similarity_weight * channel_similarity(features))
         return logits, features
 
 
 def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
-    """The network of a variant, with random weights.
+    """The network of a variant, randomly initialised.
 
-    For "boxes" it is a plain classifier, of images that were sampled before; for "full" one of the whole image.
+    For "boxes" it is a plain classifier of images that were sampled beforehand; for "full", of the whole image.
 
     >>> from tasnlib.training.recipes import RECIPES
     >>> model = build_variant(Variant("crop", sampler="crop"), RECIPES["laptop"], classes=16)
@@ -101,11 +101,11 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
         model = build_plain(recipe, classes, antialias=True)
         model.size = recipe.image_size
         return model
-    light = {"paper": False, "light": True}.get(variant.looker, recipe.light_attention)
+    light = {"paper": False, "light": True}.get(variant.attention_net, recipe.light_attention)
     tasn = build_tasn(replace(recipe, light_attention=light and recipe.attention_trunk != "small"), classes)
-    if variant.looker and recipe.attention_trunk == "small":
-        tasn.attention_net = narrow_attention_net(variant.looker == "light", classes)
+    if variant.attention_net and recipe.attention_trunk == "small":
+        tasn.attention_net = narrow_attention_net(variant.attention_net == "light", classes)
         tasn.attention_size = NARROW_SIZE
     if variant.finer:
         finer_cells(tasn.attention_net)
-    return ChangedTASN(tasn, variant)
+    return TASNVariant(tasn, variant)
