@@ -17,7 +17,7 @@ from benchmarks.steps import Step, tasn_step
 from benchmarks.training import forget
 from tasnlib.data.batch import Batch
 from tasnlib.data.images import ImageFiles
-from tasnlib.training.evaluation import as_it_is
+from tasnlib.training.loading import identity_collate
 from tasnlib.training.recipes import Recipe
 
 BUSY = 0.95  # of the speed of training on a batch that lies on the device already: at most 5 % of the time is waited
@@ -98,7 +98,7 @@ def _rates(step: Step, data: ImageFiles, batch: int, workers: int, setting: Sett
         *(data, batch),
         sampler=numbers,
         drop_last=True,
-        collate_fn=as_it_is,
+        collate_fn=identity_collate,
         num_workers=workers,
         pin_memory=setting.device.type == "cuda",
     )

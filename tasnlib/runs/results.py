@@ -15,7 +15,7 @@ from tasnlib.data.files import write_atomically
 from tasnlib.runs.load_data import Data
 from tasnlib.runs.run_folder import as_typed, described
 from tasnlib.runs.settings import Settings
-from tasnlib.training.evaluation import KEPT, accuracies, accuracies_by_class
+from tasnlib.training.evaluation import TOP_K, accuracies, accuracies_by_class
 
 NETS = ("master", "part", "attention", "downsampled", "downsampled_aliased")
 _RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
@@ -56,7 +56,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "other_accuracy": {
             name: share for name, share in found.items() if name not in NETS
         },  # averages, own classifiers
-        "top5": accuracies(best, test_set.labels, KEPT) if test_set.classes > KEPT else None,
+        "top5": accuracies(best, test_set.labels, TOP_K) if test_set.classes > TOP_K else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": asdict(settings.resolved_recipe),
         "precision": settings.precision,
