@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from tasnlib.networks.backbones import small_backbone
+from tasnlib.networks.small import small_backbone
 from tasnlib.research.authors_sampler import ROUNDS, authors_positions
 from tasnlib.training.recipes import Recipe
 

@@ -10,7 +10,7 @@ from benchmarks.setting import Setting
 
 NEEDED = "import torch, torchvision"
 IMPORTS = {
-    "the library": "import tasnlib.networks.building, tasnlib.research.localization",
+    "the library": "import tasnlib.networks.build, tasnlib.research.localization",
     "training": "import tasnlib.runs.run",
 }
 AT_MOST = 1.2  # times as long

@@ -12,7 +12,7 @@ from benchmarks.alternatives import plain_network
 from benchmarks.setting import Setting
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
-from tasnlib.networks.building import build_attention_net, build_tasn
+from tasnlib.networks.build import build_attention_net, build_tasn
 from tasnlib.training.devices import compile_parts
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import build_optimizer

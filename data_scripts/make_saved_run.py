@@ -16,7 +16,7 @@ from accelerate.utils import set_seed
 
 from tasnlib.data.birds import EASY, Birds
 from tasnlib.data.files import write_atomically
-from tasnlib.networks.building import build_tasn
+from tasnlib.networks.build import build_tasn
 from tasnlib.training.checkpoints import load_model, load_recipe, save_weights
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import accuracies, evaluate

@@ -34,7 +34,7 @@ _MODULES = {
     "attention_sample": "sampler",
     "tasn_loss": "distillation",
     "TASN": "model",
-    "build_tasn": "networks.building",
+    "build_tasn": "networks.build",
     "Recipe": "training.recipes",
     "RECIPES": "training.recipes",
 }

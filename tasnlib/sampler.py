@@ -172,8 +172,8 @@ def _read(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Fl
     b, c, height, width = images.shape
     (top, bottom, down), (left, right, across) = _neighbours(y, height), _neighbours(x, width)
     down, across = down[:, None, :, None].to(images.dtype), across[:, None, None, :].to(images.dtype)
-    if images.is_cpu and not torch.compiler.is_compiling():  # compiled, the loop would be a graph that grows with b
-        # An image, or a channel of a large one, at a time stays in the cache. In place, nothing new has to be cleared.
+    if images.is_cpu and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # type: ignore[attr-defined]
+        # A graph would grow with b. An image, or a channel of a large one, at a time stays in the cache.
         channels = c if c * height * width <= _CACHED else 1
         sampled = images.new_empty(b * c // channels, channels, y.shape[1], x.shape[1])
         for i, piece in enumerate(images.reshape(-1, channels, height, width)):
@@ -183,9 +183,9 @@ def _read(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Fl
             sampled[i] = before.lerp_(after, across[j])
         return sampled.view(b, c, y.shape[1], x.shape[1])
     above, below = (images.gather(2, index[:, None, :, None].expand(b, c, -1, width)) for index in (top, bottom))
-    strip = torch.lerp(above, below, down)  # (b, c, n_h, width)
+    strip = above.lerp(below, down)  # (b, c, n_h, width)
     before, after = (strip.gather(3, index[:, None, None].expand(*strip.shape[:3], -1)) for index in (left, right))
-    return torch.lerp(before, after, across)  # (b, c, n_h, n_w)
+    return before.lerp(after, across)  # (b, c, n_h, n_w)
 
 
 def attention_sample(

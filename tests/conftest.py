@@ -1,5 +1,6 @@
 """No test reaches the network: nothing but this machine can be reached."""
 
+import importlib
 import ipaddress
 import socket
 import sys
@@ -9,8 +10,21 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-import tasnlib  # noqa: F401
+import tasnlib  # noqa: F401  before the hook, which its checker would otherwise be under itself
 
+# The hook compiles anew whatever a hooked module is the first to import, so what is large comes before it.
+for large in [
+    "accelerate",
+    "ipywidgets",
+    "matplotlib.pyplot",
+    "nbconvert",
+    "papermill",
+    "pydantic",
+    "seaborn",
+    "timm",
+    "torchvision",
+]:
+    importlib.import_module(large)
 # Users have the checks in the files of the paper only, because elsewhere they would cost seconds at import.
 install_import_hook("tasnlib", "tasnlib.typechecker")
 

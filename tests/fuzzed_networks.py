@@ -8,7 +8,7 @@ from torch import nn
 
 from tasnlib import attention, distillation, model
 from tasnlib import sampler as sampling
-from tasnlib.networks.building import build_model, build_tasn
+from tasnlib.networks.build import build_model, build_tasn
 from tasnlib.research import authors_sampler, localization
 from tasnlib.training.recipes import RECIPES
 from tests.bad_inputs import (

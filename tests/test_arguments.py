@@ -14,7 +14,7 @@ from torch import Tensor
 from tasnlib.arguments import NotFinite, check_argument, checked, not_negative
 from tasnlib.attention import pooled_attention
 from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
-from tasnlib.networks.building import build_tasn
+from tasnlib.networks.build import build_tasn
 from tasnlib.sampler import attention_sample
 from tasnlib.training.recipes import RECIPES
 

@@ -19,8 +19,12 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DECLARED = [
     Requirement(text)
-    for text in [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
-    if isinstance(text, str)
+    for text in [
+        *PROJECT["project"]["dependencies"],
+        *(text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra),
+        *PROJECT["dependency-groups"]["dev"],
+    ]
+    if not text.startswith("tasnlib[")  # the extra course brings train
 ]
 CONDA_NAMES = {"torch": "pytorch"}
 

@@ -24,7 +24,7 @@ from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.data.image_file import open_image
 from tasnlib.data.images import ImageFiles
 from tasnlib.networks.backbones import attention_trunk, classifier_backbone
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.runs.prediction import load
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit

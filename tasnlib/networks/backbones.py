@@ -1,140 +1,129 @@
-"""The convolutional networks inside TASN, by name: what recognises (backbone) and what looks (trunk of the attention).
+"""The networks inside TASN, by name: what recognises (backbone) and what the attention comes from (trunk).
 
-Every network takes images in [0, 1] and normalises them itself, so that an image can be shown, sampled and recognised
-without anybody having to remember in which of its forms it is.
+Each takes images in [0, 1] and normalises them itself.
 """
 
-import re
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from tasnlib.arguments import checked, within
-from tasnlib.data.files import is_folder
-from tasnlib.networks.pretrained import TIMM, headless_network, run_once
-from tasnlib.networks.small import small_backbone, small_trunk
-from tasnlib.networks.strides import keep_halvings, layers_up_to_the_last_map
-
-__all__ = ["attention_trunk", "classifier_backbone", "small_backbone", "small_trunk", "weights_in_folder"]
+from tasnlib.networks.pretrained import TIMM, headless_network
+from tasnlib.networks.small import small_backbone
 
 
-@checked
-def classifier_backbone(
-    name: str, weights: models.WeightsEnum | str | Path | None = "DEFAULT"
-) -> tuple[nn.Module, int]:
-    """A network without its classifier: images (b, 3, h, w) in [0, 1] to features (b, d). Returns it and d.
+def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size: int = 224) -> tuple[nn.Module, int]:
+    """A network without its classifier: images (b, 3, size, size) to features (b, d). Returns it and d.
 
     Args:
-        name: "small"; any classification network of torchvision ("resnet50", "vgg16", "vit_b_16"); or any of timm, as
-            "timm/NAME" or "timm/NAME.TAG", where the tag picks one of several published weights.
-        weights: one of torchvision's weights, by name ("DEFAULT", "IMAGENET1K_V1") or as enum; for timm "DEFAULT"; the
-            path of a file (.pth or .safetensors: what `network.state_dict()` returns), whose classifier is dropped
-            and whose other tensors must fit one by one; or None, for random ones. "small" takes None only.
+        name: "small"; a classification network of torchvision ("resnet50"); or timm's, as "timm/NAME[.TAG]".
+        weights: "DEFAULT", or another name of published weights ("IMAGENET1K_V1"); a .pth or .safetensors file of
+            `network.state_dict()`, or a folder with a file for each network; None for random ones.
+        size: of the images, in pixels. Transformers of timm are adapted to it, where timm can.
 
     Raises:
-        ValueError: if there is no network or no weights of that name, or if a file does not fit.
+        ValueError: for an unknown network, weights that do not fit, or a size that the network does not take.
         OSError: if the weights cannot be fetched.
-        ImportError: if timm is asked for and not installed.
 
-    >>> import torch
-    >>> backbone, dimension = classifier_backbone("mobilenet_v3_small", weights=None)
-    >>> dimension, backbone.eval()(torch.rand(2, 3, 64, 64)).shape
-    (1024, torch.Size([2, 1024]))
+    >>> classifier_backbone("mobilenet_v3_small", weights=None, size=64)[0](torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 1024])
     """
     if name == "small":
         if weights is not None:
-            raise ValueError(f"weights is {str(weights)!r}, but no weights are published for 'small'; it must be None")
+            raise ValueError(
+                f"weights is {str(weights)!r}; it must be None for 'small', which has no published weights"
+            )
         return small_backbone()
-    normalize, network, size = headless_network(name, weights)
-    features = run_once(network, size)
-    if not isinstance(features, Tensor) or features.ndim != 2:
-        raise ValueError(f"name is {name!r}, whose output is no feature vector an image. Choose another, as 'resnet50'")
-    return nn.Sequential(normalize, network), features.shape[1]
+    normalize, network, native_size = headless_network(name, weights)
+    backbone = nn.Sequential(normalize, network)
+    try:
+        if hasattr(network, "set_input_size"):
+            network.set_input_size(img_size=(size, size))
+        (dimension,) = _output_shape(backbone, size)
+    except Exception as reason:
+        raise ValueError(
+            f"{name} gives no feature vector for an image of {size}×{size} px ({reason}). Its own size is {native_size}; "
+            "'resnet50' and 'timm/convnext_tiny', for example, take any"
+        ) from reason
+    return backbone, dimension
 
 
-@checked
 def attention_trunk(
-    name: str,
-    weights: models.WeightsEnum | str | Path | None = "DEFAULT",
-    halvings: int = 3,
-    leave_out: int = 0,
+    name: str, weights: str | Path | None = "DEFAULT", output_stride: int = 8, stages: int = 4, size: int = 224
 ) -> tuple[nn.Module, int]:
-    """A plain convolutional network as trunk: images (b, 3, h, w) in [0, 1] to maps (b, c, h / 2^halvings,
-    w / 2^halvings). Returns it and c.
+    """A network's stages as trunk: images (b, 3, size, size) to features (b, c, size / output_stride, size /
+    output_stride). Returns it and c.
 
-    The trunk is the network's layers up to its last map of the image, with strides set to 1 and no weight changed:
-
-    1. An image is run through, and every layer with a stride (convolution, shortcut, pooling) is put under the
-       halvings that it does: the first from h to h/2, the second from h/2 to h/4, and so on. Networks for ImageNet
-       have five.
-    2. Halvings are taken out: the last one, then the last but two, then the others from the last to the first. So the
-       halvings that are left lie apart, and the first two, which make the network affordable, stay longest.
-    3. Where a layer's padding was right only for its stride, it is set so that the size stays.
-
-    For "resnet18" and three halvings that is the trunk of the paper's attention network as the authors' code has it:
-    the strides of its second and fourth stages are 1, and 224×224 ends as 28×28 instead of 7×7, with 512 channels.
-    Nothing is dilated in exchange, so each cell sees less of the image than it was trained to.
+    In a torchvision ResNet, strides are set to 1 as the authors do, and nothing is dilated in exchange: "resnet18" is
+    the paper's trunk, 224×224 px to 28×28×512. timm's networks, its ResNets too, are dilated where they lose a stride;
+    a ResNet of timm is not the paper's trunk.
 
     Args:
-        name, weights: as of `classifier_backbone`. "small" has a trunk of its own, `small_trunk`.
-        halvings: how many are left, 0 to as many as the network has.
-        leave_out: so many of its last layers (of a ResNet: stages).
+        name, weights, size: see `classifier_backbone`, also for errors. A ResNet of torchvision, or a network of timm
+            that takes `features_only` and `output_stride`. The small network has its own, `small.small_trunk`.
+        stages: how many of four.
 
-    Raises:
-        ValueError: as `classifier_backbone`; if the network is not convolutional, or no chain of layers (ViT, Swin,
-            HRNet, Inception); if it has no such number of halvings.
-        OSError, ImportError: as `classifier_backbone`.
-
-    >>> import torch
-    >>> trunk, channels = attention_trunk("resnet18", weights=None)
-    >>> channels, trunk(torch.rand(1, 3, 64, 64)).shape
-    (512, torch.Size([1, 512, 8, 8]))
+    >>> attention_trunk("resnet18", weights=None)[0](torch.rand(1, 3, 64, 64)).shape
+    torch.Size([1, 512, 8, 8])
     """
-    if name == "small":
-        raise ValueError("name is 'small', whose trunk is made by small_trunk()")
-    normalize, network, _ = headless_network(name, weights)
     try:
-        layers = layers_up_to_the_last_map(network)
-        within(leave_out, "leave_out", 0, len(layers) - 1)
-        trunk = nn.Sequential(normalize, *layers[: len(layers) - leave_out])
-        if isinstance(network, models.DenseNet):  # it applies its last ReLU outside of its layers
-            trunk.append(nn.ReLU())
-        keep_halvings(trunk, halvings)
-    except ValueError as reason:
+        trunk = (_timm_trunk if name.startswith(TIMM) else _resnet_trunk)(name, weights, output_stride, stages)
+        channels, *cells = _output_shape(trunk, size)
+        if not set(cells) <= {size // output_stride, -(-size // output_stride)}:
+            raise RuntimeError(f"{cells} cells for an image of {size}×{size} px")
+    except (ArithmeticError, AssertionError, AttributeError, IndexError, RuntimeError, TypeError) as reason:
         raise ValueError(
-            f"name is {name!r}, which gives no trunk with {halvings} halvings: {reason}. Plain convolutional networks "
-            "do: 'resnet18', 'vgg11', 'mobilenet_v3_small', 'efficientnet_b0', 'convnext_tiny', 'densenet121'"
+            f"{name} gives no attention trunk with output_stride {output_stride} ({reason}). Choose a ResNet of "
+            "torchvision ('resnet18'), or a network of timm that takes features_only and output_stride "
+            "('timm/convnext_tiny', 'timm/tf_efficientnet_lite0', 'timm/regnety_002')"
         ) from reason
-    return trunk, run_once(trunk, (64, 64)).shape[1]
+    return trunk, channels
 
 
-@checked
-def weights_in_folder(folder: str | Path, name: str) -> Path:
-    """The one file of a network's weights in a folder: NAME*.pth or NAME*.safetensors, without "timm/" and any tag.
+def remove_strides(stage: nn.Module) -> None:
+    """Set all strides in a stage to 1, in place, also in the shortcut.
 
-    Of "vgg16-397923af.pth" and "vgg16_bn-6c64b313.pth" the first is vgg16's.
-
-    Raises:
-        ValueError: if there is no such file, or more than one.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Path(folder, "resnet18-f37072fd.pth").touch()
-    ...     weights_in_folder(folder, "resnet18").name
-    'resnet18-f37072fd.pth'
+    >>> stage = models.resnet18().layer2
+    >>> remove_strides(stage)
+    >>> stage(torch.rand(1, 64, 8, 8)).shape
+    torch.Size([1, 128, 8, 8])
     """
-    start = name.removeprefix(TIMM).partition(".")[0]
-    if not start:
-        raise ValueError(f"name is {name!r}; it must be that of a network, see `classifier_backbone`")
-    found_there = sorted(Path(folder).iterdir()) if is_folder(folder) else []
-    files = [file for file in found_there if file.name.startswith(start) and file.suffix in (".pth", ".safetensors")]
-    if len(files) > 1:  # a longer name is another network's
-        files = [path for path in files if re.match(r"[-.]", path.name[len(start) :])]
-    if len(files) != 1:
-        found = ", ".join(sorted(path.name for path in files)) or "none"
-        raise ValueError(
-            f"weights is the folder {str(folder)!r}; it must hold one file {start}*.pth or {start}*.safetensors, "
-            f"found: {found}"
-        )
-    return files[0]
+    for layer in stage.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.stride = (1, 1)
+
+
+def _resnet_trunk(name: str, weights: str | Path | None, output_stride: int, stages: int) -> nn.Module:
+    normalize, network, _ = headless_network(name, weights)
+    if not isinstance(network, models.ResNet):
+        raise TypeError("of torchvision's networks, only ResNets do")
+    kept: list[nn.Module] = [getattr(network, f"layer{number}") for number in range(1, stages + 1)]
+    stride = 2 ** (stages + 1)
+    for number in (stages, stages - 2, stages - 1):  # so those that are left lie apart
+        if number > 1 and stride > output_stride:
+            remove_strides(kept[number - 1])
+            stride //= 2
+    return nn.Sequential(normalize, network.conv1, network.bn1, network.relu, network.maxpool, *kept)
+
+
+def _timm_trunk(name: str, weights: str | Path | None, output_stride: int, stages: int) -> nn.Module:
+    options: dict[str, Any] = {"features_only": True, "out_indices": (stages - 5,)}  # stage 4 is the last
+    normalize, network, _ = headless_network(name, weights, output_stride=output_stride, **options)
+    return nn.Sequential(normalize, network, _Only())
+
+
+class _Only(nn.Module):
+    """The one feature map in the list that a network of timm gives."""
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        return maps[0]
+
+
+def _output_shape(network: nn.Module, size: int) -> tuple[int, ...]:
+    """The shape of a new network's output for one image of size×size px, without the batch dimension."""
+    with torch.no_grad():
+        output = network.eval()(torch.zeros(1, 3, size, size))
+    network.train()
+    return tuple(output.shape[1:])

@@ -9,9 +9,7 @@ from tasnlib.model import downsample
 
 
 class PlainOutput(NamedTuple):
-    """What the plain classifier saw and predicts."""
-
-    images: Float[Tensor, "b 3 n n"]
+    images: Float[Tensor, "b 3 n n"]  #: downsampled
     logits: dict[str, Float[Tensor, "b k"]]  #: of "downsampled" or "downsampled_aliased"
 
 
@@ -22,14 +20,11 @@ class PlainClassifier(nn.Module):
     learnt. The sampler reads without antialias too, so the aliased baseline belongs beside every claim about it.
 
     Args:
-        backbone: images (b, 3, size, size) to features (b, d).
-        classifier: features (b, d) to logits (b, k).
-        size: side of the downsampled image.
+        backbone, classifier: images (b, 3, size, size) to features (b, d) to logits (b, k).
 
     >>> import torch
-    >>> from tasnlib.networks.small import small_backbone
-    >>> backbone, features = small_backbone()
-    >>> list(PlainClassifier(backbone, nn.Linear(features, 16), 48)(torch.rand(2, 3, 144, 144)).logits)
+    >>> plain = PlainClassifier(nn.Flatten(), nn.Linear(3 * 8 * 8, 16), size=8)
+    >>> list(plain(torch.rand(2, 3, 144, 144)).logits)
     ['downsampled']
     """
 

@@ -28,7 +28,7 @@ def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
 
     What no part does is "the rest": the products of trilinear attention, and the sampler's where it multiplies.
 
-    >>> from tasnlib.networks.building import build_tasn
+    >>> from tasnlib.networks.build import build_tasn
     >>> from tasnlib.training.recipes import RECIPES
     >>> cost = cost_by_part(build_tasn(RECIPES["laptop"], 16), 144)
     >>> {name: round(count / 1e6, 1) for name, count in cost.items()}

@@ -29,7 +29,7 @@ from torch import nn
 
 from tasnlib.data.files import write_atomically
 from tasnlib.model import TASN
-from tasnlib.networks.building import NAMES, build_model
+from tasnlib.networks.build import NAMES, build_model
 from tasnlib.runs import load_data as datasets
 from tasnlib.runs.load_data import Data, workers_for
 from tasnlib.runs.results import Trained

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tasnlib.data.files import is_file, write_atomically
 from tasnlib.model import TASN
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.networks.plain import PlainClassifier
 from tasnlib.training.divergence import not_finite
 from tasnlib.training.recipes import Recipe

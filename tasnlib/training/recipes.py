@@ -1,13 +1,20 @@
 """Recipes: everything that decides a result except the data set and the seed, under a name."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from itertools import pairwise
+from typing import Annotated, Literal
 
-from tasnlib.arguments import above, check_argument, checked, one_of, within
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from tasnlib.networks.build import STRICT, Architecture, Count, Positive
+
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
     `paper` is what the paper says, `official` what the authors' MXNet code does. Where the paper is silent (-), `paper`
@@ -44,7 +51,7 @@ class Recipe:
      [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512:
          between the two lies only how pixels between cell centres are interpolated.
      [2] The code builds the mask in sorted order and applies it unsorted, a mistake that its author acknowledged. Here
-         it is applied as it was meant, see `attention.distinct_channels`.
+         it is applied as it was meant, see `networks.official`.
      [3] Decided by the image, so that a test gives the same figure twice. The prediction does not depend on it.
      [4] Without the code's black border, its shift of half a pixel and its leaking cap: notebook 03 shows them.
      [5] A teacher that moves towards its student is not what "distillation" says; `official` does as the code.
@@ -66,79 +73,45 @@ class Recipe:
 
     name: str
 
-    # Sizes, in pixels: of the images, of what the attention network sees, of what master and part net see.
-    image_size: int
-    attention_size: int
-    out_size: int
+    # In pixels: the side of the images, of which the networks see less.
+    image_size: Count
 
-    # The drawn birds' share: how many, and how fine their stripes are.
-    train_images: int
-    test_images: int
-    stripe_period: float
-
-    # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
-    attention_trunk: str
-    backbone: str
-    light_attention: bool = False  # the trunk's first stages only, nothing dilated: see `building`
-    weights: str | None = None  # a name of ImageNet weights, a folder of files, None for random ones
-
-    # Attention and sampler.
-    scale: float = 7.0
-    structure_power: float = 2.0
-    max_zoom: float = 4.0
-    antialias: bool = False
-    distinct_channels: bool = False
-    test_detail: str = "channel"  # or "mean"
+    # Of the drawn birds: how many, and how fine their stripes are.
+    train_images: Count
+    test_images: Count
+    stripe_period: Annotated[float, Field(gt=2)]
 
     # Loss.
-    own_classifiers: bool = False
-    attention_weight: float = 1.0
-    master_weight: float = 1.0
-    part_weight: float = 1.0
-    own_weight: float = 0.5  # of each net's own classifier, where there are any
-    distillation_weight: float = 2.0
-    temperature: float = 10.0
-    teacher_gradient: bool = False
+    attention_weight: Weight = 1.0
+    master_weight: Weight = 1.0
+    part_weight: Weight = 1.0
+    own_weight: Weight = 0.5  # of each net's own classifier, where there are any
+    distillation_weight: Weight = 2.0
+    temperature: Positive = 10.0
+    teacher_gradient: bool = False  # True goes with own_classifiers: the authors distil between those
 
     # Photographs in training, see `data.transforms`. The drawn birds are never augmented.
-    augmentation: str = "official"  # or "modern", "none"
+    augmentation: Literal["official", "modern", "none"] = "official"
 
     # Optimisation.
-    optimizer: str = "adamw"  # or "sgd"
-    learning_rate: float = 2e-3
-    momentum: float = 0.9  # of sgd
-    weight_decay: float = 0.01
-    warmup: float = 0.0  # share of all steps over which the learning rate rises from 0
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Positive = 2e-3
+    momentum: Share = 0.9  # of sgd
+    weight_decay: Weight = 0.01
+    warmup: Share = 0.0  # share of all steps over which the learning rate rises from 0
     milestones: tuple[float, ...] = ()  # shares of all steps after which it falls to a tenth; none: half a cosine to 0
-    epochs: int = 8
-    batch_size: int = 32
+    epochs: Count = 8
+    batch_size: Count = 32
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            check_argument(getattr(self, field.name), field.name, field.type)
-        for name in ("image_size", "attention_size", "out_size", "train_images", "test_images", "epochs", "batch_size"):
-            within(getattr(self, name), name, 1, 2**31 - 1)
-        for name in ("scale", "structure_power", "temperature", "learning_rate"):
-            above(getattr(self, name), name, 0)
-        for name in ("attention_weight", "master_weight", "part_weight", "own_weight", "distillation_weight"):
-            within(getattr(self, name), name, 0)
-        within(self.weight_decay, "weight_decay", 0)
-        within(self.max_zoom, "max_zoom", 1)
-        above(self.stripe_period, "stripe_period", 2)
-        for name in ("momentum", "warmup"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
+    @model_validator(mode="after")
+    def _rise_and_fit(self) -> "Recipe":
         if not all(low < high for low, high in pairwise((0, *self.milestones, 1))):
             raise ValueError(f"milestones is {self.milestones}; it must be rising shares between 0 and 1")
-        one_of(self.optimizer, "optimizer", ("adamw", "sgd"))
-        one_of(self.augmentation, "augmentation", ("official", "modern", "none"))
-        one_of(self.test_detail, "test_detail", ("channel", "mean"))
-        for name in ("attention_trunk", "backbone", "weights"):
-            if getattr(self, name) == "":
-                raise ValueError(f"{name} is empty; it must be a name, see `backbones`")
+        if self.teacher_gradient != self.own_classifiers:
+            raise ValueError("teacher_gradient and own_classifiers go together: both, or none")
+        return self
 
 
-@checked
 def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     """The recipe's learning rate for another batch size.
 
@@ -148,7 +121,6 @@ def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     >>> scaled_learning_rate(RECIPES["paper"], 24), scaled_learning_rate(RECIPES["laptop"], 8)
     (0.025, 0.001)
     """
-    within(batch_size, "batch_size", 1)
     share = batch_size / recipe.batch_size
     return recipe.learning_rate * (share if recipe.optimizer == "sgd" else share**0.5)
 
@@ -225,6 +197,3 @@ RECIPES = {
         batch_size=64,
     ),
 }
-for _name, _recipe in RECIPES.items():
-    if _recipe.name != _name:
-        raise ValueError(f'the recipe {_name!r} is named {_recipe.name!r}; write replace(..., name="{_name}", ...)')

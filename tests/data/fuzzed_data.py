@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tasnlib.data import birds, cub200, folder, image_file, images, inat2017, stanford_cars, transforms
-from tasnlib.networks import building
+from tasnlib.networks import build as building
 from tasnlib.training import checkpoints, schedule
 from tests.bad_inputs import (
     NAN,

@@ -12,7 +12,7 @@ from torch import nn
 from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
 from tasnlib.model import downsample
 from tasnlib.networks.backbones import attention_trunk
-from tasnlib.networks.building import build_tasn
+from tasnlib.networks.build import build_tasn
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.changes import Penalty, draw_different, finer_cells, likeness
 from tasnlib.research.ablations.maps import KINDS, pooled_maps
@@ -288,7 +288,7 @@ def test_finer_cells_are_four_times_as_many_with_the_same_weights():
     plain = build_tasn(LAPTOP, 4).attention_net
     assert [weight.shape for weight in model.attention_net.parameters()] == [w.shape for w in plain.parameters()]
     wide = AttentionNet(*attention_trunk("resnet18", weights=None), 4)
-    finer_cells(wide, 64)
+    finer_cells(wide)
     assert wide(torch.rand(2, 3, 64, 64))[1].shape == (2, 512, 16, 16)
 
 

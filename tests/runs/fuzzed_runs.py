@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from tasnlib.data import birds
-from tasnlib.networks import backbones, building
+from tasnlib.networks import backbones
+from tasnlib.networks import build as building
 from tasnlib.networks.small import small_trunk
 from tasnlib.runs import prediction
 from tasnlib.runs.settings import Settings

@@ -9,7 +9,7 @@ from PIL import Image
 
 import tasnlib
 from tasnlib.data.images import ImageFiles
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.runs.prediction import Prediction, Predictor
 from tasnlib.training.checkpoints import load_model, save_weights
 from tasnlib.training.recipes import RECIPES

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tasnlib.data.birds import Birds, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.runs import run as experiment
 from tasnlib.runs.run import command_line, load_data, train
 from tasnlib.runs.run_folder import prepare_folder

@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training import checkpoints
 from tasnlib.training.checkpoints import (
     Begun,
@@ -79,7 +79,7 @@ def test_a_process_killed_while_it_writes_leaves_the_earlier_checkpoint(saved):
     program = """
         import os, sys, time
         from pathlib import Path
-        from tasnlib.networks.building import build_model
+        from tasnlib.networks.build import build_model
         from tasnlib.training.checkpoints import save_weights
         from tasnlib.training.recipes import RECIPES
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.data.images import ImageFiles
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit
 from tasnlib.training.recipes import RECIPES

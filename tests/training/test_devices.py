@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasnlib.data.birds import EASY, Birds
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.checkpoints import (
     Progress,
     load_model,

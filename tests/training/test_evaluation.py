@@ -15,7 +15,7 @@ from torch.utils.data import Subset
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.birds import Birds, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import (
     accuracies,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
-from tasnlib.networks.building import build_model
+from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit
 from tasnlib.training.recipes import RECIPES, Recipe

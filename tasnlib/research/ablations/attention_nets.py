@@ -1,6 +1,6 @@
 """The paper's attention network and the light one, both an eighth as wide: small enough to be compared on a laptop.
 
-Stage for stage, stride for stride and dilation for dilation they are those of `building.build_attention_net`; only
+Stage for stage, stride for stride and dilation for dilation they are those of `build.build_attention_net`; only
 every layer has an eighth of the channels.
 """
 
@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from tasnlib.attention import AttentionNet
-from tasnlib.networks.pretrained import Normalize
-from tasnlib.networks.strides import keep_halvings
+from tasnlib.networks.backbones import remove_strides
+from tasnlib.networks.small import Normalize
 
 NARROW_SIZE = 72  # of the image that they see: 72 of 144 px are too few for the stripes, as 224 of 512 px are
 WIDTH = 8  # channels of the first stage; ResNet-18 has 64
@@ -38,9 +38,10 @@ def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
         layers.append(nn.Sequential(_block(inside, outside, stride=2 if stage else 1), _block(outside, outside)))
         inside = outside
     trunk = nn.Sequential(*layers)
-    keep_halvings(trunk, 3)
     if light:
         return AttentionNet(trunk, inside, classes, dilations=(), norm_bias=-1.0)
+    remove_strides(trunk[-1])  # the fourth stage
+    remove_strides(trunk[-3])  # the second
     return AttentionNet(trunk, inside, classes)
 
 

@@ -4,7 +4,6 @@ Each is an answer to one reason why a detail image might teach the master nothin
 channels all look at the same place, the attention's cells are too coarse.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -13,26 +12,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasnlib.attention import AttentionNet, trilinear_attention
-from tasnlib.networks.strides import keep_halvings
+from tasnlib.networks.backbones import remove_strides
 
 
-def finer_cells(attention_net: AttentionNet, side: int) -> None:
-    """Take one halving out of the trunk, in place: four times as many cells.
+def finer_cells(attention_net: AttentionNet) -> None:
+    """Remove the last stride of the trunk, in place: four times as many cells.
 
-    Args:
-        side: of the image that the network sees, in pixels.
-
-    >>> from tasnlib.networks.backbones import small_trunk
+    >>> from tasnlib.networks.small import small_trunk
     >>> net = AttentionNet(*small_trunk(), 16, dilations=())
-    >>> finer_cells(net, 48)
+    >>> finer_cells(net)
     >>> net(torch.rand(2, 3, 48, 48))[1].shape
     torch.Size([2, 32, 24, 24])
     """
-    with torch.no_grad():
-        training = attention_net.training
-        cells = attention_net.eval()(torch.zeros(1, 3, side, side))[1].shape[-1]
-        attention_net.train(training)
-    keep_halvings(attention_net.trunk, round(math.log2(side / cells)) - 1)
+    strided = [
+        module
+        for module in attention_net.trunk.children()
+        if any(getattr(layer, "stride", 1) == (2, 2) for layer in module.modules())
+    ]
+    remove_strides(strided[-1])
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from tasnlib.course.plots.wall import wall_figure
 from tasnlib.course.widgets.gallery import birds_it_knows
 from tasnlib.course.widgets.wall import Channels
 from tasnlib.data.birds import draw_birds
-from tasnlib.networks.building import build_tasn
+from tasnlib.networks.build import build_tasn
 from tasnlib.research.ablations.plan import PROFILES, STYLES
 from tasnlib.research.ablations.tables import Study, open_study
 from tasnlib.research.ablations.variants import TABLES

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tasnlib.attention import AttentionNet, PooledAttention
 from tasnlib.model import TASN, downsample
-from tasnlib.networks.building import build_plain, build_tasn
+from tasnlib.networks.build import build_plain, build_tasn
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net
 from tasnlib.research.ablations.changes import Penalty, draw_different, finer_cells, likeness
 from tasnlib.research.ablations.maps import pooled_maps
@@ -107,5 +107,5 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
         tasn.attention_net = narrow_attention_net(variant.looker == "light", classes)
         tasn.attention_size = NARROW_SIZE
     if variant.finer:
-        finer_cells(tasn.attention_net, recipe.attention_size)
+        finer_cells(tasn.attention_net)
     return ChangedTASN(tasn, variant)

@@ -1,0 +1,160 @@
+"""From names and numbers to networks: TASN, and the baselines that it is compared with."""
+
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from tasnlib.attention import AttentionNet
+from tasnlib.model import TASN
+from tasnlib.networks.backbones import attention_trunk, classifier_backbone
+from tasnlib.networks.official import OfficialTASN
+from tasnlib.networks.plain import PlainClassifier
+from tasnlib.networks.pretrained import published_weights
+from tasnlib.networks.small import small_trunk
+from tasnlib.networks.weights import weights_file
+
+NAMES = ("tasn", "downsampled", "downsampled_aliased")
+
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Name = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Architecture:
+    """What decides the networks; `training.recipes.Recipe` adds what decides their training.
+
+    Raises:
+        ValueError: pydantic's, for a wrong type, a value out of range, or values that contradict each other.
+
+    >>> Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small").max_zoom
+    4.0
+    """
+
+    # Sizes, in pixels: of what the attention network sees, and of what master and part net see.
+    attention_size: Count
+    out_size: Count
+
+    # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
+    attention_trunk: Name
+    backbone: Name
+    light_attention: bool = False  # the trunk's first two stages only, without dilations: see `build_attention_net`
+    weights: Name | None = None  # a name of ImageNet weights, a folder of files, None for random ones
+
+    # Attention and sampler, see `model.TASN`.
+    scale: Positive = 7.0
+    structure_power: Positive = 2.0
+    max_zoom: Annotated[float, Field(ge=1)] = 4.0
+    antialias: bool = False
+
+    # The authors' own, see `official.OfficialTASN`: all three, or none.
+    own_classifiers: bool = False
+    distinct_channels: bool = False
+    test_detail: Literal["channel", "mean"] = "channel"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest(cls, given: Any) -> Any:
+        known = [field.name for field in fields(cls)]
+        for name in set(given.kwargs or ()) - set(known):
+            raise ValueError(f"there is no {name!r}; nearest: {', '.join(get_close_matches(name, known)) or 'none'}")
+        return given
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Architecture":
+        if self.light_attention and self.attention_trunk == "small":
+            raise ValueError("light_attention is True, but 'small' has no stages to leave out; choose 'resnet18'")
+        if not self.own_classifiers == self.distinct_channels == (self.test_detail == "mean"):
+            raise ValueError("own_classifiers, distinct_channels and test_detail='mean' go together: all, or none")
+        return self
+
+
+def build_tasn(architecture: Architecture, classes: int) -> TASN:
+    """TASN with these networks, from their pretrained weights. Errors: see `backbones.classifier_backbone`.
+
+    >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+    >>> sum(weight.numel() for weight in build_tasn(small, classes=16).parameters())
+    103880
+    """
+    attention_net = build_attention_net(architecture, classes)
+    backbone, dimension = _backbone(architecture)
+    networks = attention_net, backbone, nn.Linear(dimension, classes)
+    names = ("attention_size", "out_size", "scale", "structure_power", "max_zoom", "antialias")
+    numbers = {name: getattr(architecture, name) for name in names}
+    if architecture.own_classifiers:
+        return OfficialTASN(*networks, (nn.Linear(dimension, classes), nn.Linear(dimension, classes)), **numbers)
+    return TASN(*networks, **numbers)
+
+
+def build_attention_net(architecture: Architecture, classes: int) -> AttentionNet:
+    """The attention network: the paper's, a light one, or the small one for 48×48 images.
+
+    The light one ends with ResNet-18's second stage, at its own stride (28×28×128): no cell sees far, and nothing is
+    dilated. Its features start out sparse, as the small network's do. A twentieth of the paper's multiply-adds; on the
+    drawn birds its attention is no worse, see notebook 06.
+
+    >>> paper = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
+    >>> build_attention_net(paper, classes=200).channels
+    512
+    """
+    name, light, size = architecture.attention_trunk, architecture.light_attention, architecture.attention_size
+    if name == "small":
+        # Without dilations and with sparse features: in so small an image a wide receptive field smears the attention.
+        return AttentionNet(*small_trunk(), classes, dilations=(), norm_bias=-1.0)
+    trunk = attention_trunk(name, architecture.weights, stages=2 if light else 4, size=size)
+    return AttentionNet(*trunk, classes, dilations=(), norm_bias=-1.0) if light else AttentionNet(*trunk, classes)
+
+
+def build_plain(architecture: Architecture, classes: int, antialias: bool) -> PlainClassifier:
+    """The baseline: the same backbone on the downsampled image.
+
+    >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+    >>> build_plain(small, classes=16, antialias=True).size
+    48
+    """
+    backbone, dimension = _backbone(architecture)
+    return PlainClassifier(backbone, nn.Linear(dimension, classes), architecture.out_size, antialias)
+
+
+def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | PlainClassifier:
+    """TASN or one of its baselines by name: "tasn", "downsampled" or "downsampled_aliased".
+
+    >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+    >>> build_model("downsampled_aliased", small, classes=16).antialias
+    False
+    """
+    if kind not in NAMES or classes < 1:
+        raise ValueError(f"kind is {kind!r} and classes {classes}; must be one of {', '.join(NAMES)}, and 1 or more")
+    if kind == "tasn":
+        return build_tasn(architecture, classes)
+    return build_plain(architecture, classes, antialias=kind == "downsampled")
+
+
+def check_networks(architecture: Architecture) -> None:
+    """Try each network on an image of its size, with the weights of its file. Nothing is fetched.
+
+    Raises:
+        ValueError: see `backbones.classifier_backbone` and `backbones.attention_trunk`.
+
+    >>> check_networks(Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="vit_b_16"))
+    Traceback (most recent call last):
+        ...
+    ValueError: vit_b_16 gives no feature vector for an image of 48×48 px (...Expected 224 but got 48!)...
+    """
+    trunk = partial(attention_trunk, stages=2 if architecture.light_attention else 4, size=architecture.attention_size)
+    backbone = partial(classifier_backbone, size=architecture.out_size)
+    for name, make in ((architecture.attention_trunk, trunk), (architecture.backbone, backbone)):
+        if name != "small":
+            published, weights = published_weights(name), architecture.weights
+            make(name, weights and weights_file(weights, name, published))
+
+
+def _backbone(architecture: Architecture) -> tuple[nn.Module, int]:
+    weights = None if architecture.backbone == "small" else architecture.weights
+    return classifier_backbone(architecture.backbone, weights, architecture.out_size)
