@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tasnlib.data.birds import EASY, Birds
 from tasnlib.networks.build import build_model
 from tasnlib.training.checkpoints import (
     Progress,
@@ -14,8 +13,7 @@ from tasnlib.training.checkpoints import (
     save_training_state,
     save_weights,
 )
-from tasnlib.training.devices import make_accelerator, speed_up
-from tasnlib.training.fit import fit
+from tasnlib.training.devices import speed_up
 from tasnlib.training.recipes import RECIPES
 from tasnlib.training.schedule import build_optimizer
 
@@ -83,17 +81,3 @@ def test_the_sampler_s_graph_does_not_grow_with_the_batch(side):
         sample(torch.rand(batch, 3, side, side), torch.rand(batch, 12, 12))
     assert len(steps) == 2
     assert steps[0] == steps[1]
-
-
-@pytest.mark.slow
-def test_compiled_training_gives_the_same_losses_to_rounding(tmp_path):
-    style = replace(EASY, image_size=144)
-    train, test = (Birds.load(style, split, count, progress=False) for split, count in (("train", 64), ("test", 16)))
-    losses = []
-    for compiled in (False, True):
-        history = fit(
-            *(fresh(), train, test, SMOKE, 0, tmp_path / f"{compiled}.safetensors", make_accelerator()),
-            compiled=compiled,
-        )
-        losses.append(history[0]["loss"])
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
