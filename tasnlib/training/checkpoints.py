@@ -52,8 +52,7 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _damaged(path: Path, reason: object) -> ValueError:
-    what = textwrap.shorten(repr(reason), 300)
-    return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {what}")
+    return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {textwrap.shorten(repr(reason), 300)}")
 
 
 def _newer(path: Path, reason: str) -> ValueError:

@@ -18,10 +18,7 @@ PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 
 
 def make_accelerator(precision: str = "float32") -> Accelerator:
-    """This machine's hardware, in "float32", or "bfloat16" for convolutions and matrix products.
-
-    A batch is the batch of all processes together.
-    """
+    """This machine's hardware: "bfloat16" is for convolutions and matrix products, a batch that of all processes."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
     # Accelerate keeps one precision a process; a notebook may train in both, one after the other.

@@ -3,17 +3,15 @@
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from tasnlib.data.batch import Batch
 from tasnlib.training.signals import ignore_interrupt
 
-T = TypeVar("T")
 
-
-def identity_collate(batch: T) -> T:
+def identity_collate(batch: Batch) -> Batch:
     """Our data sets give whole batches: nothing is left to collate."""
     return batch
 

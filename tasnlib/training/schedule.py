@@ -15,9 +15,7 @@ class EpochOrder(Sampler[int]):
 
     It gives the numbers of `data.batch.Batch`, epoch * size + image, so a data set in another process learns the epoch.
     Before an epoch, set `epoch`, and set `begin` to the number of its images that were seen before the run was stopped.
-
-    Args:
-        left_out: images that cannot be read.
+    `left_out` are images that cannot be read.
 
     >>> order = EpochOrder(size=4, seed=0, left_out={2})
     >>> order.epoch = 1
