@@ -3,15 +3,15 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tasnlib.data.batch import Batch
 from tasnlib.training.signals import ignore_interrupt
 
 
-def identity_collate(batch: Batch) -> Batch:
+def identity_collate(batch: Any) -> Any:
     """Our data sets give whole batches: nothing is left to collate."""
     return batch
 
