@@ -29,7 +29,8 @@ FORMAT = 1  # of the files; a file without a number is of format 1
 
 def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"tasn": json.dumps(description), "tasn_format": str(FORMAT)}  # safetensors headers hold strings only
+    # One string only: the order of several would differ from run to run.
+    header = {"tasn": json.dumps({"format": FORMAT, **description})}
     write_atomically(path, safetensors.torch.save(on_cpu, header))
 
 
@@ -38,12 +39,10 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            version = int(header.get("tasn_format", 1))
-            if version <= FORMAT:
-                description = json.loads(header["tasn"])
-                # Cloned, because safetensors maps the file into memory, and Windows cannot replace a mapped file.
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            description = dict(json.loads(file.metadata()["tasn"]))
+            version = int(description.pop("format", 1))
+            # Cloned, because safetensors maps the file into memory, and Windows cannot replace a mapped file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as reason:
         raise _damaged(path, reason) from reason
     if version > FORMAT:

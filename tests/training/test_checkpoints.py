@@ -142,6 +142,12 @@ def test_loading_weights_fetches_no_others(tmp_path, monkeypatch):
     assert asked_for == [None]
 
 
+def test_the_same_weights_are_the_same_bytes(tmp_path):
+    for number in range(8):
+        save_weights(tmp_path / str(number), scrambled("tasn"), "tasn", SMOKE, CLASS_NAMES)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 # -- Files that are no checkpoints -------------------------------------------------------------------------------------
 
 
@@ -218,13 +224,12 @@ def test_weights_are_not_taken_for_a_training_state(saved):
 # -- Versions ----------------------------------------------------------------------------------------------------------
 
 
-def rewrite(path: Path, description: dict, **header: str) -> None:
-    tensors = safetensors.torch.load_file(path)
-    safetensors.torch.save_file(tensors, path, {"tasn": json.dumps(description), **header})
+def rewrite(path: Path, description: dict) -> None:
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, {"tasn": json.dumps(description)})
 
 
 def test_a_checkpoint_of_a_newer_format_is_called_newer(saved, read):
-    rewrite(saved, {"networks": "elsewhere"}, tasn_format="2")
+    rewrite(saved, {"format": 2, "networks": "elsewhere"})
     with pytest.raises(
         ValueError, match=r"tasn\.safetensors was written by a newer version .*format is 2.*update tasnlib"
     ):
