@@ -13,7 +13,7 @@ from benchmarks.setting import Setting
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
 from tasnlib.networks.build import build_attention_net, build_tasn
-from tasnlib.training.compilation import compile_parts
+from tasnlib.training.devices import compile_parts
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import build_optimizer
 
