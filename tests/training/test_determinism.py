@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from tasnlib.data.birds import Birds, BirdsConfig
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit

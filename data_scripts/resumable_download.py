@@ -3,15 +3,14 @@
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
 import urllib3
-from facts import Archive, Failure
-from tqdm import tqdm
+from archive_facts import Archive, Failure
+from progress_bar import bar
 
 CHUNK = 1 << 16  # bytes that a killed run may lose
 PAUSES = (1, 2, 5, 15, 30)  # seconds before each new try
@@ -212,16 +211,7 @@ def _write_note(part: Path, note: dict) -> None:
 
 def _write_rest(archive: Archive, part: Path, have: int, end: int | None, answer: requests.Response) -> None:
     """Append what comes. Every chunk goes to the system at once, so a killed run loses none that was counted."""
-    bar = tqdm(
-        total=end,
-        initial=have,
-        desc=archive.name,
-        unit="B",
-        unit_scale=True,
-        mininterval=0.5,
-        file=sys.stdout,
-    )
-    with bar, part.open("ab") as file:
+    with bar(archive.name, end, "B", initial=have) as shown, part.open("ab") as file:
         # As it is stored: a server that calls a .tgz "Content-Encoding: gzip" must not make it be unpacked here.
         for chunk in answer.raw.stream(CHUNK, decode_content=False):
             have += len(chunk)
@@ -229,7 +219,7 @@ def _write_rest(archive: Archive, part: Path, have: int, end: int | None, answer
                 break
             file.write(chunk)
             file.flush()
-            bar.update(len(chunk))
+            shown.update(len(chunk))
         os.fsync(file.fileno())
     if end is not None and have > end:
         discard(part)

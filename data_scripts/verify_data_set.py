@@ -1,17 +1,16 @@
-"""Is it what it should be? Of an archive its size and hash, of a data set its counts and every file in it."""
+"""Whether an archive has the right size and hash, and a data set the right counts and files that open."""
 
 import hashlib
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
-from facts import Archive, Failure, PhotoSet
+from archive_facts import Archive, Failure, PhotoSet
 from PIL import Image
-from tqdm import tqdm
+from progress_bar import bar
 
 CHUNK = 1 << 22
 
@@ -36,12 +35,11 @@ def hashes_of(file: Path, kinds: Iterable[str]) -> dict[str, str]:
     digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in kinds}
     label = f"checking {file.name.removesuffix('.part')}"
     total = file.stat().st_size
-    bar = tqdm(total=total, desc=label, unit="B", unit_scale=True, mininterval=0.5, delay=0.5, file=sys.stdout)
-    with bar, file.open("rb") as stream:
+    with bar(label, total, "B", delay=0.5) as shown, file.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             for digest in digests.values():
                 digest.update(chunk)
-            bar.update(len(chunk))
+            shown.update(len(chunk))
     return {kind: digest.hexdigest() for kind, digest in digests.items()}
 
 
@@ -67,14 +65,15 @@ def archive_problem(archive: Archive, file: Path) -> str:
 def absent(folder: Path, contents: Contents) -> list[str]:
     """The listed images that are missing or empty, each with what is wrong."""
     files = contents.train + contents.test
-    bar = tqdm(files, desc="looking for every image", unit=" images", mininterval=0.5, delay=1, file=sys.stdout)
     problems = []
-    for file in bar:
-        try:
-            if (folder / file).stat().st_size == 0:
-                problems.append(f"{file}: empty")
-        except OSError as reason:
-            problems.append(f"{file}: {reason.strerror}")
+    with bar("looking for every image", len(files), " images", delay=1) as shown:
+        for file in files:
+            try:
+                if (folder / file).stat().st_size == 0:
+                    problems.append(f"{file}: empty")
+            except OSError as reason:
+                problems.append(f"{file}: {reason.strerror}")
+            shown.update()
     return problems
 
 
@@ -130,10 +129,10 @@ def verify(expected: PhotoSet, folder: Path, read: Reader) -> int:
     with warnings.catch_warnings(), ThreadPool(threads) as pool:
         warnings.simplefilter("ignore")  # odd metadata is not a broken image
         opened = pool.imap(_broken, ((folder, file) for file in files), chunksize=16)
-        bar = tqdm(
-            opened, total=len(files), desc="opening every image", unit=" images", mininterval=0.5, file=sys.stdout
-        )
-        problems += [problem for problem in bar if problem]
+        with bar("opening every image", len(files), " images") as shown:
+            for problem in opened:
+                problems += [problem] * bool(problem)
+                shown.update()
     for problem in problems:
         print(f"broken: {problem}")
     counts = f"{len(contents.train):,} training and {len(contents.test):,} test images of {contents.classes:,} classes"

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tqdm import tqdm
+from progress_bar import bar
 
 DEPTH = 4  # levels below a folder that are searched
 
@@ -15,8 +14,8 @@ DEPTH = 4  # levels below a folder that are searched
 def find(folders: Iterable[Path], pattern: str) -> Path | None:
     """The file or folder of that name nearest to the top of one of the folders, or one of the folders itself.
 
-    >>> find([Path(__file__).parent], "gath*.py").name
-    'gather.py'
+    >>> find([Path(__file__).parent], "collect*.py").name
+    'collect_parts.py'
     """
     level = list(folders)
     for folder in level:
@@ -68,8 +67,7 @@ def assemble(parts: dict[str, Path], whole: Path, own: Path) -> None:
             allows it, and copied where not.
     """
     whole.mkdir()
-    bar = tqdm(desc="linking or copying", unit=" files", mininterval=0.5, delay=0.5, file=sys.stdout)
-    with bar:
+    with bar("linking or copying", None, " files", delay=0.5) as shown:
         for name, part in parts.items():
             if part.is_relative_to(own):
                 (whole / name).parent.mkdir(exist_ok=True)
@@ -79,7 +77,7 @@ def assemble(parts: dict[str, Path], whole: Path, own: Path) -> None:
                 target = whole / name / file.relative_to(part)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(file.resolve(), target)
-                bar.update()
+                shown.update()
 
 
 def link_or_copy(file: Path, target: Path) -> None:

@@ -1,31 +1,25 @@
 """Unpacking an archive of unknown origin: plain files and folders, inside the given folder, and nothing else.
 
-The standard library's own extraction is not used: what it lets through differs from one Python version to the next.
+Names go through tarfile's data filter. Members are written here and not by the standard library, which knows no limits
+of size and number, and writes over what is there.
 """
 
 import errno
 import gzip
 import re
 import stat
-import sys
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from facts import Failure
+from archive_facts import Failure
+from progress_bar import bar
 from tqdm import tqdm
 
 CHUNK = 1 << 20
 HEADER_BYTES = 4096  # of a tar member, generously
-KINDS = {
-    tarfile.SYMTYPE: "a symbolic link",
-    tarfile.LNKTYPE: "a hard link",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
-    tarfile.FIFOTYPE: "a pipe",
-}
 DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -41,28 +35,32 @@ DAMAGE = (
 )
 
 
-def safe_name(name: str) -> PurePosixPath:
-    """The member's path inside the folder.
+def safe_name(name: str, into: Path) -> PurePosixPath:
+    """The member's path inside the folder `into`; for zip archives too, by tarfile's data filter.
 
     Raises:
         Failure: where it could lead out of the folder, or is no name on some system.
 
-    >>> str(safe_name("./images/001.Albatross/1.jpg"))
+    >>> str(safe_name("./images/001.Albatross/1.jpg", Path("birds")))
     'images/001.Albatross/1.jpg'
-    >>> safe_name("images/../../passwords")
+    >>> safe_name("images/../../passwords", Path("birds"))
     Traceback (most recent call last):
         ...
-    facts.Failure: the archive holds 'images/../../passwords', which leads out of the folder
+    archive_facts.Failure: the archive has 'images/../../passwords', which leads out of the folder
     """
-    if name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name):
-        raise Failure(f"the archive holds {name!r}, an absolute path")
-    steps = [step for step in name.split("/") if step not in ("", ".")]
-    if ".." in steps:
-        raise Failure(f"the archive holds {name!r}, which leads out of the folder")
-    odd = "\\" in name or any(not letter.isprintable() for letter in name)  # also bytes that are not UTF-8
-    if odd or any(len(step.encode()) > 255 for step in steps) or len(name) > 1000:
-        raise Failure(f"the archive holds {name[:300]!r}, which is not a valid name")
-    return PurePosixPath(*steps)
+    # Also bytes that are not UTF-8, and what means another folder on Windows.
+    odd = re.match("[A-Za-z]:", name) or "\\" in name or any(not letter.isprintable() for letter in name)
+    if odd or any(len(step.encode()) > 255 for step in name.split("/")) or len(name) > 1000:
+        raise Failure(f"the archive has {name[:300]!r}, which is not a valid name")
+    try:
+        tarfile.data_filter(tarfile.TarInfo(name), str(into))
+    except tarfile.FilterError:
+        outside = True
+    else:  # the filter makes absolute paths relative, and takes a/.. for a
+        outside = name.startswith("/") or ".." in name.split("/")
+    if outside:
+        raise Failure(f"the archive has {name[:300]!r}, which leads out of the folder")
+    return PurePosixPath(name)
 
 
 class Writer:
@@ -78,9 +76,9 @@ class Writer:
         self.members += 1
         self.bytes += size
         if size < 0:
-            raise Failure("the archive holds a file of negative size")
+            raise Failure("the archive has a file of negative size")
         if self.members > self.members_at_most:
-            raise Failure(f"the archive holds more than {self.members_at_most:,} files: far more than it should")
+            raise Failure(f"the archive has more than {self.members_at_most:,} files: far more than it should")
         if self.bytes > self.bytes_at_most:
             raise Failure(f"the archive unpacks to more than {self.bytes_at_most:,} bytes: far more than it should")
 
@@ -89,17 +87,17 @@ class Writer:
             try:
                 self.into.joinpath(name).mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
-                raise Failure(f"the archive holds {str(name)!r} twice, as a file and as a folder") from None
+                raise Failure(f"the archive has {str(name)!r} twice, as a file and as a folder") from None
             self.made.add(name)
 
     def file(self, name: PurePosixPath, size: int, source: BinaryIO) -> None:
         if not name.parts:
-            raise Failure("the archive holds a file without a name")
+            raise Failure("the archive has a file without a name")
         self.folder(name.parent)
         try:
             target = self.into.joinpath(name).open("xb")  # never over anything, and with the user's own file mode
         except (FileExistsError, IsADirectoryError):
-            raise Failure(f"the archive holds {str(name)!r} twice") from None
+            raise Failure(f"the archive has {str(name)!r} twice") from None
         with target:
             left = size
             while left and (chunk := source.read(min(left, CHUNK))):
@@ -124,23 +122,16 @@ def unpack(archive: Path, into: Path, bytes_at_most: int, members_at_most: int) 
     with archive.open("rb") as file:
         start = file.read(512)
         file.seek(0)
-        bar = tqdm(
-            total=archive.stat().st_size,
-            desc=f"unpacking {archive.name.removesuffix('.part')}",
-            unit="B",
-            unit_scale=True,
-            mininterval=0.5,
-            file=sys.stdout,
-        )
+        label = f"unpacking {archive.name.removesuffix('.part')}"
         try:
-            with bar:
+            with bar(label, archive.stat().st_size, "B") as shown:
                 if start.startswith(b"PK"):
-                    _unpack_zip(file, writer, bar)
+                    _unpack_zip(file, writer, shown)
                 elif start.startswith(b"\x1f\x8b"):
                     with gzip.GzipFile(fileobj=file) as inner:
-                        _unpack_tar(inner, file, writer, bar)
+                        _unpack_tar(inner, file, writer, shown)
                 elif start[257:262] == b"ustar":
-                    _unpack_tar(file, file, writer, bar)
+                    _unpack_tar(file, file, writer, shown)
                 else:
                     raise Failure(f"{archive} is no .tar, .tar.gz or .zip archive; it starts with {start[:20]!r}")
         except (*DAMAGE, OSError) as reason:
@@ -168,34 +159,35 @@ class _Bounded:
         return data
 
 
-def _unpack_tar(stream: BinaryIO, file: BinaryIO, writer: Writer, bar: tqdm) -> None:
+def _unpack_tar(stream: BinaryIO, file: BinaryIO, writer: Writer, shown: tqdm) -> None:
     bounded = _Bounded(stream, writer.bytes_at_most + HEADER_BYTES * (writer.members_at_most + 100))
     with tarfile.open(fileobj=bounded, mode="r|", encoding="utf-8") as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # or it keeps all of them: a gigabyte for iNaturalist
+            # The data filter would let links inside the folder pass.
             if not (member.isdir() or (member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse())):
-                kind = KINDS.get(member.type, "neither a file nor a folder")
-                raise Failure(f"the archive holds {member.name!r}, which is {kind}: not part of this data set")
-            name = safe_name(member.name)
+                raise Failure(f"the archive has {member.name!r}, a link, a device or the like: not part of a data set")
+            name = safe_name(member.name, writer.into)
             writer.allow(0 if member.isdir() else member.size)
             if member.isdir():
                 writer.folder(name)
             else:
                 writer.file(name, member.size, tar.extractfile(member))
-            bar.update(file.tell() - bar.n)
+            shown.update(file.tell() - shown.n)
     while bounded.read(CHUNK):  # to the end, where gzip keeps its checksum
         pass
-    bar.update(file.tell() - bar.n)
+    shown.update(file.tell() - shown.n)
 
 
-def _unpack_zip(file: BinaryIO, writer: Writer, bar: tqdm) -> None:
+def _unpack_zip(file: BinaryIO, writer: Writer, shown: tqdm) -> None:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                text = "a symbolic link" if kind == stat.S_IFLNK else "a device or a pipe"
-                raise Failure(f"the archive holds {member.filename!r}, which is {text}: not part of this data set")
-            name = safe_name(member.orig_filename)  # filename is cut at a zero byte
+                raise Failure(
+                    f"the archive has {member.filename!r}, a link, a device or the like: not part of a data set"
+                )
+            name = safe_name(member.orig_filename, writer.into)  # filename is cut at a zero byte
             writer.allow(member.file_size)
             if member.is_dir():
                 writer.folder(name)
@@ -204,5 +196,5 @@ def _unpack_zip(file: BinaryIO, writer: Writer, bar: tqdm) -> None:
                     writer.file(name, member.file_size, source)
                     if source.read(1):  # the checksum is compared at the end
                         raise EOFError(f"{name} is longer than the archive says")
-            bar.update(member.compress_size)
-    bar.update(bar.total - bar.n)
+            shown.update(member.compress_size)
+    shown.update(shown.total - shown.n)

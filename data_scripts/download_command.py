@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from check import Reader, archive_problem, hashes_of, problems_of, verify
-from facts import Archive, Failure, PhotoSet, replaced
-from fetch import discard, download, note_of
-from gather import assemble, bytes_to_copy, link_or_copy
-from unpack import unpack
-from workplace import hidden, workplace
+from archive_facts import Archive, Failure, PhotoSet, replaced
+from collect_parts import assemble, bytes_to_copy, link_or_copy
+from resumable_download import discard, download, note_of
+from typed_path import typed_path
+from unfinished_folder import hidden, unfinished_folder
+from unpack_archive import unpack
+from verify_data_set import Reader, archive_problem, hashes_of, problems_of, verify
 
 Locator = Callable[[list[Path]], dict[str, Path]]
 PROJECT = Path(__file__).resolve().parent.parent
@@ -33,20 +34,22 @@ def run(known: PhotoSet, locate: Locator, read: Reader, manual: str = "", argume
     parser = argparse.ArgumentParser(description=f"Get {known.name}: download, check, unpack.")
     folder_help = f"the data set becomes FOLDER/{known.folder}; default: datasets in the project"
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=PROJECT / "datasets", metavar="FOLDER", help=folder_help
+        "folder", nargs="?", type=typed_path, default=PROJECT / "datasets", metavar="FOLDER", help=folder_help
     )
     parser.add_argument(
         "--from",
         dest="sources",
         action="append",
         default=[],
-        type=Path,
+        type=typed_path,
         metavar="ARCHIVE_OR_FOLDER",
         help="use what was fetched by hand; nothing is downloaded. May be given several times",
     )
     parser.add_argument("--verify", action="store_true", help="count and open every file of a set that is there")
     parser.add_argument("--keep-archive", action="store_true", help="keep what was downloaded after unpacking")
-    parser.add_argument("--facts", type=Path, metavar="FILE", help="JSON with other addresses, sizes, hashes, counts")
+    parser.add_argument(
+        "--facts", type=typed_path, metavar="FILE", help="JSON with other addresses, sizes, hashes, counts"
+    )
     parser.add_argument(
         "--timeout", type=float, default=60, metavar="SECONDS", help="of silence, then the server is gone"
     )
@@ -55,7 +58,7 @@ def run(known: PhotoSet, locate: Locator, read: Reader, manual: str = "", argume
         parser.error(f"--timeout is {given.timeout:g}; it must be above 0")
     try:
         facts = replaced(known, given.facts) if given.facts else known
-        target = given.folder.expanduser().resolve() / known.folder
+        target = given.folder.resolve() / known.folder
         if given.verify:
             return 1 if verify(facts, target, read) else 0
         return _prepare(facts, target, locate, read, manual, given)
@@ -76,7 +79,7 @@ def _error(text: str) -> int:
 
 def _in_words(reason: OSError, folder: Path) -> str:
     text = f"{reason.strerror or reason}{f': {reason.filename}' if reason.filename else ''}"
-    if reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if reason.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG):
         return f"the disk is full ({text}); make room and run the same command again, or name another FOLDER"
     if reason.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{folder} or a file in it is not yours to read or write ({text}); name another FOLDER"
@@ -95,7 +98,7 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
             advice = "Remove or rename that folder and run the same command again"
             raise Failure(f"{target} is there but not whole: {'; '.join(problems)}. {advice}")
         if hidden(target).exists():
-            with workplace(target):
+            with unfinished_folder(target):
                 pass  # emptied and removed
         for part in [] if given.keep_archive else parts:
             discard(part)
@@ -108,7 +111,7 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
     if any(not archive.urls for archive in wanted):
         print(manual, end="")
         return 2
-    with workplace(target) as work:
+    with unfinished_folder(target) as work:
         sources, folders = _given(facts, given.sources)
         sources += [(archive, by_hand[archive.name]) for archive in facts.archives if archive.name in by_hand]
         _check_room(facts, target.parent, wanted, sources)
@@ -145,7 +148,7 @@ def _given(facts: PhotoSet, paths: list[Path]) -> tuple[list[tuple[Archive | Non
     """Sort what --from names into archives and folders; a folder may itself hold known archives."""
     sources: list[tuple[Archive | None, Path]] = []
     folders = []
-    for path in (path.expanduser().resolve() for path in paths):
+    for path in (path.resolve() for path in paths):
         if path.is_dir():
             folders.append(path)
             inside = [path / archive.name for archive in facts.archives if archive.name.endswith(("gz", "zip"))]

@@ -61,7 +61,7 @@ def replaced(known: PhotoSet, file: Path) -> PhotoSet:
         Failure: for a file that is not JSON, an unknown key or a value of the wrong kind.
     """
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
+        given = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as reason:
         raise Failure(f"--facts {file} cannot be read as JSON: {reason}") from None
     if not isinstance(given, dict):
