@@ -11,7 +11,7 @@ from dataclasses import replace
 from PIL import Image
 from typed_path import typed_path
 
-from tasnlib.course import plots
+from tasnlib.course.plots.picture_grids import contact_sheet
 from tasnlib.data.birds import EASY, HARD, Birds
 
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(given.folder / name)
             for part, box in zip(style.parts, boxes.tolist(), strict=True):
                 table.writerow([name, birds.class_names[int(label)], part, *(f"{side:.2f}" for side in box)])
-    plots.contact_sheet(birds.images[:32], boxes=birds.boxes[:32]).savefig(given.folder / "contact_sheet.png", dpi=100)
+    contact_sheet(birds.images[:32], boxes=birds.boxes[:32]).savefig(given.folder / "contact_sheet.png", dpi=100)
     print(f"{len(birds)} birds of {birds.classes} classes in {given.folder}; see contact_sheet.png there")
 
 

@@ -1,13 +1,11 @@
-"""What went wrong in an executed notebook, also where whoever executed it noticed nothing.
-
-An error inside a slider's callback is kept in the state of a widget, a thread that dies writes its traceback to stderr,
-and `sys.exit()` ends a notebook before its end: in all three cases papermill reports success.
-"""
+"""What went wrong in an executed notebook, also where papermill noticed nothing: an error in a slider's callback (it is
+kept in the widget's state), a thread that died (its traceback is on stderr), an end before the last cell."""
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nbformat import NotebookNode
 
@@ -21,41 +19,28 @@ class CellError:
     """One error, and where it is."""
 
     cell: int  # counted from 1 over all cells of the notebook as it was written; 0: in no cell
-    prompt: int | None  # the number in In [ ]
+    prompt: int | None  # In [prompt]
     first_line: str
     message: str
 
     def __str__(self) -> str:
         where = f"cell {self.cell}" if self.cell else "a widget that no cell shows"
-        prompt = "" if self.prompt is None else f" (In [{self.prompt}])"
-        return f"{where}{prompt}: {self.first_line}\n    {self.message}"
+        where += "" if self.prompt is None else f" (In [{self.prompt}])"
+        return f"{where}: {self.first_line}\n    {self.message}"
 
 
 def find_error(notebook: NotebookNode) -> CellError | None:
-    """The first error in an executed notebook, None where all of it ran without one.
-
-    >>> from nbformat.v4 import new_code_cell, new_notebook, new_output
-    >>> failed = new_code_cell("1 / 0", execution_count=1)
-    >>> failed.outputs = [new_output("error", ename="ZeroDivisionError", evalue="division by zero", traceback=[])]
-    >>> print(find_error(new_notebook(cells=[failed])))
-    cell 1 (In [1]): 1 / 0
-        ZeroDivisionError: division by zero
-    """
-    widgets = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
-    seen: set[str] = set()
+    """The first error in an executed notebook, None where all of it ran without one."""
+    widgets = dict(notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}))
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type != "code" or not cell.source.strip():
             continue
-        shown = _models_shown(cell, widgets)
-        seen |= shown
-        held = (output for model in sorted(shown) for output in _outputs_of(widgets[model]))
-        message = _first_message([*cell.outputs, *held])
-        if message is None and cell.execution_count is None and "skip-execution" not in _tags(cell):
+        message = _first_message([*cell.outputs, *_outputs_of_widgets(cell, widgets)])
+        if message is None and cell.execution_count is None and "skip-execution" not in cell.metadata.get("tags", []):
             message = "this cell was not executed"
         if message is not None:
             return _at(notebook, index, message)
-    orphans = (output for model in sorted(widgets.keys() - seen) for output in _outputs_of(widgets[model]))
-    message = _first_message(orphans)
+    message = _first_message([output for model in widgets.values() for output in model["state"].get("outputs", [])])
     return None if message is None else CellError(0, None, "", message)
 
 
@@ -67,47 +52,29 @@ def cell_reached(notebook: NotebookNode, message: str) -> CellError:
 
 def _at(notebook: NotebookNode, index: int, message: str) -> CellError:
     cell = notebook.cells[index]
-    number = sum(not ADDED & _tags(one) for one in notebook.cells[: index + 1])
-    first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
-    return CellError(number, cell.get("execution_count"), first_line, message)
+    number = sum(not ADDED & set(one.metadata.get("tags", [])) for one in notebook.cells[: index + 1])
+    return CellError(number, cell.get("execution_count"), cell.source.strip().partition("\n")[0].strip(), message)
 
 
-def _tags(cell: NotebookNode) -> set[str]:
-    return set(cell.metadata.get("tags", []))
-
-
-def _models_shown(cell: NotebookNode, widgets: Mapping) -> set[str]:
-    """The widgets that a cell shows, and all inside them."""
+def _outputs_of_widgets(cell: NotebookNode, widgets: dict[str, Any]) -> list[Mapping]:
+    """What the widgets that a cell shows, and all inside them, hold. They are taken out of `widgets`."""
     waiting = [output.data[VIEW]["model_id"] for output in cell.outputs if VIEW in output.get("data", {})]
-    found: set[str] = set()
+    found: list[Mapping] = []
     while waiting:
-        model = waiting.pop()
-        if model in widgets and model not in found:
-            found.add(model)
-            waiting += re.findall(r"IPY_MODEL_(\w+)", json.dumps(widgets[model]))
+        if model := widgets.pop(waiting.pop(), None):
+            found += model["state"].get("outputs", [])
+            waiting += re.findall(r"IPY_MODEL_(\w+)", json.dumps(model))
     return found
 
 
-def _outputs_of(model: Mapping) -> Iterable[Mapping]:
-    return model.get("state", {}).get("outputs", [])
-
-
 def _first_message(outputs: Iterable[Mapping]) -> str | None:
-    return next(_messages(outputs), None)
-
-
-def _messages(outputs: Iterable[Mapping]) -> Iterator[str]:
     for output in outputs:
-        kind = output.get("output_type")
-        if kind == "error":
+        text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "".join(output.get("text", "")))  # without colours
+        if output.get("output_type") == "error":
             lines = str(output.get("evalue", "")).strip().splitlines() or [""]
-            yield f"{output.get('ename')}: {lines[-1].strip()}".removesuffix(": ")
-        elif kind == "stream" and output.get("name") == "stderr" and TRACEBACK in (text := _plain(output["text"])):
+            return f"{output.get('ename')}: {lines[-1].strip()}".removesuffix(": ")
+        if output.get("name") == "stderr" and TRACEBACK in text:
             lines = [line for line in text.rpartition(TRACEBACK)[2].splitlines()[1:] if line.strip()]
             # The frames are indented; the line after them is the error.
-            yield next((line for line in lines if not line[0].isspace()), lines[-1] if lines else TRACEBACK)
-
-
-def _plain(text: str | list[str]) -> str:
-    """Without colours."""
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "".join(text))
+            return next((line for line in lines if not line[0].isspace()), lines[-1] if lines else TRACEBACK)
+    return None

@@ -1,4 +1,4 @@
-"""The data sets by name, as a run needs them: training and test images, ready to be handed out in batches."""
+"""The data sets by name, as a run needs them: training and test images that can be read in batches."""
 
 import os
 from collections.abc import Callable
@@ -11,9 +11,10 @@ from tasnlib.data.birds import EASY, HARD, Birds
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.files import expanded, is_folder
 from tasnlib.data.image_folder import holds_images_by_class, load_folder
-from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.inat2017 import load_inat2017
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.stanford_cars import load_stanford_cars
+from tasnlib.runs.run_folder import in_project, project_folder
 from tasnlib.runs.settings import DRAWN, Settings
 
 _STYLES = {"birds": EASY, "birds_hard": HARD}
@@ -23,37 +24,37 @@ _LOADERS: dict[str, Callable[..., ImageFiles]] = {
     "inat2017": load_inat2017,
     "folder": load_folder,
 }
-# Training and test images of the whole data sets. A figure for fewer must not stand beside published ones.
+# Training and test images of the whole data sets. Accuracies on fewer are not comparable with published ones.
 OFFICIAL_SIZES = {"cub200": (5994, 5794), "stanford_cars": (8144, 8041), "inat2017": (579184, 95986)}
 
 Data = Birds | ImageFiles
 
 
-def read_data(settings: Settings, default_folder: Path) -> tuple[Data, Data]:
-    """Training and test images.
+def load_data(settings: Settings) -> tuple[Data, Data]:
+    """Training and test images, from datasets/ in the project where no folder is named.
 
-    Drawn birds are read from the data folder, or drawn and kept there. Photographs are looked for in it; every file is
-    opened once, so that one that cannot be read is known before training. What was found, and with `cache` the images
-    at the size they are used in, is kept in cache/ inside that folder; for one's own images, inside the default folder.
-
-    Args:
-        default_folder: where the data is looked for when the settings name no folder.
+    Drawn birds are read from the data folder, or drawn and kept there. Photographs are all opened once, so that
+    unreadable ones are known before training; notes of that are kept in cache/ in the data folder.
 
     Raises:
-        ValueError: where the folder does not hold what the data set needs; the message shows what it should hold.
-            Where fewer images are there than asked for, or than a batch holds.
+        ValueError: where the folder does not hold what the data set needs, or fewer images than are asked for.
     """
-    folder = expanded(settings.data_folder, "data_folder") if settings.data_folder else default_folder
+    default = project_folder() / "datasets"
+    if settings.data_folder is None and not in_project():
+        raise ValueError(
+            "data_folder is None, which means datasets/ in the project, but this was started outside of the project; "
+            "start it inside, or name a data_folder and an output_folder"
+        )
+    folder = expanded(settings.data_folder, "data_folder") if settings.data_folder else default
     if settings.dataset in DRAWN:
         return _draw(settings, folder)
-    # Somebody's own folder of images stays as it is.
-    keep = (default_folder if settings.dataset == "folder" else folder) / "cache"
-    return _find(settings, folder, keep)
+    # Nothing is written into somebody's own folder of images.
+    notes = (default if settings.dataset == "folder" else folder) / "cache"
+    return _find(settings, folder, notes)
 
 
 def workers_for(settings: Settings) -> int:
-    """How many processes read images for each process that computes: as set, else one for each core it can have, at
-    most 32. Drawn birds are in memory and need none.
+    """How many processes read images for each that computes: as set, else one a core, at most 32; none for drawn birds.
 
     >>> workers_for(Settings(dataset="birds")), workers_for(Settings(dataset="cub200", num_workers=3))
     (0, 3)
@@ -85,8 +86,8 @@ def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
     return train, test
 
 
-def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, ImageFiles]:
-    recipe, workers = settings.resolved_recipe, workers_for(settings)
+def _find(settings: Settings, folder: Path, notes: Path) -> tuple[ImageFiles, ImageFiles]:
+    recipe = settings.resolved_recipe
     sets = []
     for split, count in (("train", settings.train_images), ("test", settings.test_images)):
         images = _LOADERS[settings.dataset](folder, split, recipe.image_size)
@@ -95,20 +96,20 @@ def _find(settings: Settings, folder: Path, keep: Path) -> tuple[ImageFiles, Ima
         sets.append(images.subset(count) if count else images)
     if recipe.batch_size > len(sets[0]):
         raise ValueError(
-            f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; "
-            f"take at most {len(sets[0])}, and better an eighth of them, because every batch is one step of learning"
+            f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images; it should be an "
+            "eighth of them or less, because every batch is one optimisation step"
         )
     found, whole = tuple(len(images) for images in sets), OFFICIAL_SIZES.get(settings.dataset)
     if whole and found != whole:
         print(
             f"{found[0]:,} training and {found[1]:,} test images: not the whole of {settings.dataset} "
-            f"({whole[0]:,} and {whole[1]:,}), so no figure of this run can stand beside published ones"
+            f"({whole[0]:,} and {whole[1]:,}), so this run is not comparable with published results"
         )
     unseen = sorted(set(sets[1].labels.tolist()) - set(sets[0].labels.tolist()))
     if unseen:
         print(
-            f"{len(unseen)} of {sets[0].classes} classes have test images but no training image, so nothing of them "
-            f"can be learned; the first is {sets[0].class_names[unseen[0]]!r}"
+            f"{len(unseen)} of {sets[0].classes} classes have test images but no training images and cannot be "
+            f"learned; the first is {sets[0].class_names[unseen[0]]!r}"
         )
-    sets = [images.inspected(max(1, workers), folder=keep) for images in sets]
-    return sets[0].augmented(recipe.augmentation, settings.seed), sets[1]
+    train, test = (images.inspected(max(1, workers_for(settings)), folder=notes) for images in sets)
+    return train.augmented(recipe.augmentation, settings.seed), test

@@ -1,46 +1,34 @@
-"""What comes out of a run: trained models, and the figures kept of them."""
+"""The result of a run, in figures that are kept."""
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
-from torch import Tensor, nn
 
 from tasnlib.data.files import write_atomically
 from tasnlib.runs.load_data import Data
+from tasnlib.runs.run import Trained
 from tasnlib.runs.run_folder import as_typed, described
 from tasnlib.runs.settings import Settings
-from tasnlib.training.evaluation import KEPT, accuracies, accuracies_by_class
+from tasnlib.training.evaluation import TOP_K, accuracies, accuracies_by_class
 
 NETS = ("master", "part", "attention", "downsampled", "downsampled_aliased")
 _RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
 
 
-@dataclass
-class Trained:
-    """A trained model and what it did."""
-
-    model: nn.Module
-    history: list[dict[str, Any]]  # see `training.fit`
-    answers: dict[str, Int[Tensor, "images kept"]]  # to the test images, see `evaluation.evaluate`
-    accuracy: dict[str, float]
-    weights_path: Path
-
-
 def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data, Data]) -> dict[str, Any]:
     """The result of a run, as printed last by notebook 05 and kept as result.json.
 
-    Accuracies are shares of all test images, from 0 to 1, None for what was not run. A test image that cannot be read
-    counts as wrong.
+    Accuracies are shares of all test images, from 0 to 1, None for what was not run. Unreadable images count as wrong.
     """
     tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
-    best = {name: answer for one in trained.values() for name, answer in one.answers.items()}
+    predictions = {name: best for one in trained.values() for name, best in one.predictions.items()}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     seconds = sum(entry["seconds"] for entry in tasn.history)
     speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
     return {
@@ -53,31 +41,25 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "checkpoint": as_typed(tasn.weights_path),
         "test_images": len(test_set),
         "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
-        "other_accuracy": {
-            name: share for name, share in found.items() if name not in NETS
-        },  # averages, own classifiers
-        "top5": accuracies(best, test_set.labels, KEPT) if test_set.classes > KEPT else None,
+        "other_accuracy": {name: share for name, share in found.items() if name not in NETS},
+        "top5": accuracies(predictions, test_set.labels, TOP_K) if test_set.classes > TOP_K else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": asdict(settings.resolved_recipe),
         "precision": settings.precision,
         "num_processes": settings.num_processes,
         "accumulate": settings.accumulate,
         "compiled": settings.compiled,
-        "device": _device_name(),
+        "device": device,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }
 
 
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-
-
 def keep_result(folder: Path, result: dict[str, Any], trained: dict[str, Trained], test_set: Data) -> None:
-    """Write result.json and by_class.json, the share of right answers in each class by net, beside the checkpoints."""
+    """Write result.json and by_class.json, the accuracy on each class by net, beside the checkpoints."""
     by_class = {
-        name: accuracies_by_class(answer, test_set.labels, test_set.class_names)
+        name: accuracies_by_class(best, test_set.labels, test_set.class_names)
         for one in trained.values()
-        for name, answer in one.answers.items()
+        for name, best in one.predictions.items()
     }
     write_atomically(folder / "by_class.json", json.dumps(by_class, indent=1, ensure_ascii=False).encode())
     write_atomically(folder / "result.json", (json.dumps(result) + "\n").encode())

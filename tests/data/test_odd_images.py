@@ -13,7 +13,8 @@ from PIL import Image
 import tasnlib
 from tasnlib.data.image_file import open_image
 from tasnlib.data.image_folder import load_folder
-from tasnlib.runs.run import load_data, train
+from tasnlib.runs.load_data import load_data
+from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model

@@ -1,7 +1,8 @@
-"""A trained model in three lines: the same answer as in a test, on any image file."""
+"""A trained model in three lines: predicts what the test does, on any image file."""
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from PIL import Image
 import tasnlib
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
-from tasnlib.runs.prediction import Prediction, Predictor
+from tasnlib.runs.__main__ import main
+from tasnlib.runs.prediction import Prediction
 from tasnlib.training.checkpoints import load_model, save_weights
 from tasnlib.training.recipes import RECIPES
 from tests.data.photo_sets import make_cub200
@@ -21,7 +23,7 @@ NAMES = ["wren", "robin", "lark"]
 
 @pytest.fixture
 def run(tmp_path):
-    """The folder of a finished run, its model answering lively."""
+    """The folder of a finished run, with lively predictions."""
     torch.manual_seed(0)
     model = build_model("tasn", SMOKE, len(NAMES))
     torch.nn.init.normal_(model.classifier.weight, std=5.0)
@@ -39,18 +41,18 @@ def photographs(tmp_path_factory):
     return sorted(home.glob("images/*/*.jpg"))[:6]
 
 
-def test_a_prediction_is_what_the_test_says_of_the_same_file(run, photographs):
+def test_a_prediction_is_that_of_the_test_on_the_same_file(run, photographs):
     model, _ = load_model(run / "tasn.safetensors")
     files = ImageFiles(photographs, [0] * 6, NAMES, 64, "six")
     expected = model.predict(files.take(range(6)).images.float() / 255).softmax(1)
-    answers = set()
+    seen = set()
     for path, shares in zip(photographs, expected, strict=True):
         prediction = tasnlib.load(run).predict(path)
         found = dict(zip(prediction.class_names, prediction.probabilities, strict=True))
         assert found == pytest.approx(dict(zip(NAMES, shares.tolist(), strict=True)), abs=1e-5)
         assert prediction.probabilities == sorted(prediction.probabilities, reverse=True)
-        answers.add(round(prediction.probabilities[0], 4))
-    assert len(answers) > 1
+        seen.add(round(prediction.probabilities[0], 4))
+    assert len(seen) > 1
 
 
 def test_the_attention_picture_is_that_of_the_network(run, photographs):
@@ -81,14 +83,14 @@ def test_an_image_of_any_size_will_do(run, tmp_path, size):
     assert tasnlib.load(run).predict(tmp_path / "image.png").image.shape == (3, 64, 64)
 
 
-def test_what_cannot_be_read_is_named(run, tmp_path):
+def test_an_unreadable_file_is_named(run, tmp_path):
     (tmp_path / "새 사진.jpg").write_bytes(b"not an image")
     for name in ("새 사진.jpg", "missing.jpg"):
         with pytest.raises(ValueError, match=name):
             tasnlib.load(run).predict(tmp_path / name)
 
 
-def test_an_opened_image_whose_file_is_cut_off_is_named(run, photographs, tmp_path):
+def test_an_opened_image_whose_file_is_truncated_is_named(run, photographs, tmp_path):
     content = photographs[0].read_bytes()
     (tmp_path / "새 cut.jpg").write_bytes(content[: len(content) // 2])
     predictor = tasnlib.load(run)
@@ -104,15 +106,14 @@ def test_an_opened_image_whose_file_is_cut_off_is_named(run, photographs, tmp_pa
         predictor.predict(opened)
 
 
-def test_an_empty_path_is_told(run):
+def test_an_empty_path_is_rejected(run):
     with pytest.raises(ValueError, match="path is empty; name the file of an image"):
         tasnlib.load(run).predict("")
 
 
-@pytest.mark.parametrize("classes", [0, -1, "a", True, 1.5, None])
-def test_a_figure_of_less_than_one_class_is_refused(as_a_user, classes):
-    with pytest.raises(ValueError, match=rf"classes is {classes!r}; it must be"):
-        of_two_classes().figure(classes)
+def test_a_figure_of_no_class_is_rejected():
+    with pytest.raises(ValueError, match="classes is 0; it must be from 1 up"):
+        of_two_classes().figure(0)
 
 
 def test_a_figure_shows_as_many_classes_as_asked_for_or_all():
@@ -120,29 +121,65 @@ def test_a_figure_shows_as_many_classes_as_asked_for_or_all():
         assert len(of_two_classes().figure(classes).axes[3].patches) == bars
 
 
-def test_a_folder_without_a_model_is_told_what_it_should_hold(tmp_path):
+def test_a_folder_without_a_model_is_rejected_with_what_it_should_hold(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no trained model at .*tasn\.safetensors.*notebook 05"):
         tasnlib.load(tmp_path)
 
 
-def test_a_control_is_not_taken_for_tasn(run):
-    with pytest.raises(ValueError, match="plain classifier"):
+def test_a_baseline_is_not_loaded_as_tasn(run):
+    with pytest.raises(ValueError, match="is a baseline"):
         tasnlib.load(run / "downsampled.safetensors")
 
 
-def test_only_predict_and_load_are_needed():
-    assert tasnlib.load.__module__ == "tasnlib.runs.prediction"
-    assert callable(Predictor.predict)
+def test_predicting_changes_neither_the_model_nor_the_random_state_and_attends_once(run, photographs, monkeypatch):
+    predictor = tasnlib.load(run, device="cpu")
+    expected = predictor.predict(photographs[0]).probabilities
+    predictor.model.train()
+    weights = {name: value.clone() for name, value in predictor.model.state_dict().items()}
+    random_state, calls = torch.get_rng_state(), []
+    look = predictor.model.attention_net.forward
+    monkeypatch.setattr(predictor.model.attention_net, "forward", lambda images: calls.append(1) or look(images))
+    assert predictor.predict(photographs[0]).probabilities == expected
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert predictor.model.training
+    assert all(torch.equal(weights[name], value) for name, value in predictor.model.state_dict().items())
+    assert len(calls) == 1
+
+
+def test_outside_of_a_notebook_the_prediction_is_shown_as_text(capsys):
+    of_two_classes().show()
+    assert capsys.readouterr().out.startswith("wren 90.0 %, robin 10.0 %\n")
+
+
+def test_in_a_notebook_the_figure_is_shown_with_its_text(monkeypatch):
+    import IPython
+
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=None))
+    monkeypatch.setattr(IPython.display, "display", lambda data, **options: shown.append((data, options)))
+    of_two_classes().show()
+    data, options = shown[0]
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert "wren 90.0 %" in options["metadata"]["image/png"]["alt"]
+
+
+def test_the_command_prints_the_three_most_probable_classes(run, photographs, tmp_path, capsys):
+    assert main(["predict", str(run), *map(str, photographs[:2])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(path) for path in photographs[:2]]
+    assert all(name in lines[0] for name in NAMES)
+    assert main(["predict", str(tmp_path / "nowhere"), "a.jpg"]) == 1
+    assert "no trained model" in capsys.readouterr().err
 
 
 def of_two_classes() -> Prediction:
     return Prediction(["wren", "robin"], [0.9, 0.1], torch.rand(3, 9, 9), torch.rand(3, 3), torch.rand(3, 6, 6))
 
 
-def test_a_prediction_is_one_line_and_silent_attention_is_told():
-    seen = of_two_classes()
-    assert repr(seen) == "<Prediction: wren 90.0 %, robin 10.0 %>"
-    titles = [axes.get_title() for axes in seen.figure().axes]
-    silent = [axes.get_title() for axes in replace(seen, attention=torch.zeros(3, 3)).figure().axes]
+def test_a_prediction_is_one_line_and_silent_attention_is_labelled():
+    prediction = of_two_classes()
+    assert repr(prediction) == "<Prediction: wren 90.0 %, robin 10.0 %>"
+    titles = [axes.get_title() for axes in prediction.figure().axes]
+    silent = [axes.get_title() for axes in replace(prediction, attention=torch.zeros(3, 3)).figure().axes]
     assert titles == ["image", "attention", "structure image", "wren, 90.0 %"]
     assert silent == ["image", "attention: 0 everywhere", *titles[2:]]

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,9 @@ from pathlib import Path
 import jupyter_client
 import pytest
 
-from tasnlib.course import headless as run_notebook
-from tasnlib.runs.load_data import Data
-from tasnlib.runs.run import load_data, train
-from tasnlib.runs.run_folder import prepare_folder, this_python
+from tasnlib.runs.load_data import Data, load_data
+from tasnlib.runs.run import train
+from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training import fit as training
 from tasnlib.training.checkpoints import progress_in
@@ -23,6 +23,7 @@ from tests.training.faults import STEPS, TINY, finish, outcome, parameters, star
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="signals of Unix"), pytest.mark.usefixtures("one_thread")]
 NAME = "downsampled"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_train_full.ipynb"
 STATE = f"{NAME}.training.safetensors"
 
 
@@ -111,10 +112,10 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(arguments, undisturbed,
     assert finish(start(arguments, around)) == 130
     assert "Traceback" not in words(folder)
     last = words(folder).splitlines()[-1]
-    assert f"stopped; {folder / STATE} was saved {told}. To go on: {this_python()} -m tasnlib.training.fit " in last
-    assert names(folder) == {"settings.json", "data.json", STATE}
+    assert f"stopped; {folder / STATE} was saved {told}. To continue: {sys.executable} -m tasnlib.runs train " in last
+    assert names(folder) == {".lock", "settings.json", "data.json", STATE}
     assert progress_in(folder / STATE) == expected
-    command = shlex.split(re.search(r"To go on: .* -m tasnlib.training.fit (.*) \(in a", last)[1])
+    command = shlex.split(re.search(r"To continue: .* -m tasnlib.runs train (.*) \(in a", last)[1])
     assert finish(start(command)) == 0, words(folder)
     assert outcome(folder, NAME) == outcome(undisturbed, NAME)
 
@@ -135,8 +136,13 @@ def test_in_a_notebook_the_error_itself_says_how_to_go_on(data, undisturbed, tmp
     message = str(interrupted.value)
     assert "was saved after epoch 1 and 3 steps" in message
     assert "in a notebook: the same output_folder, and resume = True" in message
-    command = shlex.split(re.search(r"To go on: (.*) \(in a", message)[1])
-    assert command[:4] == [this_python(), "-m", "tasnlib.course.headless", "notebooks/05_train_full.ipynb"]
+    command = shlex.split(re.search(r"To continue: (.*) \(in a", message)[1])
+    assert command[:4] == [
+        sys.executable,
+        "-m",
+        "tasnlib.course.headless",
+        str(Path("notebooks/05_train_full.ipynb").resolve()),
+    ]
     given = dict(zip(command[5::3], command[6::3], strict=True))
     assert given.pop("resume") == "True"
     assert given.pop("output_folder") == str(folder)
@@ -150,7 +156,8 @@ def test_in_a_notebook_the_error_itself_says_how_to_go_on(data, undisturbed, tmp
 CELL = """
 import os, signal
 from tasnlib.training import fit as training
-from tasnlib.runs.run import load_data, train
+from tasnlib.runs.load_data import load_data
+from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tests.slow.test_faults_ctrl_c import at_step, press_ctrl_c
@@ -174,46 +181,5 @@ def test_in_a_real_kernel_too(undisturbed, tmp_path):
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     assert (reply["ename"], alive["status"]) == ("KeyboardInterrupt", "ok"), said
-    assert f"{STATE} was saved after epoch 1 and 3 steps. To go on: " in reply["evalue"]
+    assert f"{STATE} was saved after epoch 1 and 3 steps. To continue: " in reply["evalue"]
     assert progress_in(tmp_path / "run" / STATE) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("given", "folder"), [([], "runs/birds one"), (["-p", "output_folder", "my run"], "my run")], ids=["new", "named"]
-)
-def test_a_notebook_run_headless_says_with_which_folder_to_go_on(tmp_path, monkeypatch, capsys, given, folder):
-    def interrupted(notebook, output, parameters):
-        (tmp_path / "runs/birds one").mkdir(parents=True)
-        (tmp_path / "runs/birds one/settings.json").touch()
-        raise KeyboardInterrupt
-
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks/05_train_full.ipynb").touch()
-    (tmp_path / "runs/earlier").mkdir(parents=True)
-    (tmp_path / "runs/earlier/settings.json").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_notebook, "run_notebook", interrupted)
-    assert run_notebook.main(["notebooks/05_train_full.ipynb", "out.ipynb", "-p", "seed", "3", *given]) == 130
-    command = shlex.split(re.search("To go on: .* -m tasnlib.course.headless (.*)", capsys.readouterr().err)[1])
-    assert command == [
-        "notebooks/05_train_full.ipynb",
-        "-p",
-        "seed",
-        "3",
-        "-p",
-        "output_folder",
-        folder,
-        "-p",
-        "resume",
-        "True",
-    ]
-
-
-def test_a_notebook_that_trains_nothing_is_only_stopped(tmp_path, monkeypatch, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_notebook, "run_notebook", interrupted)
-    assert run_notebook.main(["other.ipynb", "out.ipynb"]) == 130
-    assert capsys.readouterr().err.strip() == "stopped; what was executed is in out.ipynb"

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tasnlib.runs.run import load_data, train
+from tasnlib.runs.load_data import load_data
+from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model

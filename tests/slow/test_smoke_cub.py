@@ -33,7 +33,7 @@ def datasets(tmp_path_factory):
     return folder / "datasets"
 
 
-SMALL = ("-p", "recipe", "smoke", "-p", "batch_size", "4", "-p", "cache", "True")
+SMALL = ("-p", "recipe", "smoke", "-p", "batch_size", "4")
 PAPER = (
     *("-p", "recipe", "paper", "-p", "weights", "none", "-p", "batch_size", "5", "-p", "baselines", "False"),
     *("-p", "precision", "bfloat16"),

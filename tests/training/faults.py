@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tasnlib.runs.run import command_line
+from tasnlib.runs.__main__ import main
 
 EPOCHS, STEPS = 4, 6
 TINY = {"recipe": "smoke", "epochs": EPOCHS, "batch_size": 8, "train_images": 8 * STEPS, "test_images": 5}
@@ -28,7 +28,7 @@ def undisturbed(_: Path) -> contextlib.AbstractContextManager:
 
 
 def start(arguments: list[str], around: Around = undisturbed) -> BaseProcess:
-    """Does in a process of its own what `python -m tasnlib.training.fit FOLDER NAME ...` does. It prints to FOLDER.txt.
+    """Does in a process of its own what `python -m tasnlib.runs train FOLDER NAME ...` does. It prints to FOLDER.txt.
 
     Args:
         around: makes a context in which it does so, from the folder.
@@ -47,7 +47,7 @@ def _train(arguments: list[str], around: Around) -> None:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     with around(folder):
-        command_line(arguments)
+        sys.exit(main(["train", *arguments]))
 
 
 def outcome(folder: Path, name: str) -> tuple[bytes, list[dict]]:

@@ -1,0 +1,110 @@
+"""`python -m tasnlib.runs predict RUN IMAGE...`, and `train FOLDER NAME`, which several processes run.
+
+On several machines, this on each of them, with FOLDER where all see it, trains one model:
+
+    accelerate launch --multi_gpu --num_machines 2 --num_processes 16 --machine_rank 0 --main_process_ip HOST \\
+        --main_process_port 29500 -m tasnlib.runs train FOLDER NAME -p dataset inat2017 -p recipe modern
+
+FOLDER keeps the parameters, which are those of notebook 05. With `-p resume True` it continues after the last whole
+epoch, on any number of processes. Afterwards notebook 05 with that folder and resume True makes the figures.
+"""
+
+import argparse
+import ast
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tasnlib.data.files import expanded
+from tasnlib.networks.build import NAMES as MODELS
+from tasnlib.networks.build import check_networks
+from tasnlib.runs.load_data import load_data
+from tasnlib.runs.prediction import load
+from tasnlib.runs.run import PARENT, explained_interrupt, fit_one, protect_finished
+from tasnlib.runs.run_folder import locked, noted_settings, prepare_folder, same_data
+from tasnlib.runs.settings import NAMES, TEXTS, Settings, check_names
+from tasnlib.training.devices import end_with, leave_processes, make_accelerator
+
+
+def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
+    """Train one model in this process, which may be one of several, by the settings in the folder and those given.
+    Raises as `run.train`."""
+    parent = os.environ.get(PARENT)  # a notebook, which holds the folder and has checked and noted everything
+    if parent:
+        end_with(int(parent))
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # started by a launcher, which may be killed on its own
+        end_with(os.getppid())
+    noted, state = folder / "settings.json", folder / f"{name}.training.safetensors"
+    processes = make_accelerator()
+    launch = sys.executable if processes.num_processes == 1 else "accelerate launch ... (as before)"
+    again = f"{launch} -m tasnlib.runs train {shlex.quote(str(folder.absolute()))} {name} -p resume True"
+    with ExitStack() as held, explained_interrupt(state, again):
+        with processes.main_process_first():
+            # `resume` is for this time; what the folder holds of it is of an earlier one.
+            known = noted_settings(noted, resume=False).as_dict() if noted.is_file() and not parent else {}
+            own = {"output_folder": str(folder), "num_processes": processes.num_processes}
+            settings = Settings.from_values(known | {"resume": False} | dict(given) | own)
+            check_networks(settings.resolved_recipe)
+            if not parent and processes.is_main_process:
+                held.enter_context(locked(folder))
+                protect_finished(folder, name, settings.resume)
+                if given or not noted.is_file():
+                    prepare_folder(settings)
+        # One process of each machine draws or inspects the images; the others find what it kept.
+        with make_accelerator(settings.precision).local_main_process_first():
+            data = load_data(settings)
+            same_data(folder, data)
+        fit_one(name, settings, folder, data)
+        leave_processes()
+
+
+def value_of(name: str, text: str) -> Any:
+    """Numbers, True, False and None are what they look like, except that a name or path that is a number is text.
+
+    >>> value_of("epochs", "3"), value_of("output_folder", "007"), value_of("weights", "None")
+    (3, '007', None)
+    """
+    if name in TEXTS:
+        return None if text == "None" else text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tasnlib.runs", description="Train a model, or predict with it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    trains = commands.add_parser("train", help="train one model, on several devices or machines by accelerate launch")
+    trains.add_argument("folder", metavar="FOLDER", help="the output folder, seen by all machines")
+    trains.add_argument("name", choices=MODELS, metavar="NAME", help=", ".join(MODELS))
+    trains.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"))
+    predicts = commands.add_parser("predict", help="the three most probable classes of each image")
+    predicts.add_argument("run", metavar="RUN", help="the output folder of a finished run")
+    predicts.add_argument("images", metavar="IMAGE", nargs="+")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "train":
+            parameters = {name: value_of(name, text) for name, text in given.parameters}
+            check_names(parameters, NAMES)
+            train_here(expanded(given.folder, "FOLDER"), given.name, parameters)
+        else:
+            predictor = load(given.run)
+            for image in given.images:
+                print(f"{image}: {predictor.predict(image)}")
+    except KeyboardInterrupt as reason:
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            print(f"\n{reason}", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
