@@ -25,6 +25,7 @@ import papermill
 import torch
 from nbformat import NotebookNode
 
+from tasnlib.course.headless import CLIENT
 from tasnlib.course.notebook_errors import CellError, cell_reached, find_error
 from tasnlib.course.report import RECORD, in_words, write_report
 from tasnlib.data.files import write_atomically
@@ -203,6 +204,7 @@ def _execute(path: Path, unfinished: Path, parameters: dict[str, Any], label: st
             *(str(path), str(unfinished), parameters),
             **{"cwd": str(path.parent), "progress_bar": bar if live else False, "autosave_cell_every": 30},
             extra_arguments=["--log-level=ERROR"],  # or the kernel's warnings stand among the lines of progress
+            **CLIENT,
         )
         error = find_error(notebook)
     except Exception as reason:  # papermill's own, a kernel that died or never started

@@ -74,16 +74,12 @@ def save_png(figure: Figure, file: Path | io.BytesIO, largest: int = 30_000) -> 
 
 def show(figure: Figure, alt: str) -> None:
     """Display a figure as a PNG with its alternative text, and close it. The text is also what a log shows."""
-    from IPython import get_ipython
     from IPython.display import display
 
     png = io.BytesIO()
     save_png(figure, png)
     plt.close(figure)
     data = {"image/png": png.getvalue(), "text/plain": f"[picture: {alt}]"}
-    if get_ipython() is None:  # a plain script
-        print(data["text/plain"])
-        return
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
 
