@@ -7,17 +7,17 @@ python data_scripts/make_birds.py birds/test --split test --count 50 --difficult
 import argparse
 import csv
 from dataclasses import replace
-from pathlib import Path
 
 from PIL import Image
+from typed_path import typed_path
 
-from tasnlib.course import plots
+from tasnlib.course.plots.picture_grids import contact_sheet
 from tasnlib.data.birds import EASY, HARD, Birds
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="made if missing; must be empty")
+    parser.add_argument("folder", type=typed_path, help="made if missing; must be empty")
     parser.add_argument("--split", choices=("train", "val", "test"), default="train")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(given.folder / name)
             for part, box in zip(style.parts, boxes.tolist(), strict=True):
                 table.writerow([name, birds.class_names[int(label)], part, *(f"{side:.2f}" for side in box)])
-    plots.contact_sheet(birds.images[:32], boxes=birds.boxes[:32]).savefig(given.folder / "contact_sheet.png", dpi=100)
+    contact_sheet(birds.images[:32], boxes=birds.boxes[:32]).savefig(given.folder / "contact_sheet.png", dpi=100)
     print(f"{len(birds)} birds of {birds.classes} classes in {given.folder}; see contact_sheet.png there")
 
 

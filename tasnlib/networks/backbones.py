@@ -44,8 +44,8 @@ def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size:
         (dimension,) = _output_shape(backbone, size)
     except Exception as reason:
         raise ValueError(
-            f"{name} gives no feature vector for an image of {size}×{size} px ({reason}). Its own size is {native_size}; "
-            "'resnet50' and 'timm/convnext_tiny', for example, take any"
+            f"{name} gives no feature vector for an image of {size}×{size} px ({reason}). Its own size is "
+            f"{native_size}; 'resnet50' and 'timm/convnext_tiny', for example, take any"
         ) from reason
     return backbone, dimension
 

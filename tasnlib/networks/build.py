@@ -1,6 +1,7 @@
 """From names and numbers to networks: TASN, and the baselines that it is compared with."""
 
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -63,7 +64,8 @@ class Architecture:
     def _name_the_nearest(cls, given: Any) -> Any:
         known = [field.name for field in fields(cls)]
         for name in set(given.kwargs or ()) - set(known):
-            raise ValueError(f"there is no {name!r}; nearest: {', '.join(get_close_matches(name, known)) or 'none'}")
+            near = ", ".join(get_close_matches(name, known)) or "none"
+            raise ValueError(f"{cls.__name__} has no {name!r}; nearest: {near}")
         return given
 
     @model_validator(mode="after")
@@ -76,7 +78,7 @@ class Architecture:
 
 
 def build_tasn(architecture: Architecture, classes: int) -> TASN:
-    """TASN with these networks, from their pretrained weights. Errors: see `backbones.classifier_backbone`.
+    """TASN with these networks, from their pretrained weights. For errors see `backbones.classifier_backbone`.
 
     >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
     >>> sum(weight.numel() for weight in build_tasn(small, classes=16).parameters())
@@ -88,27 +90,28 @@ def build_tasn(architecture: Architecture, classes: int) -> TASN:
     names = ("attention_size", "out_size", "scale", "structure_power", "max_zoom", "antialias")
     numbers = {name: getattr(architecture, name) for name in names}
     if architecture.own_classifiers:
-        return OfficialTASN(*networks, (nn.Linear(dimension, classes), nn.Linear(dimension, classes)), **numbers)
+        own = nn.Linear(dimension, classes), nn.Linear(dimension, classes)
+        return OfficialTASN(*networks, own_classifiers=own, **numbers)
     return TASN(*networks, **numbers)
 
 
 def build_attention_net(architecture: Architecture, classes: int) -> AttentionNet:
     """The attention network: the paper's, a light one, or the small one for 48×48 images.
 
-    The light one ends with ResNet-18's second stage, at its own stride (28×28×128): no cell sees far, and nothing is
-    dilated. Its features start out sparse, as the small network's do. A twentieth of the paper's multiply-adds; on the
-    drawn birds its attention is no worse, see notebook 06.
+    The light one ends with ResNet-18's second stage (28×28×128): no cell sees far. Its features start out sparse, as
+    the small one's do. It takes a twentieth of the paper's multiply-adds; on the drawn birds its attention is no worse,
+    see notebook 06.
 
     >>> paper = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
     >>> build_attention_net(paper, classes=200).channels
     512
     """
     name, light, size = architecture.attention_trunk, architecture.light_attention, architecture.attention_size
-    if name == "small":
-        # Without dilations and with sparse features: in so small an image a wide receptive field smears the attention.
-        return AttentionNet(*small_trunk(), classes, dilations=(), norm_bias=-1.0)
-    trunk = attention_trunk(name, architecture.weights, stages=2 if light else 4, size=size)
-    return AttentionNet(*trunk, classes, dilations=(), norm_bias=-1.0) if light else AttentionNet(*trunk, classes)
+    if name != "small":
+        trunk = attention_trunk(name, architecture.weights, stages=2 if light else 4, size=size)
+        return AttentionNet(*trunk, classes, dilations=(), norm_bias=-1.0) if light else AttentionNet(*trunk, classes)
+    # Without dilations and with sparse features: in so small an image a wide receptive field smears the attention.
+    return AttentionNet(*small_trunk(), classes, dilations=(), norm_bias=-1.0)
 
 
 def build_plain(architecture: Architecture, classes: int, antialias: bool) -> PlainClassifier:
@@ -144,15 +147,13 @@ def check_networks(architecture: Architecture) -> None:
 
     >>> check_networks(Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="vit_b_16"))
     Traceback (most recent call last):
-        ...
-    ValueError: vit_b_16 gives no feature vector for an image of 48×48 px (...Expected 224 but got 48!)...
+    ValueError: vit_b_16 gives no feature vector for an image of 48×48 px ...
     """
-    trunk = partial(attention_trunk, stages=2 if architecture.light_attention else 4, size=architecture.attention_size)
-    backbone = partial(classifier_backbone, size=architecture.out_size)
-    for name, make in ((architecture.attention_trunk, trunk), (architecture.backbone, backbone)):
+    trunk: Callable[[Architecture], Any] = partial(build_attention_net, classes=1)
+    for name, build in ((architecture.attention_trunk, trunk), (architecture.backbone, _backbone)):
         if name != "small":
-            published, weights = published_weights(name), architecture.weights
-            make(name, weights and weights_file(weights, name, published))
+            file = weights_file(architecture.weights, name, published_weights(name))
+            build(replace(architecture, weights=str(file) if file else None))
 
 
 def _backbone(architecture: Architecture) -> tuple[nn.Module, int]:

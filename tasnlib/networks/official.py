@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasnlib.attention import AttentionNet, PooledAttention, bilinear_attention, pool_maps
+from tasnlib.attention import PooledAttention, bilinear_attention, pool_maps
 from tasnlib.model import TASN, TASNOutput
 
 
@@ -38,24 +38,13 @@ def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, 
 class OfficialTASN(TASN):
     """TASN as in the authors' MXNet code; what else differs there, see `training.recipes.Recipe`.
 
-    Master and part net have a classifier each beside the shared one, which still gives the prediction: distillation
-    acts between their logits, "master_own" and "part_own". Each different map counts once in the structure map and in
-    the draw of the detail map. In evaluation mode the detail map is the mean of all maps.
-
-    Args:
-        own_classifiers: of master and part net, features (b, d) to logits (b, k).
-        options: the other arguments of `TASN`.
+    Master and part net have a classifier each beside the shared one, which still gives the prediction. Each different
+    map counts once in the structure map and in the draw of the detail map; in evaluation mode the detail map is the
+    mean of all maps. Arguments are those of `TASN`, and own_classifiers of master and part net: (b, d) to (b, k).
     """
 
-    def __init__(
-        self,
-        attention_net: AttentionNet,
-        backbone: nn.Module,
-        classifier: nn.Module,
-        own_classifiers: tuple[nn.Module, nn.Module],
-        **options: Any,
-    ):
-        super().__init__(attention_net, backbone, classifier, **options)
+    def __init__(self, *networks: Any, own_classifiers: tuple[nn.Module, nn.Module], **options: Any):
+        super().__init__(*networks, **options)
         self.own_classifiers = nn.ModuleList(own_classifiers)
 
     def forward(

@@ -14,18 +14,15 @@ class PlainOutput(NamedTuple):
 
 
 class PlainClassifier(nn.Module):
-    """TASN's backbone on the downsampled image.
+    """TASN's backbone and classifier on the downsampled image.
 
     Without antialias the stripes that downsampling should erase come back as coarse false patterns, which can be
     learnt. The sampler reads without antialias too, so the aliased baseline belongs beside every claim about it.
 
-    Args:
-        backbone, classifier: images (b, 3, size, size) to features (b, d) to logits (b, k).
-
     >>> import torch
     >>> plain = PlainClassifier(nn.Flatten(), nn.Linear(3 * 8 * 8, 16), size=8)
-    >>> list(plain(torch.rand(2, 3, 144, 144)).logits)
-    ['downsampled']
+    >>> plain(torch.rand(2, 3, 144, 144)).logits["downsampled"].shape
+    torch.Size([2, 16])
     """
 
     def __init__(self, backbone: nn.Module, classifier: nn.Module, size: int, antialias: bool = True):

@@ -1,6 +1,6 @@
 """Networks of torchvision and timm by name, without their classifiers, with random or pretrained weights."""
 
-import re
+import logging
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tasnlib.networks.small import Normalize
 from tasnlib.networks.weights import read_weights, weights_file
 
 TIMM = "timm/"  # "timm/convnext_atto" is timm's convnext_atto
+AUXILIARY = ("googlenet", "inception_v3")  # have more than one classifier in training: left out
 
 
 def published_weights(name: str) -> list[str]:
@@ -23,7 +24,7 @@ def published_weights(name: str) -> list[str]:
     >>> published_weights("resnet18")
     ['DEFAULT', 'IMAGENET1K_V1']
     """
-    names = models.list_models(module=models)
+    names = [other for other in models.list_models(module=models) if other not in AUXILIARY]
     if name.startswith(TIMM):
         import timm  # here, because it takes seconds
 
@@ -39,12 +40,9 @@ def published_weights(name: str) -> list[str]:
 def headless_network(name: str, weights: str | Path | None, **options: Any) -> tuple[Normalize, Any, int]:
     """A network without its classifier; the normalisation and the size of images that it was trained with.
 
-    Args:
-        name, weights: see `backbones.classifier_backbone`, also for errors.
-        options: passed on to `timm.create_model`.
+    Arguments and errors are those of `backbones.classifier_backbone`; options are passed on to `timm.create_model`.
     """
-    published = published_weights(name)
-    file = None if weights is None else weights_file(weights, name, published)
+    file = weights_file(weights, name, published_weights(name))
     state = read_weights(file) if file else None
     build = _from_timm if name.startswith(TIMM) else _from_torchvision
     try:
@@ -57,42 +55,35 @@ def headless_network(name: str, weights: str | Path | None, **options: Any) -> t
             raise ValueError(f"the weights in {file} do not fit {name}: {reason}") from reason
         raise OSError(
             f"the {weights} weights of {name} could not be fetched ({reason}). Pass None for random ones (to notebook "
-            f"05: none), a .pth or .safetensors file fetched elsewhere, or a folder with such a file for each network"
+            "05: none), a .pth or .safetensors file fetched elsewhere, or a folder with such a file for each network"
         ) from reason
 
 
-def _from_torchvision(name: str, weights: Any, state: dict | None, **options: Any) -> tuple[Normalize, nn.Module, int]:
-    if name in ("googlenet", "inception_v3"):
-        options["aux_logits"] = False  # more classifiers, for training
-    network = models.get_model(name, weights=weights, **options)
-    if hasattr(network, "transform_input"):
-        network.transform_input = True  # from ImageNet's normalisation to the one that it was trained with
-    # Of all of torchvision's networks, the classifier is the last layer with weights.
+def _from_torchvision(name: str, weights: Any, state: dict | None) -> tuple[Normalize, nn.Module, int]:
+    network = models.get_model(name, weights=weights)
+    # The classifier is the last layer with weights, in each of torchvision's networks.
     head = [path for path, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
     network.set_submodule(head, nn.Identity())
     if state:
-        if isinstance(network, models.DenseNet):  # "norm1" was "norm.1" when the weights were published
-            state = {re.sub(r"\b(norm|conv)\.(\d)\.", r"\1\2.", key): tensor for key, tensor in state.items()}
-        other = (f"{head}.", "aux1.", "aux2.", "AuxLogits.")
-        network.load_state_dict({key: tensor for key, tensor in state.items() if not key.startswith(other)})
-    entries = models.get_model_weights(name)
-    preset = entries[weights or "DEFAULT"].transforms()
+        network.load_state_dict({key: tensor for key, tensor in state.items() if not key.startswith(f"{head}.")})
+    preset = models.get_model_weights(name)[weights or "DEFAULT"].transforms()
     return Normalize(tuple(preset.mean), tuple(preset.std)), network, preset.crop_size[0]
 
 
 def _from_timm(name: str, weights: Any, state: dict | None, **options: Any) -> tuple[Normalize, nn.Module, int]:
     import timm
 
-    overlay: dict[str, Any] = {}
-    name = name.removeprefix(TIMM)
+    if options:  # a trunk: timm would warn of the layers left out, and pass over what does not fit
+        logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
+        if state:
+            _from_timm(name, None, state)  # so the whole network is filled first
+    name, overlay = name.removeprefix(TIMM), dict[str, Any]()
     if state:
-        if options:  # of a trunk: timm passes over what is missing or left over, so try the whole network first
-            _from_timm(TIMM + name, None, state)
         head = timm.get_pretrained_cfg_value(name, "classifier") or ()
         heads = [head] if isinstance(head, str) else list(head)
         heads += [f"{head.rpartition('.')[0]}.bn" for head in heads]  # the norm in LeViT's and others' classifiers
         state = {key: state[key] for key in state if not key.startswith(tuple(f"{head}." for head in heads))}
-        # Weights "for 0 classes", or timm does the same for any network.
+        # Weights "for 0 classes", or timm passes over what does not fit.
         overlay = {"state_dict": state, "num_classes": 0, "label_offset": 0}
     pretrained = weights is not None or state is not None
     network: Any = timm.create_model(name, pretrained, pretrained_cfg_overlay=overlay, num_classes=0, **options)

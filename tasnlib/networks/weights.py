@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 
-def weights_file(weights: str | Path, name: str, published: Collection[str]) -> Path | None:
-    """The file with a network's weights; None where `weights` names published ones.
+def weights_file(weights: str | Path | None, name: str, published: Collection[str]) -> Path | None:
+    """The file with a network's weights; None where `weights` is None or names published ones.
 
     A folder holds a file for each network: NAME.pth, NAME-HASH.pth or the same with .safetensors, without "timm/" and
     any tag in NAME.
@@ -21,7 +21,7 @@ def weights_file(weights: str | Path, name: str, published: Collection[str]) -> 
 
     >>> weights_file("DEFAULT", "resnet18", published=["DEFAULT", "IMAGENET1K_V1"])
     """
-    if str(weights) in published:
+    if weights is None or str(weights) in published:
         return None
     path, name = Path(weights).expanduser(), name.removeprefix("timm/").partition(".")[0]
     if path.is_file():

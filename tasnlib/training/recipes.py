@@ -17,8 +17,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
-    `paper` is what the paper says, `official` what the authors' MXNet code does. Where the paper is silent (-), `paper`
-    takes the code's value. Numbers in brackets point to the reasons below.
+    `paper` follows the paper, and the authors' MXNet code where the paper is silent (-); `official` follows that code.
 
     | | the paper | the authors' code | `paper` here | `official` here |
     | --- | --- | --- | --- | --- |
@@ -34,38 +33,31 @@ class Recipe(Architecture):
     | which one predicts | - | the shared one, on the structure image | the same | the same |
     | loss weights | - | attention net 1, four heads 0.5 each | 1, two heads 1 each | 1, 0.5 each |
     | distillation | T = 10, λ = 2 | T = 10, λ = 1, between the own heads | as the paper | as the code |
-    | times T² | - | no | no | no |
     | gradient into the teacher | - | flows | cut [5] | flows |
-    | gradient into the maps | - | blocked | blocked | blocked |
     | networks | ResNet-18, ResNet-50 | their v2 form | v1 [6] | v1 [6] |
     | ImageNet weights | - | - | IMAGENET1K_V1 [7] | IMAGENET1K_V1 [7] |
     | optimiser | - | SGD, no momentum, no weight decay | the code's | the code's |
-    | learning rate | - | 0.1, a tenth after epochs 100 and 200 of 300 | the code's [8] | the code's [8] |
-    | batch | - | 96 on 8 GPUs; batch norm sees 24 images | 96; batch norm sees a GPU's share [9] | the same |
-    | training images | - | crop, flip, jitter, PCA noise, rotation | the code's [10] | the code's [10] |
+    | learning rate | - | 0.1, a tenth after epochs 100 and 200 of 300 | the code's | the code's |
+    | batch | - | 96 on 8 GPUs; batch norm sees 24 images | 96; batch norm sees a GPU's share [8] | the same |
+    | training images | - | crop, flip, jitter, PCA noise, rotation | the code's | the code's |
     | normalisation | - | mean subtracted, not divided | mean and deviation [7] | mean and deviation [7] |
-    | test images | - | short side 512, centre crop 512 | the same | the same |
+    | test images | - | short side 512, centre crop 512 → 224 | the same | the same |
     | test accuracy | - | over padded batches | over each image once | over each image once |
-    | image → input | - | 512 → 224 | 512 → 224 | 512 → 224 |
 
-     [1] The mean, because the sampler does not mind the size. Squared at 28×28 cells, not after resizing to 512:
-         between the two lies only how pixels between cell centres are interpolated.
-     [2] The code builds the mask in sorted order and applies it unsorted, a mistake that its author acknowledged. Here
-         it is applied as it was meant, see `networks.official`.
-     [3] Decided by the image, so that a test gives the same figure twice. The prediction does not depend on it.
-     [4] Without the code's black border, its shift of half a pixel and its leaking cap: notebook 03 shows them.
-     [5] A teacher that moves towards its student is not what "distillation" says; `official` does as the code.
+     [1] The mean, because the sampler ignores the scale of a map. Squared at 28×28 cells, not after resizing to 512,
+         which changes only how pixels between cell centres are interpolated.
+     [2] In sorted order, but applied unsorted, a mistake that the author acknowledged. Corrected in `official` here.
+     [3] Decided by the image, so that a test repeats exactly. The prediction does not depend on it.
+     [4] Without the code's black border, shift of half a pixel and leaking cap: see notebook 03.
+     [5] A teacher that moves towards its student is not what "distillation" means.
      [6] There are no ImageNet weights of the v2 form for torch.
      [7] Of the paper's time, with the normalisation they were trained with. IMAGENET1K_V2 starts from a better network
          and would flatter the comparison.
-     [8] For a batch of 96. For another one it is scaled, see `scaled_learning_rate`.
-     [9] Both images of each of its inputs: 192 on one GPU. Batch norm over other numbers of images trains differently.
-    [10] See `data.transforms`.
+     [8] Both images of each input: 192 on one GPU. Batch norm over another number of images trains differently.
 
-    `modern` is our choice of what today costs least for a good result: momentum, weight decay, warm-up and half a
-    cosine instead of steps, 60 epochs instead of 300, milder augmentation, today's weights, and a light attention
-    network (on drawn birds no worse than the paper's, see notebook 06). It has not been measured on photographs;
-    nothing says yet that it is better than `official`.
+    `modern` is our choice of what gives a good result at the least cost today: momentum, weight decay, warm-up and half
+    a cosine, 60 epochs, milder augmentation, newer weights, and a light attention network (on drawn birds no worse than
+    the paper's, see notebook 06). It has not been measured on photographs: whether it beats `official` is open.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
@@ -73,8 +65,7 @@ class Recipe(Architecture):
 
     name: str
 
-    # In pixels: the side of the images, of which the networks see less.
-    image_size: Count
+    image_size: Count  # side of the images, in pixels
 
     # Of the drawn birds: how many, and how fine their stripes are.
     train_images: Count

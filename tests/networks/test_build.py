@@ -13,6 +13,7 @@ from tasnlib.networks.build import (
     build_tasn,
     check_networks,
 )
+from tasnlib.research.cost import multiply_adds
 
 SMALL = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
 PAPER = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
@@ -88,13 +89,15 @@ def test_unknown_kinds_and_no_classes_are_rejected():
             build_model(kind, SMALL, classes)
 
 
-def test_the_light_attention_network_starts_sparse():
+def test_the_light_attention_network_is_cheap_and_starts_sparse():
     images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     nets = [build_attention_net(replace(PAPER, light_attention=light), 200) for light in (True, False)]
     features = [net(images)[1] for net in nets]
     assert [tuple(x.shape) for x in features] == [(4, 128, 8, 8), (4, 512, 8, 8)]
     dead = [(x == 0).float().mean() for x in features]
     assert dead[0] > 0.7 > dead[1]
+    costs = [multiply_adds(lambda net=net: net(images)) for net in nets]
+    assert 18 * costs[0] < costs[1]
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,7 @@ def test_unknown_weights_are_rejected_with_the_choices(offline, weights):
 # Files
 
 
-@pytest.mark.parametrize("fault", ["missing", "extra", "misshapen"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "fault"), [(NAMES[0], "extra"), (NAMES[1], "missing"), (NAMES[1], "misshapen")])
 def test_a_file_that_does_not_fit_is_rejected(states, tmp_path, name, fault):
     state = dict(states[name])
     tensor = next(key for key in list(state)[20:] if state[key].ndim == 4)
@@ -134,14 +133,6 @@ def test_a_file_may_lack_the_classifier_and_have_prefixes(states, tmp_path, name
             assert torch.equal(one, other)
 
 
-def test_densenets_published_names_are_read(tmp_path):
-    state = models.densenet121().state_dict()
-    renamed = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}
-    assert renamed.keys() != state.keys()
-    backbone, _ = classifier_backbone("densenet121", save(renamed, tmp_path / "densenet121-a639ec97.pth"), size=64)
-    assert all(torch.equal(tensor, state[key]) for key, tensor in backbone[1].state_dict().items())
-
-
 def test_a_checkpoint_of_more_than_weights_is_rejected_with_what_it_holds(states, tmp_path):
     path = save({"epoch": 3, "state_dict": states[NAMES[0]]}, tmp_path / "checkpoint.pth")
     with pytest.raises(ValueError, match=r"holds epoch, state_dict; it must hold the weights alone.*state_dict\(\)"):
@@ -156,8 +147,11 @@ def test_a_damaged_or_pickled_file_is_rejected_with_what_to_save(tmp_path, kind)
     else:
         save({"weight": torch.zeros(1000)}, path)
         path.write_bytes(path.read_bytes()[: 0 if kind == "empty" else 900])
-    with pytest.raises(ValueError, match=r"is damaged or pickled; it must hold .* torch.save\(network.state_dict\(\)"):
+    with pytest.raises(
+        ValueError, match=r"is damaged or pickled; it must hold .* torch.save\(network.state_dict"
+    ) as error:
         classifier_backbone("resnet18", path)
+    assert "weights_only" not in str(error.value)  # torch's page on how to execute the file
 
 
 @pytest.mark.skipif(not LITE0.exists(), reason="needs the weights of EfficientNet-Lite0 beside the project")

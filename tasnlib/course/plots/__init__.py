@@ -1,43 +1,15 @@
-"""Figures: pure functions, tensors in, matplotlib Figure out. `show` puts one into a notebook.
+"""Figures: pure functions, tensors in, matplotlib Figure out. One topic a file.
 
 One colour means one thing throughout the course: blue is the structure image and the master net, orange the detail
-image and the part net, green the attention network, grey plain downsampling. The palette is Okabe and Ito's (2008),
-which is told apart with any kind of colour vision. Attention maps are drawn in "magma".
+image and the part net, green the attention network, grey the baselines. The palette is Okabe and Ito's (2008), whose
+colours can be distinguished with any kind of colour vision. Attention maps are drawn in "magma".
+
+Every notebook shows its figures with `plots.show` and `plots.show_strip` and takes colours and names of nets from
+`plots.COLOURS` and `plots.LABELS`: these four, and nothing else, are passed on here, so that a hundred cells need no
+more than `plots`.
 """
 
-from tasnlib.course.plots.images import contact_sheet, image_row, sampling_overview
-from tasnlib.course.plots.style import (
-    ATTENTION_MAP,
-    COLOURS,
-    LABELS,
-    draw_attention,
-    draw_boxes,
-    draw_image,
-    figure_bytes,
-    save_png,
-    show,
-    show_strip,
-)
-from tasnlib.course.plots.track import on_track, published_at
-from tasnlib.course.plots.training import accuracy_bars, confusion, training_curves
+from tasnlib.course.plots.notebook_display import show, show_strip
+from tasnlib.course.plots.style import COLOURS, LABELS
 
-__all__ = [
-    "ATTENTION_MAP",
-    "COLOURS",
-    "LABELS",
-    "accuracy_bars",
-    "confusion",
-    "contact_sheet",
-    "draw_attention",
-    "draw_boxes",
-    "draw_image",
-    "figure_bytes",
-    "image_row",
-    "on_track",
-    "published_at",
-    "sampling_overview",
-    "save_png",
-    "show",
-    "show_strip",
-    "training_curves",
-]
+__all__ = ["COLOURS", "LABELS", "show", "show_strip"]

@@ -1,5 +1,1 @@
-"""Sliders for the notebooks: thin, each calls one drawing function of `plots`."""
-
-from tasnlib.course.widgets.explore import PRERENDER, Slider, explore
-
-__all__ = ["PRERENDER", "Slider", "explore"]
+"""Sliders and widgets around the drawing functions of `plots`."""

@@ -1,29 +1,22 @@
-"""Your own attention: a bump that one drags over a picture while the sampled image follows."""
+"""Your own attention: a bump that is dragged over a picture while the sampled image follows."""
 
-import base64
-import html
-import io
 import os
-from pathlib import Path
 
 import anywidget
 import ipywidgets
-import torch
 import traitlets
 from IPython.display import display
 from jaxtyping import Float
-from matplotlib.figure import Figure
-from PIL import ImageOps
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
-from tasnlib.course.plots import figure_bytes
-from tasnlib.course.plots.sampler import bump_view
-from tasnlib.course.widgets.explore import PRERENDER, Slider, explore
-from tasnlib.data.image_file import decode_image
+from tasnlib.course.plots.bent_grid import bump_view
+from tasnlib.course.widgets.browser_pictures import jpeg_address, picture_html, upload_button
+from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
+from tasnlib.data.transforms import resize_short_side, to_tensor
 
 ALT = "a picture with a bump of attention on it, the bent grid of sampling positions, and the sampled image"
-SIDE = 288  # pixels: what a picture is resized to, short side, before anything is drawn
+SIDE = 288  # pixels: what the short side of a picture is resized to before anything is drawn
 
 
 class Pad(anywidget.AnyWidget):
@@ -83,75 +76,39 @@ class Pad(anywidget.AnyWidget):
     picture = traitlets.Unicode().tag(sync=True)
 
 
-def open_picture(content: bytes) -> Float[Tensor, "3 h w"]:
-    """An image file of any common kind as a tensor in [0, 1], upright, its short side `SIDE` pixels, at most twice as
-    long as wide.
+def drag_attention(image: Float[Tensor, "3 h w"]) -> None:
+    """A bump of attention to drag over a picture; the sampled image follows. A picture of one's own can be opened.
 
-    Raises:
-        ValueError: where it is no image.
-    """
-    image = decode_image(content, Path("this file"))
-    scale = SIDE / min(image.size)
-    longest = 2 * SIDE
-    width, height = (min(longest, max(1, round(side * scale))) for side in image.size)
-    image = ImageOps.fit(image, (width, height))
-    return transforms.to_dtype(transforms.pil_to_tensor(image), torch.float32, scale=True)
-
-
-def a_bird() -> Float[Tensor, "3 h w"]:
-    """The picture to begin with."""
-    from tasnlib.data.birds import BirdsConfig, draw_birds
-
-    config = BirdsConfig(image_size=SIDE, stripe_period=7.0)
-    return draw_birds(config, seed=0, split="test", indices=[34]).images[0].float() / 255
-
-
-def drag_attention(image: Float[Tensor, "3 h w"] | None = None) -> None:
-    """A bump of attention to drag over a picture; the sampled image follows. One's own picture can be opened.
+    On a page without a kernel, two sliders move the bump.
 
     Args:
-        image: in [0, 1]; a drawn bird where there is none.
+        image: in [0, 1].
+
+    >>> import torch
+    >>> drag_attention(torch.rand(3, 24, 24))
+    VBox(...)
     """
-    image = a_bird() if image is None else image
     if os.environ.get(PRERENDER):
         places = [round(0.1 * step, 1) for step in range(1, 10)]
-
-        def draw(x: float, y: float) -> Figure:
-            return bump_view(image, x, y, 0.15, 4.0)
-
-        explore(draw, [Slider("x", "from the left", places, 0.5), Slider("y", "from the top", places, 0.5)], ALT)
+        sliders = [Slider("x", "from the left", places, 0.5), Slider("y", "from the top", places, 0.5)]
+        explore(lambda x, y: bump_view(image, x, y, width=0.15, max_zoom=4), sliders, ALT)
         return
     shown = {"image": image}
-    pad = Pad(picture=_data_address(image))
+    pad = Pad(picture=jpeg_address(image))
     width = ipywidgets.FloatSlider(0.15, min=0.05, max=0.5, step=0.01, description="width")
     zoom = ipywidgets.FloatSlider(4, min=1, max=8, step=0.5, description="max_zoom")
-    upload = ipywidgets.FileUpload(accept="image/*", description="your picture")
-    message, result = ipywidgets.HTML(), ipywidgets.HTML()
+    result = ipywidgets.HTML()
 
     def redraw(_change: object = None) -> None:
-        figure = bump_view(shown["image"], pad.x, pad.y, width.value, zoom.value)
-        encoded = base64.b64encode(figure_bytes(figure)).decode()
-        result.value = f'<img alt="{ALT}" src="data:image/png;base64,{encoded}">'
+        result.value = picture_html(bump_view(shown["image"], pad.x, pad.y, width.value, zoom.value), ALT)
 
-    def open_upload(change: traitlets.Bunch) -> None:
-        try:
-            shown["image"] = open_picture(bytes(change.new[0]["content"]))
-        except ValueError as reason:
-            message.value = html.escape(str(reason))
-            return
-        message.value = ""
-        pad.picture = _data_address(shown["image"])
+    def use(opened: Image.Image) -> None:
+        shown["image"] = to_tensor(resize_short_side(opened, SIDE)).float() / 255
+        pad.picture = jpeg_address(shown["image"])
         redraw()
 
     redraw()
     for control, traits in ((pad, ["x", "y"]), (width, "value"), (zoom, "value")):
         control.observe(redraw, names=traits)
-    upload.observe(open_upload, names="value")
-    controls = ipywidgets.VBox([pad, ipywidgets.HBox([width, zoom]), ipywidgets.HBox([upload, message])])
-    display(ipywidgets.VBox([controls, result]))
-
-
-def _data_address(image: Tensor) -> str:
-    jpeg = io.BytesIO()
-    transforms.to_pil_image(image).save(jpeg, format="JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+    controls = [pad, ipywidgets.HBox([width, zoom]), ipywidgets.HBox(upload_button(use))]
+    display(ipywidgets.VBox([*controls, result]))

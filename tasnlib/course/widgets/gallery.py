@@ -1,11 +1,9 @@
-"""Widgets of notebook 07: open a picture, turn the sampler's knobs on it, put two species side by side."""
+"""Widgets of notebook 07: open a picture, change the sampler's settings on it, put two species side by side."""
 
-import html
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import ipywidgets
 from IPython.display import display
@@ -14,25 +12,21 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
-from traitlets import Bunch
 
-from tasnlib.course.plots.explore import knobs_view, two_species
-from tasnlib.course.widgets.explore import PRERENDER, Slider, explore, picture_html
+from tasnlib.course.plots.single_image import settings_view
+from tasnlib.course.plots.species_compared import two_species
+from tasnlib.course.widgets.browser_pictures import picture_html, upload_button
+from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.birds import draw_birds
-from tasnlib.data.image_file import decode_image
 from tasnlib.runs.prediction import Predictor
 
-BIRDS = range(100)
 PRERENDERED_BIRDS = (0, 3, 5, 9, 14)  # on a page without a kernel, where each costs a third of a megabyte
 PRERENDERED_SPECIES = 8
-ZOOMS = (1, 1.5, 2, 3, 4, 6, 8)
-EXPONENTS = (0.5, 1, 2, 3, 4)
-TEMPERATURES = (0.5, 1, 2, 5, 10, 20)
 
 
 def birds_it_knows(predictor: Predictor) -> BirdsConfig | None:
-    """The drawn birds that a model was trained on, at the size it looks at; None for a model of anything else.
+    """The drawn birds that a model was trained on, at its image size; None for a model of anything else.
 
     >>> import tasnlib
     >>> birds_it_knows(tasnlib.load("notebooks/saved_run", device="cpu")) == EASY
@@ -45,7 +39,7 @@ def birds_it_knows(predictor: Predictor) -> BirdsConfig | None:
 
 
 def at_size(config: BirdsConfig, image_size: int) -> BirdsConfig:
-    """The same birds in images of another size, their stripes as wide as before in proportion, but 2.5 pixels at least.
+    """The same birds in images of another size, the stripes scaled with them, but at least 2.5 pixels wide.
 
     >>> at_size(EASY, 288).stripe_period
     7.0
@@ -55,7 +49,7 @@ def at_size(config: BirdsConfig, image_size: int) -> BirdsConfig:
 
 
 def a_drawn_bird(number: int, config: BirdsConfig = EASY) -> Image.Image:
-    """A bird of the test split as an image that a predictor can be given.
+    """A bird of the test split as an opened image, for a predictor.
 
     >>> a_drawn_bird(5).size
     (144, 144)
@@ -64,10 +58,7 @@ def a_drawn_bird(number: int, config: BirdsConfig = EASY) -> Image.Image:
 
 
 def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
-    """Any image file, or a drawn bird by its number: where the model looks, and what it says.
-
-    Args:
-        bird: the number to begin with, 0 to 99.
+    """The prediction for any image file, or for a drawn bird by its number, 0 to 99; `bird` is the first.
 
     >>> import tasnlib
     >>> open_a_picture(tasnlib.load("notebooks/saved_run", device="cpu"))
@@ -82,60 +73,49 @@ def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
     if os.environ.get(PRERENDER):
         explore(draw, [Slider("number", "drawn bird number", sorted({*PRERENDERED_BIRDS, bird}), bird)], alt)
         return
-    number = ipywidgets.SelectionSlider(options=BIRDS, value=bird, description="drawn bird")
-    upload = ipywidgets.FileUpload(accept="image/*", description="your picture")
-    message, result = ipywidgets.HTML(), ipywidgets.HTML()
+    number = ipywidgets.SelectionSlider(options=range(100), value=bird, description="drawn bird")
+    result = ipywidgets.HTML()
 
     def show(figure: Figure) -> None:
         result.value = picture_html(figure, alt)
         message.value = ""
 
-    def open_upload(change: Bunch) -> None:
-        try:
-            content, name = bytes(change.new[0]["content"]), change.new[0]["name"]
-            show(predictor.predict(decode_image(content, Path(name))).figure())
-        except ValueError as reason:
-            message.value = html.escape(str(reason))
-
+    upload, message = upload_button(lambda image: show(predictor.predict(image).figure()))
     show(draw(bird))
     number.observe(lambda change: show(draw(change.new)), names="value")
-    upload.observe(open_upload, names="value")
     display(ipywidgets.VBox([ipywidgets.HBox([upload, number, message]), result]))
 
 
-def turn_the_knobs(predictor: Predictor, image: Float[Tensor, "3 h w"], mean_map: Float[Tensor, "a b"]) -> None:
-    """Sliders for max_zoom, the structure map's exponent and the answer's temperature, on one image.
-
-    Args:
-        image: in [0, 1], on the model's device.
-        mean_map: see `plots.explore.knobs_view`.
-
-    >>> import tasnlib, torch
-    >>> turn_the_knobs(tasnlib.load("notebooks/saved_run", "cpu"), torch.rand(3, 144, 144), torch.rand(12, 12))
-    VBox(...)
-    """
-    max_zoom, power = predictor.model.max_zoom, predictor.model.structure_power
-    explore(
-        knobs_of(predictor, image, mean_map),
-        [
-            Slider("max_zoom", "max_zoom", sorted({*ZOOMS, max_zoom}), max_zoom),
-            Slider("exponent", "map raised to the power", sorted({*EXPONENTS, power}), power),
-            Slider("temperature", "temperature of the answer", TEMPERATURES, 1),
-        ],
-        "the bent grid over an image, the structure image, and the probabilities, following three sliders",
-    )
-
-
-def knobs_of(predictor: Predictor, image: Float[Tensor, "3 h w"], mean_map: Float[Tensor, "a b"]) -> partial:
-    """`plots.explore.knobs_view` of this model and image: a function of max_zoom, exponent and temperature."""
+def view_with(predictor: Predictor, image: Float[Tensor, "3 h w"], mean_map: Float[Tensor, "a b"]) -> partial:
+    """`plots.single_image.settings_view` of a model and image: a function of max_zoom, exponent and temperature."""
     model = predictor.model
 
     def classify(structure_images: Tensor) -> Tensor:
         return model.classifier(model.backbone(structure_images))
 
-    return partial(
-        knobs_view, image, mean_map, classify, predictor.class_names, model.out_size, antialias=model.antialias
-    )
+    names = predictor.class_names
+    return partial(settings_view, image, mean_map, classify, names, model.out_size, antialias=model.antialias)
+
+
+def change_the_settings(predictor: Predictor, image: Float[Tensor, "3 h w"], mean_map: Float[Tensor, "a b"]) -> None:
+    """Sliders for max_zoom, the structure map's exponent and the temperature, on one image.
+
+    Args:
+        image: in [0, 1], on the model's device.
+        mean_map: the mean of all channels' maps, not raised to any power yet.
+
+    >>> import tasnlib, torch
+    >>> change_the_settings(tasnlib.load("notebooks/saved_run", "cpu"), torch.rand(3, 144, 144), torch.rand(12, 12))
+    VBox(...)
+    """
+    max_zoom, power = predictor.model.max_zoom, predictor.model.structure_power
+    sliders = [
+        Slider("max_zoom", "max_zoom", sorted({1, 1.5, 2, 3, 4, 6, 8, max_zoom}), max_zoom),
+        Slider("exponent", "map raised to the power", sorted({0.5, 1, 2, 3, 4, power}), power),
+        Slider("temperature", "temperature of the prediction", (0.5, 1, 2, 5, 10, 20), 1),
+    ]
+    alt = "the sampling grid over an image, the structure image, and the probabilities, following three sliders"
+    explore(view_with(predictor, image, mean_map), sliders, alt)
 
 
 def compare_species(
@@ -147,10 +127,7 @@ def compare_species(
     first: str,
     second: str,
 ) -> None:
-    """Two menus of species; see `plots.explore.two_species`.
-
-    Args:
-        first, second: the names to begin with.
+    """Two menus of species; see `plots.species_compared.two_species`. `first` and `second` are selected at the start.
 
     Raises:
         ValueError: for a name that is no class.
@@ -161,13 +138,12 @@ def compare_species(
         names = list(dict.fromkeys([first, second, *class_names[:PRERENDERED_SPECIES]]))
         explore(draw, [Slider("first", "first species", names, first), Slider("second", "second", names, second)], alt)
         return
+    result = ipywidgets.HTML(picture_html(draw(first, second), alt))
     menus = [ipywidgets.Dropdown(options=list(class_names), value=name) for name in (first, second)]
-    result = ipywidgets.HTML()
 
-    def redraw(_change: object = None) -> None:
+    def redraw(_change: object) -> None:
         result.value = picture_html(draw(*(menu.value for menu in menus)), alt)
 
-    redraw()
     for menu in menus:
         menu.observe(redraw, names="value")
     display(ipywidgets.VBox([ipywidgets.HBox(menus), result]))

@@ -1,7 +1,5 @@
-"""The wall of channels: every channel's attention map over one image. Click a tile, and that channel is looked into."""
+"""The wall of channels: all channels' attention maps over one image. A click on a tile shows that channel."""
 
-import base64
-import io
 import os
 
 import anywidget
@@ -12,16 +10,15 @@ from IPython.display import display
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from tasnlib.attention import trilinear_attention
-from tasnlib.course.plots.explore import channel_view
-from tasnlib.course.plots.wall import COLUMNS, GAP, MOST, TILE, strongest, wall
-from tasnlib.course.widgets.explore import PRERENDER, Slider, explore, picture_html
-from tasnlib.model import downsample
+from tasnlib.course.plots.channel_tiles import COLUMNS, GAP, MOST, TILE, strongest, wall
+from tasnlib.course.plots.single_image import channel_view
+from tasnlib.course.widgets.browser_pictures import jpeg_address, picture_html
+from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
 from tasnlib.runs.prediction import Predictor
 
-ALT = "one channel's map over the image, its detail image, and the five classes that the part net finds most probable"
+ALT = "one channel's map over the image, its detail image, and the part net's five most probable classes"
 
 
 class Channels:
@@ -42,25 +39,20 @@ class Channels:
     def __init__(self, predictor: Predictor, image: Float[Tensor, "3 height width"], most: int = MOST):
         self.model, self.class_names, self.image = predictor.model, predictor.class_names, image
         self.device = next(self.model.parameters()).device
-        small = downsample(image[None].to(self.device), self.model.attention_size)
-        _, features = self.model.attention_net(small)  # (1, c, h, w)
+        _, features = self.model.look(image[None].to(self.device))  # (1, c, h, w)
         self.features = features[0].cpu()
         self.maps = trilinear_attention(features, self.model.scale)[0].cpu()  # (c, h, w)
         self.shown = strongest(self.features, most)  #: numbers of the channels on the wall, the strongest first
 
-    def picture(self) -> Float[Tensor, "3 height width"]:
-        """The wall itself."""
-        return wall(self.image, self.maps[self.shown])
-
     @torch.no_grad()
     def view(self, channel: int) -> Figure:
-        """One channel: its map, its detail image, and what the part net says of that."""
+        """One channel: its map, its detail image, and the part net's prediction from that."""
         attention = self.maps[channel]
         detail_image = self.model.sample(self.image[None].to(self.device), attention[None].to(self.device))
         probabilities = self.model.classifier(self.model.backbone(detail_image)).float().softmax(1)[0].cpu()
-        fires = bool(self.features[channel].any())
+        dead = not self.features[channel].any()
         return channel_view(
-            self.image, attention, detail_image[0].cpu(), probabilities, self.class_names, channel, fires
+            self.image, attention, detail_image[0].cpu(), probabilities, self.class_names, channel, dead
         )
 
 
@@ -131,7 +123,7 @@ class Wall(anywidget.AnyWidget):
     """
     picture = traitlets.Unicode().tag(sync=True)
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    shape = traitlets.List(traitlets.Int()).tag(sync=True)  # tiles, columns, pixels of a tile, of the gap
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)  # tiles, columns, pixels per tile, per gap
     chosen = traitlets.Int(0).tag(sync=True)
 
 
@@ -148,21 +140,15 @@ def click_a_channel(channels: Channels) -> None:
         explore(channels.view, [Slider("channel", "channel, the strongest first", some, some[0])], ALT)
         return
     tiles = Wall(
-        picture=_data_address(channels.picture()),
+        picture=jpeg_address(wall(channels.image, channels.maps[channels.shown])),
         labels=[str(channel) for channel in channels.shown],
         shape=[len(channels.shown), COLUMNS, TILE, GAP],
     )
     result = ipywidgets.HTML()
 
-    def look(_change: object = None) -> None:
+    def redraw(_change: object = None) -> None:
         result.value = picture_html(channels.view(channels.shown[tiles.chosen]), ALT)
 
-    look()
-    tiles.observe(look, names="chosen")
+    redraw()
+    tiles.observe(redraw, names="chosen")
     display(ipywidgets.VBox([tiles, result]))
-
-
-def _data_address(image: Tensor) -> str:
-    jpeg = io.BytesIO()
-    transforms.to_pil_image(image).save(jpeg, format="JPEG", quality=75)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -1,0 +1,71 @@
+"""How a figure gets into a notebook: as a PNG, with its alternative text."""
+
+import io
+import sys
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+def _with_palette(image: Image.Image) -> bytes:
+    """A PNG of 256 colours, a third of the size.
+
+    "Maximum coverage" chooses the palette by how far colours lie apart, not by how often they occur, so that a small
+    coloured part in a large picture keeps its colour.
+    """
+    png = io.BytesIO()
+    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    image.convert("RGB").quantize(256, method=method, kmeans=1, dither=dither).save(png, format="png", optimize=True)
+    return png.getvalue()
+
+
+def _display(png: bytes, alt: str) -> None:
+    from IPython import get_ipython
+    from IPython.display import display
+
+    data = {"image/png": png, "text/plain": f"[picture: {alt}]"}
+    if get_ipython() is None:  # in a plain script
+        print(data["text/plain"])
+        return
+    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def figure_bytes(figure: Figure) -> bytes:
+    """A figure as PNG, closed. Not cropped, which is faster: for pictures that follow a slider."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=80)
+    plt.close(figure)
+    return png.getvalue()
+
+
+def show(figure: Figure, alt: str, largest: int = 30_000) -> None:
+    """Display a figure as a PNG with its alternative text, and close it. The text is also what a log shows.
+
+    A PNG of more than `largest` bytes gets a palette of 256 colours.
+    """
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
+    plt.close(figure)
+    _display(png.getvalue() if png.tell() <= largest else _with_palette(Image.open(png)), alt)
+
+
+def show_strip(figures: Sequence[Figure], alt: str) -> None:
+    """What a slider shows, for readers without a kernel: its pictures below one another, as one PNG."""
+    frames = [Image.open(io.BytesIO(figure_bytes(figure))).convert("RGB") for figure in figures]
+    strip = Image.new("RGB", (max(frame.width for frame in frames), sum(frame.height for frame in frames)), "white")
+    top = 0
+    for frame in frames:
+        strip.paste(frame, (0, top))
+        top += frame.height
+    _display(_with_palette(strip), alt)
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a kernel that can show pictures."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return get_ipython().__class__.__name__ == "ZMQInteractiveShell"
