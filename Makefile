@@ -5,7 +5,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
 
-GOALS := help setup train test test-slow smoke-cub pipeline lint format lab notebooks bench figures site pins mutants coverage
+GOALS := help setup train test test-slow smoke-cub pipeline lint format lab notebooks bench figures site pins coverage
 ifneq ($(filter-out $(GOALS) .venv/.ready,$(MAKECMDGOALS)),)
 $(error unknown target: $(filter-out $(GOALS),$(MAKECMDGOALS)). `make` lists the targets. Pass parameters in ARGS: make train ARGS="-p epochs 3")
 endif
@@ -71,11 +71,8 @@ notebooks: .venv/.ready  ## execute every notebook in place, ready to commit
 bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
 	$(BIN)/python -m benchmarks $(ARGS)
 
-mutants: .venv/.ready  ## mutation testing of sampler, attention, distillation: make mutants ARGS="--sample 50"
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(ARGS)
-
 figures: .venv/.ready  ## save the figures of the ablations as PNG and PDF in figures/
-	$(BIN)/python -m tasnlib.research.ablations.figures $(ARGS)
+	$(BIN)/python -m tasnlib.course.paper_figures $(ARGS)
 
 site: .venv/.ready  ## write the course as web pages that need no kernel and no network: site/index.html
 	$(BIN)/python -m tasnlib.course.site site $(NOTEBOOKS)

@@ -2,5 +2,5 @@
 
 import os
 
-# torch's profiler, which counts memory on a CPU, would tell of its start and end; it reads this once, when torch loads.
+# Silences torch's profiler, which measures memory on a CPU; read once, when torch is imported.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")

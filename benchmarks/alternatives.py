@@ -1,4 +1,4 @@
-"""What the library's fast forms are compared with, each written plainly."""
+"""Plain implementations that the library is compared with."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from tasnlib.training.recipes import Recipe
 def all_maps_then_pool(
     features: Float[Tensor, "b c h w"], scale: float, channel: Int[Tensor, " b"]
 ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-    """Every channel's attention map by two batched products; then their mean and the one that is wanted."""
+    """All channels' attention maps by two batched products; then their mean and the detail map."""
     x = features.flatten(2)  # (b, c, hw)
     relation = torch.bmm((scale * x).softmax(-1), x.transpose(1, 2)).softmax(-1)  # (b, c, c)
     maps = torch.bmm(relation, x).view_as(features)  # (b, c, h, w)
@@ -25,7 +25,7 @@ def all_maps_then_pool(
 
 
 def authors_walk(zoom: Sequence[float], out_size: int) -> list[float]:
-    """Where one line of an image is read, as the authors' operator walks along it, in pixel-edge units.
+    """The positions along one axis by the loop of the authors' operator, in pixel-edge units.
 
     >>> authors_walk([1.0] * 8, out_size=4)  # the first pixel's mass is replaced by one output pixel's
     [-0.5, 0.75, 3.0, 5.25]
@@ -46,7 +46,7 @@ def authors_walk(zoom: Sequence[float], out_size: int) -> list[float]:
 def authors_loop(
     attention: Float[Tensor, "b h w"], image_size: int, out_size: int, max_zoom: float = 4.0
 ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
-    """The authors' sampler, image by image and pixel by pixel: x and y of the places that are read."""
+    """The authors' sampler, image by image and pixel by pixel: positions x and y."""
     found_x, found_y = [], []
     for one in attention.double():  # (h, w)
         zooms = []
@@ -68,14 +68,14 @@ def authors_loop(
 def authors_vectorised(
     attention: Float[Tensor, "b h w"], image_size: int, out_size: int, max_zoom: float = 4.0
 ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
-    """The authors' sampler with one image's pixels all at once, but still image by image."""
+    """The authors' sampler, vectorised over pixels but not over images."""
     sizes = (image_size, image_size), (out_size, out_size)
     found = [authors_positions(one[None], *sizes, max_zoom) for one in attention]
     return tuple(torch.cat(axis) for axis in zip(*found, strict=True))
 
 
 def dense_grid(x: Float[Tensor, "b n_w"], y: Float[Tensor, "b n_h"], image_size: int) -> Float[Tensor, "b n_h n_w 2"]:
-    """Both coordinates of every output pixel, from -1 to 1, as grid_sample wants them."""
+    """The grid for grid_sample: both coordinates of every output pixel, from -1 to 1."""
     x, y = 2 * x / image_size - 1, 2 * y / image_size - 1
     n_h, n_w = y.shape[1], x.shape[1]
     return torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
@@ -86,7 +86,7 @@ def read_grid(images: Float[Tensor, "b c h w"], grid: Float[Tensor, "b n_h n_w 2
 
 
 def plain_network(recipe: Recipe, classes: int) -> nn.Module:
-    """The recipe's backbone as a classifier of its own, as anybody would train it: torchvision's ResNet-50."""
+    """The recipe's backbone as a plain classifier, such as torchvision's ResNet-50."""
     if recipe.backbone != "small":
         return models.get_model(recipe.backbone, weights=None, num_classes=classes)
     backbone, dimension = small_backbone()

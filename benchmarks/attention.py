@@ -1,4 +1,4 @@
-"""The attention maps that training needs, against all of them."""
+"""Pooled attention beside computing all attention maps."""
 
 import torch
 

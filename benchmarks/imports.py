@@ -1,4 +1,4 @@
-"""How long the library takes to import, beside torch and torchvision, which it cannot do without."""
+"""Import times, beside torch and torchvision alone."""
 
 import statistics
 import subprocess
@@ -13,11 +13,11 @@ IMPORTS = {
     "the library": "import tasnlib.networks.build, tasnlib.research.localization",
     "training": "import tasnlib.runs.run",
 }
-AT_MOST = 1.2  # times as long
+AT_MOST = 1.2  # goal, relative to torch and torchvision
 
 
 def measure(setting: Setting) -> list[Figure]:
-    """Each in a process of its own, in turns; the first turn fills the disk's cache."""
+    """Each in its own process, interleaved; the first turn fills the disk cache."""
     seconds: dict[str, list[float]] = {code: [] for code in (NEEDED, *IMPORTS.values())}
     for turn in range(5 if setting.full else 1):
         for code, taken in seconds.items():

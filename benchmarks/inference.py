@@ -1,4 +1,4 @@
-"""Images a second of prediction: the attention network, one sampled image, the master."""
+"""Prediction in images per second: attention network, sampler, master."""
 
 from dataclasses import replace
 

@@ -1,8 +1,8 @@
 """The limit of a piece of work: its multiply-adds over the device's matrix rate, its bytes over its copy rate.
 
-Both rates are measured. The operations are met while they run, on their way to the device, in the forward and in the
-backward pass: no layer is counted by hand, and functional ones (the multi-dilation kernels) are not missed. A backward
-convolution makes two products; its bytes are what it takes and gives, once.
+Both rates are measured. Operations are recorded as they are dispatched, in the forward and in the backward pass, so
+functional ones (the multi-dilation kernels) are included. A backward convolution makes two products; its bytes are
+those of its inputs and outputs, once.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,14 +18,14 @@ from benchmarks.setting import Setting
 
 
 class Rates(NamedTuple):
-    matrix: float  #: multiply-adds a second of a large matrix product
-    copy: float  #: bytes a second of a large copy, those read and those written
+    matrix: float  #: multiply-adds per second of a large matrix product
+    copy: float  #: bytes per second of a large copy, those read and those written
 
 
 class OperationCost(NamedTuple):
     name: str
-    multiply_adds: int  #: 0 of a batch normalisation, which only moves bytes
-    bytes: int  #: of all that it takes and all that it gives
+    multiply_adds: int
+    bytes: int  #: of its inputs and outputs
 
 
 class RateWork:
@@ -54,7 +54,7 @@ class RateWork:
 
 
 def bytes_of(values: Iterable[Any]) -> int:
-    """The bytes of all tensors among some values; those that an expanded tensor repeats count once.
+    """The bytes of all tensors among the values; an expanded tensor counts once.
 
     >>> bytes_of([torch.zeros(2, 3), None, torch.zeros(1).expand(1000)])
     28
@@ -64,7 +64,7 @@ def bytes_of(values: Iterable[Any]) -> int:
 
 
 class CountOperations(TorchDispatchMode):
-    """Notes every convolution, matrix product and batch normalisation that is run inside.
+    """Records every convolution and matrix product that runs inside.
 
     >>> with CountOperations() as counter:
     ...     _ = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)(torch.rand(1, 3, 10, 10))
@@ -80,9 +80,8 @@ class CountOperations(TorchDispatchMode):
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         operation, name = func._overloadpacket, func._overloadpacket.__name__
-        if operation in flop_registry or "batch_norm" in name:
-            # torch counts a multiplication and an addition as two.
-            count = flop_registry[operation](*args, **kwargs, out_val=output) // 2 if operation in flop_registry else 0
+        if operation in flop_registry:
+            count = flop_registry[operation](*args, **kwargs, out_val=output) // 2  # a multiply-add is two for torch
             self.costs.append(OperationCost(name, count, bytes_of(tree_leaves((args, kwargs, output)))))
         return output
 
@@ -94,15 +93,10 @@ def count_operations(work: Callable[[], object]) -> list[OperationCost]:
     return counter.costs
 
 
-def limit_seconds(costs: Iterable[OperationCost], rates: Rates, with_norms: bool = False) -> float:
+def limit_seconds(costs: Iterable[OperationCost], rates: Rates) -> float:
     """The layer-by-layer limit: each operation bound by its multiply-adds or by its bytes, summed.
 
-    >>> costs = [OperationCost("mm", 100, 4), OperationCost("mm", 100, 40), OperationCost("batch_norm", 0, 30)]
-    >>> limit_seconds(costs, Rates(100.0, 10.0)), limit_seconds(costs, Rates(100.0, 10.0), with_norms=True)
-    (5.0, 8.0)
+    >>> limit_seconds([OperationCost("mm", 100, 4), OperationCost("mm", 100, 40)], Rates(100.0, 10.0))
+    5.0
     """
-    return sum(
-        max(cost.multiply_adds / rates.matrix, cost.bytes / rates.copy)
-        for cost in costs
-        if with_norms or "batch_norm" not in cost.name
-    )
+    return sum(max(cost.multiply_adds / rates.matrix, cost.bytes / rates.copy) for cost in costs)

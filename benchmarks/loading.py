@@ -23,7 +23,7 @@ import torchvision
 from PIL import Image, features
 
 from tasnlib.data.image_file import open_image
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.transforms import resize_short_side
 
 GPU = 900  # images a second that one H100 takes in training
@@ -41,19 +41,15 @@ def make_photographs(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def steps(paths: list[Path], image_size: int, folder: Path) -> dict[str, Callable[[list[int]], object]]:
+def steps(paths: list[Path], image_size: int) -> dict[str, Callable[[list[int]], object]]:
     """What is measured: functions that treat the images with these numbers."""
     data = ImageFiles(paths, [0] * len(paths), ["noise"], image_size, "noise")
-    cached = data.cached(folder, workers=2, progress=False)
     return {
         "decode": lambda numbers: [open_image(paths[n]) for n in numbers],
         "decode, resize": lambda numbers: [resize_short_side(open_image(paths[n]), image_size) for n in numbers],
         "evaluation": data.take,
         "official": data.augmented("official", 0).take,
         "modern": data.augmented("modern", 0).take,
-        "evaluation, cached": cached.take,
-        "official, cached": cached.augmented("official", 0).take,
-        "modern, cached": cached.augmented("modern", 0).take,
     }
 
 
@@ -94,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = make_photographs(Path(folder), options.images)
         kilobytes = statistics.mean(path.stat().st_size for path in paths) / 1000
-        rates = measure(steps(paths, options.image_size, Path(folder)), options.images, options.repeats)
+        rates = measure(steps(paths, options.image_size), options.images, options.repeats)
     print(f"{options.images} JPEG files of 500 x 375, {kilobytes:.0f} kB; short side to {options.image_size}\n")
     print(f"| one process | images/s | ms an image | workers for {GPU} images/s |")
     print("| --- | ---: | ---: | ---: |")

@@ -1,8 +1,7 @@
-"""Peak memory of each part, and what a step of training keeps at its peak.
+"""Peak memory of attention, sampler and training steps.
 
-A part's peak is what it allocates on top of what was there before it. On a GPU torch's allocator tells it; on a CPU
-torch's profiler does, which sees every tensor come and go: a process's resident memory would also show what the
-system's allocator has not given back.
+The peak is what is allocated on top of what was there before: on a GPU by torch's allocator, on a CPU by torch's
+profiler, because a process's resident memory also holds what the system's allocator has not returned.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.alternatives import all_maps_then_pool, dense_grid, read_grid
 from benchmarks.limits import bytes_of
-from benchmarks.parts import run_in_parts
 from benchmarks.report import Figure
 from benchmarks.sampler import example
 from benchmarks.setting import Setting
@@ -27,7 +25,7 @@ MB = 1e6
 
 
 def peak_bytes(work: Callable[[], object], setting: Setting) -> int:
-    """The most that a piece of work holds at once, without what was there before.
+    """The most that a piece of work allocates at once.
 
     >>> peak_bytes(lambda: torch.zeros(1000).double().sum(), Setting(torch.device("cpu"), "small")) // 1000
     12
@@ -48,30 +46,8 @@ def peak_bytes(work: Callable[[], object], setting: Setting) -> int:
     return peak
 
 
-def saved_by_part(step: Step, recipe: Recipe) -> dict[str, int]:
-    """The bytes that each part of a step keeps for the backward pass, weights and images left out."""
-    there = {tensor.untyped_storage().data_ptr() for tensor in (*step.model.parameters(), *step.inputs)}
-    saved: dict[str, int] = {}
-    found: dict[int, int] = {}  # nothing is freed before the backward pass, so an address is a tensor
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in there:
-            found[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    def lap(part: str) -> None:
-        saved[part] = sum(found.values())
-        there.update(found)
-        found.clear()
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        run_in_parts(step, recipe, lap)
-    return {part: count for part, count in saved.items() if count}
-
-
 def measure(setting: Setting) -> list[Figure]:
-    """Attention, sampler, and each recipe's step. Memory is counted, not timed: one run gives it."""
+    """Of attention, sampler, and each recipe's step."""
     return [
         *(_attention(setting), _sampler(setting)),
         *(figure for name in setting.recipes for figure in _step(setting.recipe(name), setting)),
@@ -104,7 +80,7 @@ def _sampler(setting: Setting) -> Figure:
 
 
 def _step(recipe: Recipe, setting: Setting) -> list[Figure]:
-    """The peak of a step, not compiled, whose optimiser has its state already; and what is kept at that peak."""
+    """The peak of a step, not compiled, whose optimiser has its state already."""
     batch, eager = setting.batch(recipe), replace(setting, compile=None)
 
     def peak(step: Step) -> int:
@@ -114,32 +90,14 @@ def _step(recipe: Recipe, setting: Setting) -> list[Figure]:
 
     step = tasn_step(recipe, eager, batch)
     whole = peak(step)
-    saved = saved_by_part(step, recipe)
-    weights = list(step.model.parameters())
-    states = [value for state in step.optimizer.state.values() for value in state.values()]
-    large = peak(plain_step(recipe, eager, batch, 2 * recipe.out_size))
-    alone = peak(attention_step(recipe, eager, batch))
-    name = f"{recipe.name}, batch {batch}, {setting.precision}"
-    kept = sum(saved.values())
-    least = ("kept for the backward pass", kept)
-    figures = [
-        _figure(f"step, {name}", whole, f"{recipe.backbone} at {2 * recipe.out_size} px", large, *least),
-        _figure(f"step, {name}", whole, "attention network's step alone", alone, *least),
-    ]
-    contributors = {f"kept by {part}": count for part, count in saved.items()}
-    contributors["the rest: gradients, what passes through"] = max(0, whole - kept)
-    before = {"weights": bytes_of(weights), "optimiser's state": bytes_of(states), "images": bytes_of(step.inputs)}
-    for contributor, count in sorted(contributors.items(), key=lambda item: -item[1]):
-        part = _figure(f"{recipe.name}: {contributor}", count, "the step's peak", whole)
-        figures.append(replace(part, note=f"{count / whole:.0%} of the peak"))
-    for contributor, count in before.items():
-        part = _figure(f"{recipe.name}: {contributor}", count, "the step's peak", whole)
-        figures.append(replace(part, note="there before the step, on top of the peak"))
-    return figures
+    weights = bytes_of(step.model.parameters())
+    others = {
+        f"{recipe.backbone} at {2 * recipe.out_size} px": plain_step(recipe, eager, batch, 2 * recipe.out_size),
+        "attention network's step alone": attention_step(recipe, eager, batch),
+    }
+    name = f"step, {recipe.name}, batch {batch}, {setting.precision}"
+    return [_figure(name, whole, other, peak(step), "weights", weights) for other, step in others.items()]
 
 
-def _figure(name: str, count: int, other: str, other_count: int, limit: str = "", least: int | None = None) -> Figure:
-    return Figure(
-        *("memory", name, count / MB, "MB", other, other_count / MB),
-        *(limit, None if least is None else least / MB),
-    )
+def _figure(name: str, count: int, other: str, other_count: int, limit: str, least: int) -> Figure:
+    return Figure("memory", name, count / MB, "MB", other, other_count / MB, limit, least / MB)

@@ -1,9 +1,9 @@
-"""Does bfloat16 train as well as float32? TASN on drawn birds in both, from several seeds.
+"""Does bfloat16 train as well as float32? TASN on drawn birds, with several seeds each.
 
     python -m benchmarks.precision [--profile laptop|gpu|smoke] [--folder FOLDER] [--json FILE]
 
-Runs are kept in FOLDER one by one, so one that was stopped goes on. float32 runs that the notebook of ablations keeps
-are read there, where they were made by the same profile.
+Each run is saved in FOLDER, so an interrupted comparison resumes. float32 runs of the same profile are taken from
+notebooks/ablations.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TABLES = (Table("precision", "easy", (TASN,)), Table("precision", "hard", (TASN,
 
 
 def compare(profile: Profile, folder: Path, data_folder: Path, processes: int) -> dict[str, list[Row]]:
-    """By data set: the row of each precision."""
+    """The row of each precision, by data set."""
     rows: dict[str, list[Row]] = {table.dataset: [] for table in TABLES}
     for precision in ("float32", "bfloat16"):
         same = replace(profile, precision=precision)
@@ -39,7 +39,7 @@ def compare(profile: Profile, folder: Path, data_folder: Path, processes: int) -
 
 
 def take_kept(profile: Profile, kept: Path, folder: Path) -> None:
-    """Copy the float32 runs that are kept elsewhere."""
+    """Copy the float32 runs from another folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for run in plan(replace(profile, precision="float32"), TABLES):
         if (kept / run.file_name).is_file() and not (folder / run.file_name).exists():
@@ -47,7 +47,7 @@ def take_kept(profile: Profile, kept: Path, folder: Path) -> None:
 
 
 def summary(rows: dict[str, list[Row]]) -> dict[str, Any]:
-    """As JSON: both rows, their difference seed by seed, and whether it lies within the spread of the seeds."""
+    """As JSON: both rows and their paired difference."""
     found = {}
     for dataset, (single, half) in rows.items():
         mean, deviation = half.against(single)
@@ -55,8 +55,8 @@ def summary(rows: dict[str, list[Row]]) -> dict[str, Any]:
             "float32": asdict(single),
             "bfloat16": asdict(half),
             "difference": {"mean": mean, "deviation": deviation},
-            "spread of the seeds": max(single.deviation, half.deviation),
-            "told apart": half.is_told_apart(single),
+            "larger deviation": max(single.deviation, half.deviation),
+            "significant": half.differs_significantly(single),
         }
     return found
 
@@ -64,7 +64,7 @@ def summary(rows: dict[str, list[Row]]) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.precision", description=__doc__.split("\n")[0])
     parser.add_argument("--profile", choices=PROFILES, default="gpu" if torch.cuda.is_available() else "laptop")
-    parser.add_argument("--folder", type=Path, help="where runs are kept; default: runs/precision/PROFILE")
+    parser.add_argument("--folder", type=Path, help="of the runs; default: runs/precision/PROFILE")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time, each on one thread; on a GPU: 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Figures, the table they are printed as, and their JSON."""
+"""Figures as a table and as JSON."""
 
 import datetime
 import platform
@@ -17,7 +17,7 @@ COLUMNS = ("benchmark", "measured", "figure", "times as good as", "", "share of"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure, beside an alternative that was measured with it and a limit that was computed.
+    """A measurement beside that of an alternative and a computed limit.
 
     >>> figure = Figure("attention", "pooled", 2.0, "ms", "all maps", 5.0, "operations", 1.0, goal=("ratio", 1.5))
     >>> figure.ratio, figure.share, figure.goal_met
@@ -26,13 +26,13 @@ class Figure:
 
     benchmark: str
     measured: str
-    value: float | None  # None: cannot be measured here; the note says why
+    value: float | None  # None: cannot be measured, see the note
     unit: str
     alternative: str = ""
     alternative_value: float | None = None  # in the same unit, as is the limit
     limit: str = ""
     limit_value: float | None = None
-    goal: tuple[str, float] | None = None  # what of it is to be how large at least: "ratio", "share" or "value"
+    goal: tuple[str, float] | None = None  # "ratio", "share" or "value", and its minimum
     note: str = ""
 
     @property
@@ -45,7 +45,7 @@ class Figure:
 
     @property
     def share(self) -> float | None:
-        """How near it comes to the limit: 1 is at the limit."""
+        """The share of the limit that is reached."""
         if self.value is None or self.limit_value is None:
             return None
         better, worse = (self.value, self.limit_value)[:: 1 if self.unit in MORE_IS_BETTER else -1]
@@ -79,7 +79,7 @@ def cells(figure: Figure) -> list[str]:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """All figures as a table in Markdown that is also readable as it is."""
+    """All figures as an aligned Markdown table."""
     rows = [list(COLUMNS), *map(cells, figures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     right = {2, 3, 5}  # numbers
@@ -97,7 +97,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def surroundings(setting: Setting) -> dict:
-    """What the figures were measured on and with."""
+    """Hardware, versions and options of a measurement."""
     options = asdict(setting) | {"device": setting.device.type}
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -119,7 +119,7 @@ def _short(value: float) -> str:
 
 
 def _processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name, if the system provides it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -13,7 +13,7 @@ from benchmarks.setting import Setting
 from benchmarks.timing import compare
 from tasnlib.sampler import attention_sample, sampling_positions
 
-SECTOR = 32  # bytes that a memory hands out together
+SECTOR = 32  # bytes that memory transfers together
 
 
 def example(setting: Setting, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, int]:
@@ -25,7 +25,7 @@ def example(setting: Setting, dtype: torch.dtype = torch.float32) -> tuple[Tenso
 
 
 def bytes_to_move(images: Float[Tensor, "b c h w"], attention: Float[Tensor, "b i j"], out_size: int) -> int:
-    """What no sampler can avoid: every piece of memory that is read from, once, and every sampled pixel.
+    """What no sampler can avoid: every sector of memory that it reads, once, and every sampled pixel.
 
     >>> bytes_to_move(torch.rand(1, 3, 64, 64), torch.ones(1, 2, 2), 64) == 2 * 3 * 64 * 64 * 4
     True
@@ -40,21 +40,21 @@ def bytes_to_move(images: Float[Tensor, "b c h w"], attention: Float[Tensor, "b 
 
 
 def _touched(positions: Float[Tensor, "b n"], size: int, pixels: int) -> Iterable[int]:
-    """How many groups of this many neighbouring pixels a line's positions touch, image by image."""
+    """How many groups of this many adjacent pixels the positions of each image touch."""
     first = (positions.cpu() - 0.5).clamp(0, size - 1).floor().long()
     both = torch.cat([first, (first + 1).clamp_max(size - 1)], dim=1) // pixels
     return [len(line.unique()) for line in both]
 
 
 def measure_positions(setting: Setting) -> list[Figure]:
-    """From attention maps to the places that are read. The limit: the maps are read, the positions written."""
+    """From attention maps to positions. The limit: reading the maps and writing the positions."""
     images, attention, out_size = example(setting)
     size = images.shape[-1]
     works = {
         "ours": lambda: sampling_positions(attention, size, out_size),
         "the authors' loop": lambda: authors_loop(attention, size, out_size),
     }
-    if setting.device.type == "cpu":  # the library's port of their operator makes its numbers on the CPU
+    if setting.device.type == "cpu":  # our port of their operator computes on the CPU
         works["their arithmetic, image by image"] = lambda: authors_vectorised(attention, size, out_size)
     seconds, rates = compare(works, setting, "positions")
     limit = bytes_of([attention, *works["ours"]()]) / rates.copy
@@ -69,7 +69,7 @@ def measure_positions(setting: Setting) -> list[Figure]:
 
 
 def measure(setting: Setting) -> list[Figure]:
-    """From attention maps to sampled images. float32 is what training feeds, whatever the networks' precision."""
+    """From attention maps to sampled images; in training these are float32 at any precision of the networks."""
     return [figure for dtype in dict.fromkeys((torch.float32, setting.dtype)) for figure in _sampler(setting, dtype)]
 
 
@@ -110,7 +110,7 @@ def _sampler(setting: Setting, dtype: torch.dtype) -> list[Figure]:
 
 
 def _goal(setting: Setting, dtype: torch.dtype, best: bool, ready: bool) -> tuple[str, float] | None:
-    """At most twice as long as grid_sample alone on a CPU; on a GPU a share of the copy rate."""
+    """On a CPU at most twice the time of grid_sample alone; on a GPU a share of the copy rate."""
     if not (ready and best and dtype == torch.float32):
         return None
     return setting.goal(cpu=("ratio", 0.5), cuda=("share", 0.6))

@@ -1,4 +1,4 @@
-"""What a benchmark is run with: device, size, precision, memory format, compilation, recipes, batch."""
+"""Settings of a benchmark: device, size, precision, memory format, compilation, recipes, batch."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ from torch import nn
 
 from tasnlib.training.recipes import RECIPES, Recipe
 
-SIZES = ("small", "full")  # small: seconds, to try whether everything runs; its figures say nothing
+SIZES = ("small", "full")  # small takes seconds and only shows that everything runs
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
-GPU_BATCH = 96  # of the figures that are asked for on a GPU, whatever a recipe's own batch
+GPU_BATCH = 96  # for the paper's networks, whatever the recipe's own
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,6 @@ class Setting:
     compile: str | None = None  # a mode of torch.compile
     recipes: tuple[str, ...] = ("laptop",)
     batch_size: int | None = None
-    batch_sizes: tuple[int, ...] = ()  # of the curve
-    image_sizes: tuple[int, ...] = ()  # of the other curve
 
     @property
     def full(self) -> bool:
@@ -42,7 +40,7 @@ class Setting:
 
     @property
     def turn_seconds(self) -> float:
-        """How long a turn lasts at least: short work is done several times in it."""
+        """Minimal length of a turn: short work is repeated."""
         return 0.02 if self.full else 0.0
 
     @property
@@ -55,16 +53,16 @@ class Setting:
 
     @property
     def words(self) -> str:
-        """What stands beside a figure: "bfloat16, channels_last, compiled"."""
+        """For labels: "bfloat16, channels_last, compiled"."""
         words = [self.precision, "channels_last" if self.channels_last else "NCHW"]
         return ", ".join([*words, f"compiled ({self.compile})"] if self.compile else words)
 
     def plain(self) -> "Setting":
-        """What a first version would be run with."""
+        """Without optimisations."""
         return replace(self, precision="float32", channels_last=False, compile=None)
 
     def recipe(self, name: str) -> Recipe:
-        """A recipe with random weights, and at size small with small images."""
+        """A recipe with random weights, with small images at size small."""
         recipe = replace(RECIPES[name], weights=None)
         if self.full or recipe.image_size <= 144:
             return recipe
@@ -83,7 +81,7 @@ class Setting:
     def goal(
         self, cpu: tuple[str, float] | None = None, cuda: tuple[str, float] | None = None
     ) -> tuple[str, float] | None:
-        """The goal on this device, as ("ratio", at least); it is set for the full size only."""
+        """The goal on this device, as ("ratio", minimum); for the full size only."""
         return {"cpu": cpu, "cuda": cuda}.get(self.device.type) if self.full else None
 
     def autocast(self) -> AbstractContextManager:
@@ -94,6 +92,6 @@ class Setting:
         return model.to(self.device, memory_format=self.memory_format)
 
     def wait(self) -> None:
-        """A GPU is given its work and does it later: what is timed must be over."""
+        """Wait for the GPU, which works asynchronously."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Steps of training, each on a batch that lies on the device already: forward, loss, backward, optimiser."""
+"""Training steps on a batch that is already on the device: forward, loss, backward, optimiser."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from benchmarks.setting import Setting
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
 from tasnlib.networks.build import build_attention_net, build_tasn
-from tasnlib.training.compilation import compile_parts
+from tasnlib.training.devices import compile_parts
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import build_optimizer
 
 
 @dataclass
 class Step:
-    """One step of training; calling it takes it."""
+    """A training step; call it to take it."""
 
     model: nn.Module
     inputs: tuple[Tensor, ...]

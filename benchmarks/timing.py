@@ -1,4 +1,4 @@
-"""Alternatives take turns, so that whatever slows the machine down slows all of them; the median counts."""
+"""Interleaved timing: alternatives take turns, so that a slow spell of the machine affects all; the median counts."""
 
 import math
 import statistics
@@ -11,16 +11,16 @@ from tqdm import tqdm
 from benchmarks.limits import Rates, RateWork
 from benchmarks.setting import Setting
 
-WARM_UP = 2  # what is done once (caches, compilation, the choice of a convolution's algorithm) is not timed
+WARM_UP = 2  # caches, compilation and the choice of a convolution's algorithm are not timed
 
 
 class Comparison(NamedTuple):
-    seconds: dict[str, float]  #: of each piece of work, the median of its turns
+    seconds: dict[str, float]  #: per piece of work, the median of its turns
     rates: Rates  #: of the device in the same turns
 
 
 def compare(works: Mapping[str, Callable[[], object]], setting: Setting, title: str) -> Comparison:
-    """Time several pieces of work, round robin, together with the two rates that are their limits.
+    """Time several pieces of work in turns, together with the two rates that determine their limits.
 
     >>> import torch
     >>> compared = compare({"sum": torch.rand(10).sum}, Setting(torch.device("cpu"), "small"), "doctest")

@@ -8,10 +8,10 @@ import re
 import sys
 from pathlib import Path
 
-from check import Contents
-from facts import Archive, Failure, PhotoSet
-from gather import find
-from prepare import run
+from archive_facts import Archive, Failure, PhotoSet
+from collect_parts import find
+from download_command import run
+from verify_data_set import Contents
 
 FACTS = PhotoSet(
     name="CUB-200-2011",
@@ -65,7 +65,7 @@ def read(folder: Path) -> Contents:
 def _table(file: Path, without_gaps: bool = False) -> dict[int, str]:
     """What the loader refuses is refused here, or a set would be called complete that cannot be loaded."""
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except OSError as reason:
         raise Failure(f"{file}: {reason.strerror}") from None
     except ValueError as reason:

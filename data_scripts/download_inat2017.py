@@ -8,10 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from check import Contents
-from facts import Archive, Failure, PhotoSet
-from gather import find
-from prepare import run
+from archive_facts import Archive, Failure, PhotoSet
+from collect_parts import find
+from download_command import run
+from verify_data_set import Contents
 
 SERVER = "https://ml-inat-competition-datasets.s3.amazonaws.com/2017"
 FACTS = PhotoSet(
@@ -56,7 +56,7 @@ def read(folder: Path) -> Contents:
 
 def _read(file: Path) -> tuple[list[str], set[int]]:
     try:
-        lists = json.loads(file.read_text(encoding="utf-8"))
+        lists = json.loads(file.read_text(encoding="utf-8-sig"))
         return [image["file_name"] for image in lists["images"]], {kind["id"] for kind in lists["categories"]}
     except OSError as reason:
         raise Failure(f"{file}: {reason.strerror}") from None

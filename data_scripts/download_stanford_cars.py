@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from check import Contents
-from facts import Archive, Failure, PhotoSet
-from gather import find
-from prepare import run
+from archive_facts import Archive, Failure, PhotoSet
+from collect_parts import find
+from download_command import run
+from verify_data_set import Contents
 
 LABELS = "cars_test_annos_withlabels.mat"
 FACTS = PhotoSet(

@@ -7,9 +7,9 @@ python data_scripts/make_birds.py birds/test --split test --count 50 --difficult
 import argparse
 import csv
 from dataclasses import replace
-from pathlib import Path
 
 from PIL import Image
+from typed_path import typed_path
 
 from tasnlib.course.plots.picture_grids import contact_sheet
 from tasnlib.data.birds import EASY, HARD, Birds
@@ -17,7 +17,7 @@ from tasnlib.data.birds import EASY, HARD, Birds
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="made if missing; must be empty")
+    parser.add_argument("folder", type=typed_path, help="made if missing; must be empty")
     parser.add_argument("--split", choices=("train", "val", "test"), default="train")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

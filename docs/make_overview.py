@@ -1,4 +1,4 @@
-"""Make the README's picture from a trained run: python docs/make_overview.py runs/NAME"""
+"""Draw the overview in the README from a trained run: python docs/make_overview.py runs/NAME"""
 
 import sys
 from pathlib import Path

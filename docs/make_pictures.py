@@ -1,4 +1,4 @@
-"""Make the README's small pictures of the course from the notebooks' own: python docs/make_pictures.py"""
+"""Crop the README's thumbnails from the notebooks' figures: python docs/make_pictures.py"""
 
 import base64
 import io
@@ -8,7 +8,7 @@ import nbformat
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-CHOSEN = {  # which of a notebook's pictures, and the part of it to keep: left, top, right, bottom as shares
+CHOSEN = {  # index of the figure, and the crop as shares: left, top, right, bottom
     "01_bilinear_attention": (0, (0, 0, 1, 0.65)),
     "02_trilinear_attention": (0, (0, 0, 1, 1)),
     "03_attention_sampler": (4, (0, 0, 1, 1)),

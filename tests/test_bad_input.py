@@ -1,171 +1,161 @@
-"""Whatever is given to a public function, it answers rightly or refuses by name: never NaN, a hang, torch's own words.
+"""Bad arguments and settings raise ValueError or TypeError, of which jaxtyping's TypeCheckError is one."""
 
-For a new function, add a `Function` to one of the lists: how it is called, arguments that it takes, and bad values for
-each. A function that nobody calls by hand goes to `NOT_CALLED_BY_HAND`, with the reason.
-"""
-
-import importlib
-import inspect
 import math
-import pkgutil
-import re
+from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-import tasnlib
-from tests import fuzzed_networks
-from tests.bad_inputs import assert_refused_by_name, refusal_of
-from tests.data import fuzzed_data
+from tasnlib.attention import AttentionNet, bilinear_attention, pool_maps, pooled_attention, trilinear_attention
+from tasnlib.data.birds import EASY, BirdsConfig, draw_birds
+from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
+from tasnlib.model import TASN
+from tasnlib.networks.small import small_backbone, small_trunk
+from tasnlib.research.localization import attention_mass, boxes_around, coverage, diversity, pointing_game
+from tasnlib.runs.settings import Settings
+from tasnlib.sampler import attention_sample, sampling_positions, zoom_profiles
+from tasnlib.training.recipes import RECIPES
 
-pytestmark = pytest.mark.usefixtures("as_a_user")
+FEATURES, MAPS, IMAGES, LOGITS = torch.rand(2, 4, 3, 3), torch.rand(2, 3, 5), torch.rand(2, 3, 8, 8), torch.rand(2, 6)
+LABELS, BOXES = torch.tensor([0, 5]), torch.tensor([[[0.0, 0.0, 4.0, 4.0]], [[2.0, 2.0, 6.0, 6.0]]])
 
-FUNCTIONS = {
-    function.name: function
-    for listed in (fuzzed_networks, fuzzed_data)
-    for name, functions in vars(listed).items()
-    if name.endswith("_FUNCTIONS")
-    for function in functions
+
+def tasn(**numbers):
+    backbone, features = small_backbone()
+    net = AttentionNet(*small_trunk(), 6, dilations=())
+    return TASN(net, backbone, torch.nn.Linear(features, 6), **({"attention_size": 16, "out_size": 16} | numbers))
+
+
+ARGUMENTS = {
+    "features: a list": lambda: bilinear_attention([[1.0, 2.0]]),
+    "features: three axes": lambda: trilinear_attention(FEATURES[0]),
+    "features: whole numbers": lambda: pooled_attention(FEATURES.long()),
+    "features: NaN": lambda: bilinear_attention(FEATURES * math.nan),
+    "features: infinite": lambda: pooled_attention(FEATURES / 0),
+    "scale: 0": lambda: bilinear_attention(FEATURES, 0),
+    "scale: infinite": lambda: trilinear_attention(FEATURES, math.inf),
+    "scale: text": lambda: pooled_attention(FEATURES, "7"),
+    "channel: too large": lambda: pooled_attention(FEATURES, 7.0, torch.tensor([0, 4])),
+    "channel: negative": lambda: pooled_attention(FEATURES, 7.0, torch.tensor([-1, 0])),
+    "channel: too many": lambda: pooled_attention(FEATURES, 7.0, torch.tensor([0, 1, 2])),
+    "channel: a float": lambda: pooled_attention(FEATURES, 7.0, torch.tensor([0.0, 1.0])),
+    "relation: other channels": lambda: pool_maps(
+        torch.rand(2, 5, 5), FEATURES, torch.tensor([0, 1]), torch.rand(2, 5)
+    ),
+    "attention: negative": lambda: attention_sample(IMAGES, -MAPS, 4),
+    "attention: NaN": lambda: sampling_positions(MAPS * math.nan, 8, 4),
+    "attention: another batch": lambda: attention_sample(IMAGES, MAPS[:1], 4),
+    "attention: four axes": lambda: zoom_profiles(MAPS[None], 8),
+    "images: bytes": lambda: attention_sample((255 * IMAGES).byte(), MAPS, 4),
+    "image_size: 0": lambda: sampling_positions(MAPS, 0, 4),
+    "out_size: negative": lambda: attention_sample(IMAGES, MAPS, -4),
+    "out_size: three numbers": lambda: attention_sample(IMAGES, MAPS, (4, 4, 4)),
+    "max_zoom: below 1": lambda: attention_sample(IMAGES, MAPS, 4, max_zoom=0.5),
+    "max_zoom: NaN": lambda: sampling_positions(MAPS, 8, 4, math.nan),
+    "temperature: 0": lambda: soft_target_cross_entropy(LOGITS, LOGITS, 0),
+    "temperature: negative": lambda: soft_target_cross_entropy(LOGITS, LOGITS, -1),
+    "teacher_logits: other classes": lambda: soft_target_cross_entropy(LOGITS, LOGITS[:, :5]),
+    "labels: too large": lambda: tasn_loss({"master": LOGITS}, LABELS + 1),
+    "labels: negative": lambda: tasn_loss({"master": LOGITS}, LABELS - 1),
+    "labels: another batch": lambda: tasn_loss({"master": LOGITS}, torch.tensor([0])),
+    "attention_size: 0": lambda: tasn(attention_size=0),
+    "structure_power: 0": lambda: tasn(structure_power=0.0),
+    "images: one channel": lambda: tasn()(torch.rand(2, 1, 32, 32)),
+    "images: an array": lambda: tasn().predict(torch.rand(2, 3, 32, 32).numpy()),
+    "config: None": lambda: draw_birds(None, 0, "test", [0]),
+    "split: unknown": lambda: draw_birds(EASY, 0, "tset", [0]),
+    "indices: negative": lambda: draw_birds(EASY, 0, "test", [-1]),
+    "seed: a float": lambda: draw_birds(EASY, 0.5, "test", [0]),
+    "side: 0": lambda: boxes_around(torch.rand(1, 2, 2), 0),
+    "boxes: x0 > x1": lambda: attention_mass(MAPS, BOXES.flip(2), 8),
+    "boxes: another batch": lambda: pointing_game(MAPS, BOXES[:1], 8),
+    "magnifications: NaN": lambda: coverage(torch.full((3, 1, 2), math.nan)),
+    "maps: one channel": lambda: diversity(MAPS[:, None]),
 }
 
 
-def cases():
-    for function in FUNCTIONS.values():
-        for argument, bad in function.bad.items():
-            for label, value in bad.items():
-                yield pytest.param(function, argument, value, id=f"{function.name}({argument}: {label})")
+@pytest.mark.parametrize("call", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_bad_argument(call):
+    with pytest.raises((ValueError, TypeError)):
+        call()
 
 
-CASES = list(cases())
-
-
-@pytest.mark.parametrize(("function", "argument", "value"), CASES)
-def test_a_bad_value_is_refused_by_name(function, argument, value, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    raised = refusal_of(function, {argument: value})
-    assert raised is not None, "it was accepted"
-    assert_refused_by_name(function, {argument: value}, raised)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_more_than_300_distinct_bad_inputs_are_tried(capsys):
-    distinct = {case.id for case in CASES}
-    with capsys.disabled():
-        print(f"\n{len(distinct)} distinct bad inputs to {len(FUNCTIONS)} functions")
-    assert len(distinct) == len(CASES) > 300
-
-
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-def test_the_good_arguments_are_good(function):
-    assert refusal_of(function, {}) is None
-
-
-# -- At random ---------------------------------------------------------------------------------------------------------
-
-at_random = settings(
-    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
-
-
-@pytest.mark.parametrize("function", [one for one in FUNCTIONS.values() if len(one.bad) > 1], ids=lambda one: one.name)
-def test_several_bad_values_together_are_refused_by_the_name_of_one(function, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    bad = {argument: st.sampled_from(list(values.values())) for argument, values in function.bad.items()}
-
-    @at_random
-    @given(st.fixed_dictionaries({}, optional=bad).filter(lambda changed: len(changed) > 1))
-    def fuzz(changed):
-        raised = refusal_of(function, changed)
-        assert raised is not None, f"{changed} was accepted"
-        assert_refused_by_name(function, changed, raised)
-
-    fuzz()
-
-
-@st.composite
-def tensors(draw):
-    """Of any shape, kind and content, at most 4 long each way."""
-    shape = draw(st.lists(st.integers(0, 4), max_size=5))
-    numbers = torch.rand(shape, generator=torch.Generator().manual_seed(draw(st.integers(0, 99))))
-    scale = draw(st.sampled_from([1.0, -1.0, 0.0, 1e38, math.nan, math.inf]))
-    kinds = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool, torch.complex64]
-    kind = draw(st.sampled_from(kinds))
-    return ((4 * numbers).floor() if not kind.is_floating_point else scale * numbers).to(kind)
-
-
-# No numbers between those that are quickly done and those that nobody has memory for.
-NUMBERS = st.integers(-(2**80), 40) | st.integers(2**40, 2**80) | st.floats(width=64)
-PLAIN = NUMBERS | st.none() | st.booleans() | st.text(max_size=9) | st.binary(max_size=9) | st.complex_numbers()
-NONSENSE = PLAIN | tensors() | st.lists(PLAIN, max_size=4) | st.tuples(NUMBERS, NUMBERS) | st.dictionaries(PLAIN, PLAIN)
-ONLY_COMPUTE = [one for one in FUNCTIONS.values() if not one.touches_files]
-
-
-@pytest.mark.parametrize("function", ONLY_COMPUTE, ids=lambda one: one.name)
-def test_nonsense_is_answered_with_finite_numbers_or_refused_by_name(function, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    @at_random
-    @given(st.fixed_dictionaries({}, optional=dict.fromkeys(function.bad, NONSENSE)))
-    def fuzz(changed):
-        raised = refusal_of(function, changed)
-        if raised is not None:
-            assert_refused_by_name(function, changed, raised)
-
-    fuzz()
-
-
-# -- None is left out --------------------------------------------------------------------------------------------------
-
-# Modules, or parts of one, that are left out of the lists: somebody else sees to their arguments.
-NOT_CALLED_BY_HAND = {
-    "the checks themselves": "arguments",
-    "called by cells of the notebooks, with what the library gave them": "ablations exercises plots widgets",
-    "commands, which parse what they are given": "notebook_errors pages pipeline report run_notebook site",
-    "take Settings, which are checked when they are made": "cells datasets experiment results run_folder",
-    "take a function, or nothing": "cost data.image_file:kinds devices:leave_processes small_networks:small_backbone",
-    "between processes": "devices:end_with files run_lock",
-    "steps of fit": "faults progress speed:compile_parts",
-    "results": "attention:PooledAttention model:TASNOutput model:PlainOutput prediction:Prediction",
-    "steps of Birds, ImageFiles and augment": "data.batch data.cache data.drawing data.inspection data.layout "
-    "data.folder:holds_images_by_class data.randomness data.shapes data.birds:BirdsBatch data.images:image_seed "
-    "data.image_file:decode_image "
-    "data.image_file:in_threads data.image_file:opened data.image_file:read_bytes "
-    "data.image_file:stored_geometry "
-    "data.image_file:upright_points data.image_file:upright_rgb data.image_file:upright_size "
-    "data.transforms:centre_window "
-    "data.transforms:check_style data.transforms:draw_window data.transforms:finish data.transforms:to_tensor",
-    "steps of other networks' functions": "evaluation:answer_batch "
-    "evaluation:as_it_is evaluation:silent_images pretrained strides",
-    "tried in test_settings": "settings:Settings.from_cells settings:Settings.as_dict settings:Settings.as_parameters "
-    "settings:check_names",
+WHOLE, NUMBER, TEXT = (2.5, "3", True, [1]), ("0.1", True, math.nan, math.inf), (3, True, ["birds"])
+SETTINGS = {
+    **dict.fromkeys(("epochs", "batch_size", "num_processes", "accumulate"), (0, -1, *WHOLE)),
+    **dict.fromkeys(("train_images", "test_images"), (0, -1, *WHOLE)),
+    **dict.fromkeys(("seed", "num_workers"), (-1, 2**40, *WHOLE)),
+    "learning_rate": (0, -0.1, *NUMBER),
+    **dict.fromkeys(("resume", "compiled", "baselines", "continue_unsaved"), ("yes", 1, None)),
+    "dataset": ("birdz", "", "folder", *TEXT),  # "folder" needs a data_folder
+    "recipe": ("papper", "", *TEXT),
+    "precision": ("float16", "", *TEXT),
+    "weights": ("DEFUALT", "no/such/folder", *TEXT),
+    "backbone": ("resnet51", "timm/", *TEXT),
+    "attention_trunk": ("resnet81", "", *TEXT),
+    "data_folder": ("", "a\0b", *TEXT),
+    "output_folder": ("", "a\0b", *TEXT),
 }
-LEFT_OUT = [place for places in NOT_CALLED_BY_HAND.values() for place in places.split()]
+RECIPE = {
+    **dict.fromkeys(("image_size", "attention_size", "out_size", "batch_size"), (0, -1, *WHOLE)),
+    **dict.fromkeys(("scale", "structure_power", "temperature", "learning_rate"), (0, -1, *NUMBER)),
+    **dict.fromkeys(("attention_weight", "part_weight", "distillation_weight", "weight_decay"), (-1, *NUMBER)),
+    **dict.fromkeys(("momentum", "warmup"), (-0.1, 1, *NUMBER)),
+    "max_zoom": (0.5, *NUMBER),
+    "milestones": ((0.5, 0.2), (1.5,), ("a",)),
+    "optimizer": ("adam", *TEXT),
+    "augmentation": ("oficial", *TEXT),
+    "backbone": (None, *TEXT),
+    "antialias": ("no", None),
+}
+BIRDS = {
+    "image_size": (0, 2**40, *WHOLE),
+    "stripe_period": (2, *NUMBER),
+    "head_colours": (0, 5, *WHOLE),
+    "striped_parts": ((), ("beak",), ("head", "head")),
+    "bird_size": ((0.5, 0.3), (0.0, 0.3), (0.3,)),
+    "noise": (-0.1, *NUMBER),
+}
 
 
-def public_functions() -> list[str]:
-    """What of tasnlib may be called, as "module:function", "module:Class" and "module:Class.method"."""
+def accepted(make, table):
+    """The name and value of every bad field that does not raise an error that names it."""
     found = []
-    for listed in pkgutil.walk_packages(tasnlib.__path__, "tasnlib."):
-        for name, one in vars(importlib.import_module(listed.name)).items():
-            if getattr(one, "__module__", "") == listed.name and callable(one):
-                methods = vars(one) if inspect.isclass(one) else {}
-                names = [name, *(f"{name}.{method}" for method in methods if callable(getattr(one, method)))]
-                found += [f"{listed.name.removeprefix('tasnlib.')}:{one}" for one in names]
-    return [place for place in found if not re.search(r"[:.]_", place)]
+    for name, values in table.items():
+        for value in values:
+            try:
+                make(**{name: value})
+            except (ValueError, TypeError) as reason:
+                if name in str(reason):
+                    continue
+            found.append((name, value))
+    return found
 
 
-def is_in(place: str, whole: str) -> bool:
-    return place == whole or place.startswith((f"{whole}.", f"{whole}:"))
+def test_more_than_100_bad_settings():
+    assert sum(map(len, SETTINGS.values())) >= 100
+    assert accepted(Settings, SETTINGS) == []
 
 
-def test_every_public_function_is_tried_or_left_out_for_a_reason():
-    tried = {re.split(r"[ ,\[]", name)[0] for name in FUNCTIONS}
-    asked = [one for one in public_functions() if not any(is_in(one, left_out) for left_out in LEFT_OUT)]
-    assert [one for one in asked if one.split(":")[1] not in tried] == []
+def test_bad_recipes():
+    assert accepted(lambda **change: replace(RECIPES["laptop"], **change), RECIPE) == []
 
 
-def test_what_is_left_out_is_there():
-    public = public_functions()
-    assert [left_out for left_out in LEFT_OUT if not any(is_in(one, left_out) for one in public)] == []
+def test_bad_birds():
+    assert accepted(BirdsConfig, BIRDS) == []
+
+
+@pytest.mark.parametrize(("make", "name"), [(Settings, "epocs"), (BirdsConfig, "imagesize")])
+def test_unknown_names(make, name):
+    with pytest.raises((ValueError, TypeError), match=name):
+        make(**{name: 1})
+
+
+def test_compiled_and_on_a_device_no_value_is_read():
+    """Reading a value would split torch.compile's graph, make a GPU wait, and fail on the meta device."""
+    model = tasn().eval()
+    torch._dynamo.reset()
+    explained = torch._dynamo.explain(model)(torch.rand(2, 3, 32, 32), torch.tensor([1, 2]))
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0), explained.break_reasons
+    output = model.to("meta")(torch.rand(2, 3, 32, 32, device="meta"), torch.tensor([1, 2], device="meta"))
+    assert tasn_loss(output.logits, torch.tensor([0, 4], device="meta")).shape == ()

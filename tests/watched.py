@@ -1,11 +1,11 @@
-"""Birds that note which of their images are asked for."""
+"""Birds that record which of their images are requested."""
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.birds import Birds, BirdsBatch
 
 
 class Watched(Birds):
-    """Notes which images were asked for, one list a batch."""
+    """Records the requested images, one list per batch."""
 
     def __init__(self, birds: Birds):
         super().__init__(BirdsBatch(birds.images, birds.labels, birds.boxes), birds.config)

@@ -7,31 +7,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from tasnlib.data.bird_config import (
-    ANATOMY,
-    BEAK,
-    BODY_COLOUR,
-    CLUTTER_COLOURS,
-    EYE,
-    HEAD_COLOURS,
-    STRIPABLE,
-    STRIPE_AMPLITUDE,
-    WING_COLOURS,
-    BirdsConfig,
-)
+from tasnlib.data import bird_config as looks
+from tasnlib.data import shapes
+from tasnlib.data.bird_config import BirdsConfig
 from tasnlib.data.randomness import Randomness, image_keys
-from tasnlib.data.shapes import (
-    Ellipse,
-    column,
-    ellipse_coverage,
-    local_coordinates,
-    paint,
-    pixel_centres,
-    pixel_noise,
-    segment_coverage,
-    sine,
-    smooth_ground,
-)
+from tasnlib.data.shapes import Ellipse, column, paint
 
 
 class Scene(NamedTuple):
@@ -73,8 +53,8 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
         axes = frame @ axes  # columns: along, across, in the image
         return Ellipse(place(centre), axes[..., 0], axes[..., 1], unit[:, None] * np.asarray(semi))
 
-    parts = {name: ellipse(*shape) for name, shape in ANATOMY.items()}
-    parts["beak"], parts["eye"] = ellipse(*BEAK), ellipse(*EYE)
+    parts = {name: ellipse(*shape) for name, shape in looks.ANATOMY.items()}
+    parts["beak"], parts["eye"] = ellipse(*looks.BEAK), ellipse(*looks.EYE)
     outline = np.stack([part.boxes() for part in parts.values()])
     bird = np.concatenate([outline[..., :2].min(0), outline[..., 2:].max(0)], axis=1)
     # The whole bird stays inside: its centre is drawn from where its box fits, one pixel off the border.
@@ -126,16 +106,16 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
     semi_along = look_up(uniform(0.28, 0.42, count) * cell)
     semi_across = look_up(uniform(0.16, 0.32, count) * cell)
     present = uniform(0, 1, count) < config.clutter
-    coverage = ellipse_coverage(along, across, semi_along, semi_across) * look_up(present)
+    coverage = shapes.ellipse_coverage(along, across, semi_along, semi_across) * look_up(present)
 
     palette = np.concatenate(
-        [CLUTTER_COLOURS, HEAD_COLOURS[: config.head_colours], WING_COLOURS[: config.wing_colours]]
+        [looks.CLUTTER_COLOURS, looks.HEAD_COLOURS[: config.head_colours], looks.WING_COLOURS[: config.wing_colours]]
     )
-    plain = randomness.choice(len(CLUTTER_COLOURS), count)
-    decoy = len(CLUTTER_COLOURS) + randomness.choice(len(palette) - len(CLUTTER_COLOURS), count)
+    plain = randomness.choice(len(looks.CLUTTER_COLOURS), count)
+    decoy = len(looks.CLUTTER_COLOURS) + randomness.choice(len(palette) - len(looks.CLUTTER_COLOURS), count)
     chosen = palette[np.where(uniform(0, 1, count) < config.decoys, decoy, plain)]  # (images, cells², 3)
     period = look_up(uniform(0.9, 1.1, count) * config.stripe_period)
-    wave = STRIPE_AMPLITUDE * sine(along / period + look_up(uniform(0, 1, count)))
+    wave = looks.STRIPE_AMPLITUDE * shapes.sine(along / period + look_up(uniform(0, 1, count)))
     colour = torch.stack([look_up(chosen[..., c]) for c in range(3)], dim=1) + wave[:, None]
     paint(canvas, colour, coverage)
 
@@ -148,40 +128,46 @@ def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Ten
     """The pixels of a scene, painted from back to front."""
     size, randomness, images = config.image_size, scene.randomness, len(scene.keys)
     uniform = randomness.uniform
-    x, y = pixel_centres(size, device)
+    x, y = shapes.pixel_centres(size, device)
 
-    ground = CLUTTER_COLOURS[randomness.choice(len(CLUTTER_COLOURS))][:, :, None, None] + uniform(-0.1, 0.1, 3, 5, 5)
-    canvas = smooth_ground(ground, size, device)
+    ground = looks.CLUTTER_COLOURS[randomness.choice(len(looks.CLUTTER_COLOURS))][:, :, None, None] + uniform(
+        -0.1, 0.1, 3, 5, 5
+    )
+    canvas = shapes.smooth_ground(ground, size, device)
     _clutter(canvas, config, randomness, x, y)
 
     for start, end in scene.legs:
-        paint(canvas, _colour((0.30, 0.24, 0.20), device), segment_coverage(start, end, 0.03 * scene.unit, x, y))
+        paint(canvas, _colour((0.30, 0.24, 0.20), device), shapes.segment_coverage(start, end, 0.03 * scene.unit, x, y))
 
     genus = scene.labels // config.species
-    head, wing = HEAD_COLOURS[genus // config.wing_colours], WING_COLOURS[genus % config.wing_colours]
+    head, wing = looks.HEAD_COLOURS[genus // config.wing_colours], looks.WING_COLOURS[genus % config.wing_colours]
     colours: dict[str, np.ndarray | tuple[float, ...]] = {"head": head, "breast": head, "wing": wing, "tail": wing}
-    colours |= {"body": BODY_COLOUR, "beak": (0.80, 0.60, 0.20), "eye": (0.08, 0.08, 0.10)}
+    colours |= {"body": looks.BODY_COLOUR, "beak": (0.80, 0.60, 0.20), "eye": (0.08, 0.08, 0.10)}
     for name, part in scene.parts.items():
-        along, across = local_coordinates(part, x, y)
-        coverage = ellipse_coverage(along, across, column(part.semi[:, 0], device), column(part.semi[:, 1], device))
+        along, across = shapes.local_coordinates(part, x, y)
+        coverage = shapes.ellipse_coverage(
+            along, across, column(part.semi[:, 0], device), column(part.semi[:, 1], device)
+        )
         # A part that carries no stripes must not give the genus away twice: it wears the body's colour.
         colour = _colour(
-            colours[name] if name not in STRIPABLE or name in config.striped_parts else BODY_COLOUR, device
+            colours[name] if name not in looks.STRIPABLE or name in config.striped_parts else looks.BODY_COLOUR, device
         )
         if name in config.striped_parts:
             # Stripes that run along the part vary across it.
             position = torch.where(column(scene.across[name], device) > 0, along, across)
-            wave = sine(position / config.stripe_period + column(scene.phases[name], device))
-            colour = colour + STRIPE_AMPLITUDE * wave[:, None]
+            wave = shapes.sine(position / config.stripe_period + column(scene.phases[name], device))
+            colour = colour + looks.STRIPE_AMPLITUDE * wave[:, None]
         paint(canvas, colour, coverage)
 
     for _ in range(config.grass):
         root = np.stack([uniform(0, size), np.full(images, float(size))], -1)
         tip = root + np.stack([uniform(-0.12, 0.12), uniform(-0.75, -0.25)], -1) * size
         paint(
-            canvas, _colour((0.30, 0.46, 0.22), device), segment_coverage(root, tip, uniform(0.006, 0.012) * size, x, y)
+            canvas,
+            _colour((0.30, 0.46, 0.22), device),
+            shapes.segment_coverage(root, tip, uniform(0.006, 0.012) * size, x, y),
         )
 
     light = uniform(0.8, 1.15)[:, None] * (1 + uniform(-0.05, 0.05, 3))
-    canvas = canvas * _colour(light, device) + config.noise * pixel_noise(scene.keys, size, device)
+    canvas = canvas * _colour(light, device) + config.noise * shapes.pixel_noise(scene.keys, size, device)
     return (canvas.clamp(0, 1) * 255).round().to(torch.uint8)

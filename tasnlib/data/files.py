@@ -1,87 +1,109 @@
-"""Files that are whole or not there."""
+"""Paths as people type them, and files that are written whole or not at all."""
 
 import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable
+import re
+import stat
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
-# What to do about it besides naming another folder, by the error; for all others, the folder is not writable.
+QUOTES = ("''", '""', "‘’", "“”")
+# What to do besides naming another folder, by the error; for all others the folder is not writable.
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)), "make room on its disk, or "),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT), ""),
 }
 
 
+def expanded(path: str | Path, name: str) -> Path:
+    """A path as people type or paste it, with ~ and file: URLs resolved, and without quotes or spaces around it.
+
+    Quotes and spaces stay where a file of exactly that name exists. `name` is the argument's, for the message.
+
+    Raises:
+        ValueError: for an empty path, a zero byte, a file: URL of another machine, and an unknown home folder.
+
+    >>> expanded(" 'file:///data/my%20birds' ", "data_folder").as_posix()
+    '/data/my birds'
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise ValueError(f"{name} is {text!r}, which contains a zero byte; a path cannot")
+    # Not for ~: a folder of that name is an accident, and not what is meant.
+    if not text.startswith("~") and os.path.lexists(text):
+        return Path(text)
+    text = text.strip()
+    while len(text) > 1 and text[0] + text[-1] in QUOTES:
+        text = text[1:-1].strip()
+    if url := re.fullmatch(r"file:(?://([^/]*))?(.*)", text, re.IGNORECASE | re.DOTALL):
+        if url[1] not in (None, "", "localhost"):
+            raise ValueError(f"{name} is {text!r}, a file on another machine; name one on this machine")
+        text = url2pathname(url[2])
+    if not text:
+        raise ValueError(f"{name} is empty; name a file or a folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as reason:
+        raise ValueError(f"{name} is {text!r}, but there is no such home folder; write the path in full") from reason
+
+
 def is_file(path: str | Path) -> bool:
-    """Whether there is such a file. A name that is too long for the disk is that of none."""
-    return _there(Path.is_file, path)
+    """Whether the file exists; raises OSError where that cannot be told, as in a folder that is not readable."""
+    return stat.S_ISREG(_mode(path))
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is such a folder, as `is_file`."""
-    return _there(Path.is_dir, path)
+    """Whether the folder exists; raises OSError as `is_file`."""
+    return stat.S_ISDIR(_mode(path))
 
 
-def _there(is_it: Callable[[Path], bool], path: str | Path) -> bool:
+def _mode(path: str | Path) -> int:
+    # Path.is_file will not do: depending on the version of Python it takes an unreadable folder for a missing file.
     try:
-        return is_it(Path(path))
+        return Path(path).stat().st_mode
+    except ValueError:  # a zero byte
+        return 0
     except OSError as reason:
-        if reason.errno == errno.ENAMETOOLONG:
-            return False
-        what = f"{path} may not be looked at: {reason.strerror}; ask for the right to read its folder, or name another"
-        raise OSError(reason.errno, what) from reason
+        if reason.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL):
+            return 0
+        raise cannot_read(path, reason) from reason
 
 
-def expanded(path: str | Path, name: str) -> Path:
-    """A path with ~ written out.
+def cannot_read(path: str | Path, reason: OSError) -> OSError:
+    """The same kind of error, saying what to do about it.
 
-    Args:
-        name: of the argument, for the message.
-
-    Raises:
-        ValueError: where nobody knows whose home ~ is.
-
-    >>> expanded("runs/one", "output_folder")
-    PosixPath('runs/one')
+    >>> cannot_read("birds/test", PermissionError(errno.EACCES, "Permission denied"))
+    PermissionError(13, 'birds/test cannot be read: Permission denied; make it readable, or name another folder')
     """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as reason:
-        raise ValueError(f"{name} is {str(path)!r}, but there is no such home; write the path in full") from reason
+    remedy = "mend or remove the link" if reason.errno == errno.ELOOP else "make it readable"
+    return OSError(
+        reason.errno, f"{path} cannot be read: {reason.strerror or reason}; {remedy}, or name another folder"
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a run noted for itself.
-
-    Raises:
-        ValueError: naming the file, where it holds something else, or is cut short.
-    """
+    """A JSON object that a run wrote; raises ValueError, naming the file, where it is something else or cut short."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(content, dict):
-            raise ValueError(f"holds a {type(content).__name__}")
+            raise ValueError(f"it holds a {type(content).__name__}")
     except (ValueError, RecursionError) as reason:
         raise damaged(path, reason) from reason
     return content
 
 
 def damaged(path: Path, reason: object) -> ValueError:
-    """The error for a run's note that is not as it was written."""
+    """The error for a file of a run that is not as it was written."""
     return ValueError(
         f"{path} is damaged: {reason}. Put an undamaged copy in its place; or delete it, and this run writes its own"
     )
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content as a whole or not at all.
-
-    Raises:
-        OSError: where it cannot be written, naming the folder and what to do; what stood there before is untouched,
-            and no half-written file is left.
-    """
+    """Replace a file's content as a whole or not at all, then raising OSError, which names the file and what to do."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,12 +121,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
-    """The same kind of error, saying what to do about it.
-
-    >>> cannot_write(Path("runs/one/tasn.safetensors"), OSError(errno.ENOSPC, "No space left on device"), 2_500_000)
-    OSError(28, 'runs/one/tasn.safetensors (2.5 MB) cannot be written: No space left on device. Nothing in the folder
-    was changed; make room on its disk, or name another folder.')
-    """
+    """The same kind of error, saying what to do about it."""
     remedy = _REMEDIES.get(reason.errno or 0, "make the folder writable, or ")
     return OSError(
         reason.errno,

@@ -1,10 +1,7 @@
 """From an upright RGB image to what training and evaluation see, and what is random about it.
 
-An image's way is: short side to `size` (`resize_short_side`), then a window of it (`draw_window`), then all that is
-done to the window's pixels (`finish`). The steps are apart so that a cache of resized images need read the window only.
-
-All randomness comes from torch's global generator, which the caller seeds. Each step uses whichever of Pillow and
-torchvision's uint8 tensors is faster on one core; that is Pillow, since it needs no change of layout between the steps.
+All randomness comes from torch's global generator, which the caller seeds. Pillow does every step: on one core it is
+faster than torchvision's uint8 tensors, since the layout does not change between the steps.
 """
 
 import math
@@ -15,8 +12,6 @@ from jaxtyping import UInt8
 from PIL import Image, ImageStat
 from torch import Tensor
 from torchvision.transforms import v2
-
-from tasnlib.arguments import checked, within
 
 STYLES = ("none", "official", "modern")
 
@@ -33,7 +28,6 @@ LONGEST = 4  # the long side is at most this many times the short one: the rest 
 MODERN_WINDOW = v2.RandomResizedCrop(1, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3))
 
 
-@checked
 def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """What `resize_short_side` does: the box (left, top, right, bottom) it takes, and the (width, height) it gives.
 
@@ -42,8 +36,6 @@ def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int
     >>> resized_geometry(1, 5000, size=512)  # 1 x 4 pixels from the middle
     ((0, 2498, 1, 2502), (512, 2048))
     """
-    for name, side in (("width", width), ("height", height), ("size", size)):
-        within(side, name, 1)
     longest = LONGEST * min(width, height)
     left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
     width, height = min(width, longest), min(height, longest)
@@ -51,14 +43,8 @@ def resized_geometry(width: int, height: int, size: int) -> tuple[tuple[int, int
     return (left, top, left + width, top + height), (round(width * size / short), round(height * size / short))
 
 
-@checked
 def resize_short_side(image: Image.Image, size: int) -> Image.Image:
-    """Bilinear and antialiased, the short side to `size` pixels. More than 4 x as long as wide: the middle of it.
-
-    >>> resize_short_side(Image.new("RGB", (500, 375)), size=512).size
-    (683, 512)
-    """
-    within(size, "size", 1, 2**16)
+    """Bilinear and antialiased, the short side to `size` pixels. More than 4 x as long as wide: the middle of it."""
     box, resized = resized_geometry(*image.size, size)
     if box != (0, 0, *image.size):
         image = image.crop(box)  # and not resize's own box, which also reads pixels around it
@@ -70,13 +56,11 @@ def centre_window(width: int, height: int, size: int) -> tuple[int, int, int, in
     return (width - size) // 2, (height - size) // 2, size, size
 
 
-@checked
 def evaluation(image: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
     """The square in the middle of an image whose short side is `size`."""
     return augment("none", image, size)
 
 
-@checked
 def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
     """A training image from one whose short side is `size`.
 
@@ -91,8 +75,7 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     | contrast,     |                  | PCA noise, so that no step loses what a later one would bring back; |
     | saturation    |                  | so their order makes no difference, and none is drawn               |
     | PCA noise     | 0.1              | standard deviation 0.1, one draw an image                           |
-    | rotation      | ±30°             | uniform, bilinear; corners have the mean colour, so that they are   |
-    |               |                  | 0 (to half a step of 8 bits) after normalisation                    |
+    | rotation      | ±30°             | uniform, bilinear; corners have the mean colour, 0 once normalised  |
     | normalisation | mean subtracted, | left to the model: images stay 8 bits, a quarter of the memory and  |
     |               | not divided      | of the way to the GPU                                               |
 
@@ -100,25 +83,31 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     1 / √(0.4 · 3/4) = 1.83 times); flip; brightness, contrast and saturation 0.2.
     "none": what evaluation sees.
 
-    Raises:
-        ValueError: for an unknown style, or an image whose short side is not `size`.
+    Raises ValueError for an unknown style, or an image that is not RGB with a short side of `size`.
 
     >>> _ = torch.manual_seed(0)
     >>> augment("official", Image.new("RGB", (64, 48)), size=48).shape
     torch.Size([3, 48, 48])
     """
-    within(size, "size", 1, 2**16)
     if min(image.size) != size or image.mode != "RGB":
         raise ValueError(
-            f"the image is {image.width} x {image.height}; resize its short side to {size}, the size, first, "
-            f"and convert it from {image.mode} to RGB"
+            f"image is {image.mode}, {image.width} x {image.height}; it must be RGB, its short side resized to {size}"
         )
     left, top, width, height = draw_window(style, *image.size, size)
-    return finish(style, image.crop((left, top, left + width, top + height)), size)
+    window = image.crop((left, top, left + width, top + height))
+    if style == "modern":
+        window = window.resize((size, size), Image.Resampling.BILINEAR)
+    if style != "none":
+        if _below(2):
+            window = window.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        window = _change_colours(window, *((0.4, 0.1) if style == "official" else (0.2, 0.0)))
+    if style == "official":
+        window = window.rotate(_uniform(-30, 30), Image.Resampling.BILINEAR, fillcolor=MEAN_COLOUR)
+    return to_tensor(window)
 
 
 def check_style(style: str) -> None:
-    """Raises ValueError for an unknown style."""
+    """Raise ValueError for an unknown style."""
     if style not in STYLES:
         raise ValueError(f"style is {style!r}; it must be one of {', '.join(STYLES)}")
 
@@ -134,27 +123,8 @@ def draw_window(style: str, width: int, height: int, size: int) -> tuple[int, in
     return centre_window(width, height, size)
 
 
-def finish(style: str, window: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
-    """All that comes after the window is cut out."""
-    check_style(style)
-    if style == "modern":
-        window = window.resize((size, size), Image.Resampling.BILINEAR)
-    if style != "none":
-        if _below(2):
-            window = window.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        window = _change_colours(window, *((0.4, 0.1) if style == "official" else (0.2, 0.0)))
-    if style == "official":
-        window = window.rotate(_uniform(-30, 30), Image.Resampling.BILINEAR, fillcolor=MEAN_COLOUR)
-    return to_tensor(window)
-
-
-@checked
 def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
-    """The pixels of an RGB image, channel by channel in memory.
-
-    >>> to_tensor(Image.new("RGB", (2, 1), (1, 2, 3))).tolist()
-    [[[1, 1]], [[2, 2]], [[3, 3]]]
-    """
+    """The pixels of an RGB image, channel by channel in memory."""
     return torch.from_numpy(np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)))
 
 

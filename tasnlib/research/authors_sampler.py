@@ -1,19 +1,19 @@
-"""The sampling operator of the authors' MXNet code, in plain PyTorch, only to be compared with `sampler`.
+"""The sampling operator of the authors' MXNet code, in plain PyTorch, for comparison with `sampler`.
 
-It does the same four steps with five deviations, each of which can be switched on alone:
+It takes the same four steps with five deviations, each of which can be switched on alone:
 
-left_edges:   output pixel i is read at F⁻¹(i/n), the left edge of its cell, not at F⁻¹((i + ½)/n), its middle. The last
-              cell is never read up to the right border, and a flipped image is not sampled to the flipped result.
+left_edges:   output pixel i is read at F⁻¹(i/n), the left edge of its cell, not at F⁻¹((i + ½)/n), its centre. The last
+              cell is never read up to the right border, and flipping the image does not flip the result.
 first_cell:   the mass of the first column (and row) is replaced by that of one output pixel, whatever its attention.
-rounds:       the limit is 5 rounds of "clip both axes to the smaller of their maxima, spread what was cut evenly over
-              all pixels". Spreading lifts the peak above the limit, and no later round brings it down again.
-corners:      the integral up to the right edge of pixel j is taken to belong to the centre of pixel j, because the
-              corners of image and map are aligned: half an image pixel to the left.
-zero_outside: beyond the outermost pixel centres the image fades to black over one pixel, instead of being continued.
+rounds:       the limit is 5 rounds of "clip both axes to the smaller of their maxima, spread the excess evenly over all
+              pixels". Spreading lifts the peak above the limit, and no later round brings it down again.
+corners:      the integral up to the right edge of pixel j is attributed to the centre of pixel j, because the corners
+              of image and map are aligned: half an image pixel to the left.
+zero_outside: beyond the outermost pixel centres the image fades to black over one pixel; `sampler` repeats the border.
 
-In the authors' code the first reading position depends on a number that lies before an array in memory. Here that
-number is 0, as in the sampler of the independent rerun (github.com/wkcn/AttentionSampler), which makes the first row
-and column black. The marginals (maxima) are not part of the operator and are taken as in `sampler`.
+In the authors' code the first position depends on an out-of-bounds read, the number before an array in memory. Here it
+is 0, as in an independent reimplementation (github.com/wkcn/AttentionSampler), which makes the first row and column
+black. The marginals (maxima) are not part of the operator and are taken as in `sampler`.
 
 Source: tasn-mxnet/src/operator/contrib/att_sampler-inl.h of github.com/researchmm/tasn, described, not copied.
 """
@@ -25,8 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.arguments import checked, finite, not_negative, readable, sides, within
-from tasnlib.sampler import zoom_profiles
+from tasnlib.sampler import Size, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
@@ -38,24 +37,19 @@ def _marginal(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b 
     return profile / profile.mean(dim=1, keepdim=True)
 
 
-@checked
 def limit_in_rounds(
     zoom_x: Float[Tensor, "b w"], zoom_y: Float[Tensor, "b h"], max_zoom: float = 4.0, rounds: int = ROUNDS
 ) -> tuple[Float[Tensor, "b w"], Float[Tensor, "b h"]]:
-    """Clip both axes to the smaller of their maxima (in the first round also to max_zoom), spread what was cut evenly.
+    """Clip both axes to the smaller of their maxima (in the first round also to max_zoom), spread the excess evenly.
 
-    The mean stays 1. Spreading lifts what was clipped above the limit again; the next round takes the lifted maximum
-    for its limit: later rounds only bring the higher axis down to the lower one.
+    The mean stays 1. Spreading lifts the clipped entries above the limit again, and the next round takes the lifted
+    maximum as its limit: later rounds only bring the higher axis down to the lower one.
 
     >>> zoom = torch.tensor([[2.2, 1.4, 0.3, 0.1]])
     >>> limited, _ = limit_in_rounds(zoom, zoom, max_zoom=1.5, rounds=1)
     >>> [round(value, 3) for value in limited[0].tolist()]
     [1.675, 1.575, 0.475, 0.275]
     """
-    finite(zoom_x, "zoom_x must be finite")
-    finite(zoom_y, "zoom_y must be finite")
-    within(max_zoom, "max_zoom", 1)
-    within(rounds, "rounds", 0, 1000)
     for number in range(rounds):
         limit = torch.minimum(zoom_x.amax(1, keepdim=True), zoom_y.amax(1, keepdim=True))
         if number == 0:
@@ -65,7 +59,6 @@ def limit_in_rounds(
     return zoom_x, zoom_y
 
 
-@checked
 def authors_profiles(
     attention: Float[Tensor, "b h w"],
     image_size: tuple[int, int],
@@ -79,13 +72,15 @@ def authors_profiles(
     >>> x.tolist()  # one of 2 output pixels is worth 2 of 4 columns
     [[2.0, 1.0, 1.0, 1.0]]
     """
-    _check(attention, max_zoom, deviations)
-    image_size, out_size = sides(image_size, "image_size"), sides(out_size, "out_size")
+    unknown = set(deviations) - set(DEVIATIONS)
+    if unknown:
+        raise ValueError(f"deviations holds {unknown}; it must be names out of {', '.join(DEVIATIONS)}")
+    if not (attention > 0).flatten(1).any(dim=1).all():
+        raise ValueError("attention is zero everywhere in a map, for which the authors' operator is not defined")
     attention = attention.detach().double()
+    x, y = zoom_profiles(attention, image_size, max_zoom)
     if "rounds" in deviations:
         x, y = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
-    else:
-        x, y = zoom_profiles(attention, image_size, max_zoom)
     if "first_cell" in deviations:
         x, y = x.clone(), y.clone()
         for zoom, n in ((x, out_size[1]), (y, out_size[0])):
@@ -93,7 +88,6 @@ def authors_profiles(
     return x, y
 
 
-@checked
 def authors_positions(
     attention: Float[Tensor, "b h w"],
     image_size: tuple[int, int],
@@ -116,26 +110,24 @@ def authors_positions(
         pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), levels).clamp_max(zoom.shape[1] - 1)
         into = (levels - at_edges.gather(1, pixel)) / zoom.gather(1, pixel).clamp_min(1e-12)
         positions.append(pixel + into.clamp(0, 1) - (0.5 if "corners" in deviations else 0.0))
-    x, y = positions
-    return x, y
+    return positions[0], positions[1]
 
 
-@checked
 def authors_sample(
     images: Float[Tensor, "b c height width"],
     attention: Float[Tensor, "b h w"],
-    out_size: int | tuple[int, int],
+    out_size: Size,
     max_zoom: float = 4.0,
     deviations: Collection[str] = DEVIATIONS,
 ) -> Float[Tensor, "b c n_h n_w"]:
     """Resample images as the authors' operator does, or with some of its deviations only.
 
     Args:
-        images, attention, out_size, max_zoom: as `sampler.attention_sample`; on a CPU, attention not zero everywhere.
-        deviations: names out of `DEVIATIONS`, see the head of this file. None of them gives `attention_sample`.
+        images, attention, out_size, max_zoom: see `sampler.attention_sample`; attention is not zero everywhere.
+        deviations: names out of `DEVIATIONS`, see the module's docstring. With none of them it is `attention_sample`.
 
     Raises:
-        ValueError: as `sampler.attention_sample`, and for a name that is no deviation.
+        ValueError: see `sampler.attention_sample`; also for an unknown deviation.
 
     >>> from tasnlib.sampler import attention_sample
     >>> images, attention = torch.rand(2, 3, 24, 32), torch.rand(2, 6, 8)
@@ -143,23 +135,10 @@ def authors_sample(
     >>> torch.allclose(authors_sample(images, attention, (12, 16), deviations=()), ours, atol=1e-5)
     True
     """
-    n_h, n_w = sides(out_size, "out_size")
+    n_h, n_w = (out_size, out_size) if isinstance(out_size, int) else out_size
     height, width = images.shape[2:]
     x, y = authors_positions(attention, (height, width), (n_h, n_w), max_zoom, deviations)
     x, y = (2 * x / width - 1).to(images.dtype), (2 * y / height - 1).to(images.dtype)  # -1 and 1 are the borders
     grid = torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
     padding = "zeros" if "zero_outside" in deviations else "border"
-    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-    return sampled
-
-
-def _check(attention: Tensor, max_zoom: float, deviations: Collection[str]) -> None:
-    not_negative(attention, "attention")
-    if readable(attention) and not bool((attention > 0).flatten(1).any(dim=1).all()):
-        raise ValueError("attention is zero everywhere in a map, which the authors' operator has no answer to")
-    within(max_zoom, "max_zoom", 1)
-    if isinstance(deviations, str):
-        raise ValueError(f"deviations is {deviations!r}; it must be a collection of names, as ({deviations!r},)")
-    for name in deviations:
-        if name not in DEVIATIONS:
-            raise ValueError(f"deviations holds {name!r}; it must be names out of {', '.join(DEVIATIONS)}")
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)

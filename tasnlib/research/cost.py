@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds by part, counted while it runs, not by hand."""
+"""The cost of a network: multiply-adds by part, counted while it runs."""
 
 import copy
 from collections.abc import Callable
@@ -9,9 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def multiply_adds(work: Callable[[], object]) -> int:
-    """The multiply-adds of all convolutions and matrix products in a piece of work.
-
-    torch counts a multiplication and an addition as two operations; here they are one.
+    """The multiply-adds of all convolutions and matrix products in a piece of work, half of torch's FLOPs.
 
     >>> layer = nn.Conv2d(3, 8, 3, padding=1, bias=False)
     >>> multiply_adds(lambda: layer(torch.rand(1, 3, 10, 10))) == 10 * 10 * 8 * 3 * 3 * 3
@@ -24,9 +22,9 @@ def multiply_adds(work: Callable[[], object]) -> int:
 
 @torch.no_grad()
 def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
-    """The multiply-adds of one image's way forward through each of a model's parts, and "total".
+    """The multiply-adds of one image's forward pass by part of the model, and "total".
 
-    What no part does is "the rest": the products of trilinear attention, and the sampler's where it multiplies.
+    "the rest" is what no part does: the products of trilinear attention, and of the antialiased sampler.
 
     >>> from tasnlib.networks.build import build_tasn
     >>> from tasnlib.training.recipes import RECIPES
@@ -34,7 +32,7 @@ def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
     >>> {name: round(count / 1e6, 1) for name, count in cost.items()}
     {'attention_net': 1.1, 'backbone': 37.9, 'classifier': 0.0, 'the rest': 0.2, 'total': 39.1}
     """
-    # On torch's meta device there are shapes and no numbers: nothing is computed but the count.
+    # The meta device has shapes and no numbers: nothing is computed.
     shape = copy.deepcopy(model).eval().to("meta")
     inputs = [torch.empty(1, 3, image_size, image_size, device="meta")]
     if hasattr(model, "attention_net"):
@@ -43,10 +41,7 @@ def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
         shape(*inputs)
     counts = counter.get_flop_counts()
     kind = type(model).__name__
-    cost = {
-        name: sum(counts[f"{kind}.{name}"].values()) // 2
-        for name, _ in model.named_children()
-        if f"{kind}.{name}" in counts
-    }
+    names = [name for name, _ in model.named_children() if f"{kind}.{name}" in counts]
+    cost = {name: sum(counts[f"{kind}.{name}"].values()) // 2 for name in names}
     total = counter.get_total_flops() // 2
     return cost | {"the rest": total - sum(cost.values()), "total": total}

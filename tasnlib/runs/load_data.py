@@ -11,8 +11,8 @@ from tasnlib.data.birds import EASY, HARD, Birds
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.files import expanded, is_folder
 from tasnlib.data.image_folder import holds_images_by_class, load_folder
-from tasnlib.data.images import ImageFiles
 from tasnlib.data.inat2017 import load_inat2017
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.stanford_cars import load_stanford_cars
 from tasnlib.runs.run_folder import in_project, project_folder
 from tasnlib.runs.settings import DRAWN, Settings

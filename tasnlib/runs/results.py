@@ -14,7 +14,7 @@ from tasnlib.runs.load_data import Data
 from tasnlib.runs.run import Trained
 from tasnlib.runs.run_folder import as_typed, described
 from tasnlib.runs.settings import Settings
-from tasnlib.training.evaluation import KEPT, accuracies, accuracies_by_class
+from tasnlib.training.evaluation import TOP_K, accuracies, accuracies_by_class
 
 NETS = ("master", "part", "attention", "downsampled", "downsampled_aliased")
 _RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
@@ -42,7 +42,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "test_images": len(test_set),
         "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
         "other_accuracy": {name: share for name, share in found.items() if name not in NETS},
-        "top5": accuracies(predictions, test_set.labels, KEPT) if test_set.classes > KEPT else None,
+        "top5": accuracies(predictions, test_set.labels, TOP_K) if test_set.classes > TOP_K else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": asdict(settings.resolved_recipe),
         "precision": settings.precision,

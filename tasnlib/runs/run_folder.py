@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from tasnlib.data.birds import Birds
 from tasnlib.data.files import cannot_write, damaged, expanded, read_json, write_atomically
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.runs.settings import Settings
 
 NOTEBOOK = Path("notebooks", "05_train_full.ipynb")

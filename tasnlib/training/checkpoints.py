@@ -1,31 +1,36 @@
 """Checkpoints: safetensors with their description in the header, so that nothing is ever unpickled.
 
-Every file is written under another name, forced to disk and then renamed. Renaming is atomic: whoever is killed while
-writing, or runs out of disk, leaves the earlier checkpoint as it was.
+Files are written whole or not at all: whoever is killed while writing, or runs out of disk, keeps the one before.
 """
 
 import json
+import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from tasnlib.arguments import checked, is_whole, one_of
 from tasnlib.data.files import is_file, write_atomically
 from tasnlib.model import TASN
-from tasnlib.networks.build import NAMES, build_model
+from tasnlib.networks.build import build_model
 from tasnlib.networks.plain import PlainClassifier
+from tasnlib.training.divergence import not_finite
 from tasnlib.training.recipes import Recipe
+
+FORMAT = 1  # of the files; a file without a number is of format 1
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"tasn": json.dumps(description)}  # safetensors headers hold strings only
+    # One string only: the order of several would differ from run to run.
+    header = {"tasn": json.dumps({"format": FORMAT, **description})}
     write_atomically(path, safetensors.torch.save(on_cpu, header))
 
 
@@ -34,139 +39,167 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            names = file.keys()  # not a dict: it cannot be iterated over
-            return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["tasn"])
+            description = dict(json.loads(file.metadata()["tasn"]))
+            version = int(description.pop("format", 1))
+            # Cloned, because safetensors maps the file into memory, and Windows cannot replace a mapped file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as reason:
-        raise _not_ours(path, reason) from reason
+        raise _damaged(path, reason) from reason
+    if version > FORMAT:
+        raise _newer(path, f"its format is {version}, and this version reads formats up to {FORMAT}")
+    return tensors, description
 
 
-def _not_ours(path: Path, reason: Exception) -> ValueError:
-    return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {reason!r}")
+def _damaged(path: Path, reason: object) -> ValueError:
+    return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {textwrap.shorten(repr(reason), 300)}")
 
 
-@checked
+def _newer(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path} was written by a newer version of tasnlib: {reason}; update tasnlib to read it")
+
+
 def save_weights(
     path: str | Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]
 ) -> None:
-    """Everything that is needed to use a trained model: its weights, its recipe, the names of its classes.
-
-    Args:
-        kind: "tasn", "downsampled" or "downsampled_aliased".
-
-    Raises:
-        ValueError: for another kind, or not as many class names as the model tells classes apart.
-    """
-    one_of(kind, "kind", NAMES)
+    """Write what using a trained model needs; its kind is "tasn", "downsampled" or "downsampled_aliased"."""
     classes = model.classifier.out_features
     if len(class_names) != classes:
-        raise ValueError(f"class_names are {len(class_names)}, but the model tells {classes} classes apart")
+        raise ValueError(f"class_names are {len(class_names)}, but the model has {classes} classes")
     _save(Path(path), model.state_dict(), {"kind": kind, "recipe": asdict(recipe), "class_names": class_names})
 
 
-@checked
 def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
-    """A trained model, ready to predict, and the names of its classes.
+    """A trained model, in evaluation mode, and the names of its classes.
 
-    Raises:
-        FileNotFoundError: where there is no such file.
-        ValueError: where the file is no checkpoint, or is damaged.
+    Raises FileNotFoundError, or ValueError where the file is no checkpoint, is damaged, or is of a newer version.
     """
     weights, description = _load(Path(path))
+    recipe = _recipe_in(description, Path(path))
     try:
-        # The weights come from this file: nothing is fetched.
-        recipe = replace(_recipe_in(description), weights=None)
-        model = build_model(description["kind"], recipe, len(description["class_names"]))
-        model.load_state_dict(weights)
         names = description["class_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise TypeError("class_names is no list of texts")
+            raise TypeError("class_names is not a list of strings")
+        # The weights are in this file: none are fetched.
+        model = build_model(description["kind"], replace(recipe, weights=None), len(names))
+        model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as reason:
-        raise _not_ours(Path(path), reason) from reason
+        raise _damaged(Path(path), reason) from reason
     return model.eval(), names
 
 
-@checked
 def load_recipe(path: str | Path) -> Recipe:
-    """The recipe that a trained model was built and trained by.
+    """The recipe that a model was built and trained by; raises as `load_model`."""
+    return _recipe_in(_load(Path(path))[1], Path(path))
 
-    Raises:
-        FileNotFoundError, ValueError: as `load_model`.
-    """
-    _, description = _load(Path(path))
+
+def _recipe_in(description: Any, path: Path) -> Recipe:
     try:
-        return _recipe_in(description)
+        values = {**description["recipe"], "milestones": tuple(description["recipe"]["milestones"])}  # a list in JSON
+        unknown = sorted(values.keys() - {field.name for field in fields(Recipe)})
+        if not unknown:
+            return Recipe(**values)
     except (KeyError, TypeError, ValueError) as reason:
-        raise _not_ours(Path(path), reason) from reason
+        raise _damaged(path, reason) from reason
+    raise _newer(path, f"this version does not know its recipe's {', '.join(unknown)}")
 
 
-def _recipe_in(description: Mapping[str, Any]) -> Recipe:
-    stored = description["recipe"]
-    return Recipe(**{**stored, "milestones": tuple(stored["milestones"])})  # JSON made a list of it
+@dataclass(config=ConfigDict(extra="forbid"))
+class Begun:
+    """Of an epoch that was interrupted: the steps done, the sum of their losses and their time."""
+
+    step: Annotated[int, Field(ge=0, strict=True)] = 0
+    loss: float = 0.0
+    seconds: float = 0.0
 
 
-@checked
+@dataclass(config=ConfigDict(extra="forbid"))
+class Progress:
+    """How far a training is."""
+
+    identity: dict[str, Any]  # recipe and seed, which must be the same for a training to be continued
+    history: list[dict[str, Any]] = field(default_factory=list)  # an entry an epoch
+    begun: Begun = field(default_factory=Begun)
+
+
+def new_progress(recipe: Recipe, seed: int) -> Progress:
+    """Nothing done yet. Only the initial weights may be others when the training is continued."""
+    values = asdict(recipe) | {"seed": seed}
+    del values["weights"]
+    return Progress(json.loads(json.dumps(values)))  # as a checkpoint gives it back: with lists for tuples
+
+
 def save_training_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, continue_unsaved: bool = False
 ) -> None:
-    """Everything that is needed to go on: weights, the optimiser's memory, and `progress` (the history of the epochs
-    done, and where in the next one it is).
+    """Write what continuing a training needs: weights, the optimiser's state and the progress.
 
-    No state of a random generator is among it: order and channels are functions of (seed, epoch, image).
+    No state of a random generator: whatever is random in training is a function of its place there. Raises OSError
+    where the file cannot be written, or prints that with `continue_unsaved`; the one before is untouched.
     """
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    for number, memory in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{number}/{name}": value for name, value in memory.items() if isinstance(value, Tensor)}
-    _save(path, tensors, progress)
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items() if isinstance(value, Tensor)}
+    try:
+        _save(path, tensors, asdict(progress))
+    except OSError as reason:
+        if not continue_unsaved:
+            epochs = progress_in(path)[0] if path.is_file() else 0
+            then = f"Then resume continues after epoch {epochs}; continue_unsaved=True trains on without a checkpoint."
+            raise OSError(reason.errno, f"{reason.strerror} {then}") from reason
+        print(f"{reason.strerror} Training goes on, because continue_unsaved is True.", flush=True)
 
 
-@checked
-def progress_in(path: str | Path) -> tuple[int, int]:
-    """After how many whole epochs a training state was saved, and after how many steps of the next one.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_model`.
-    """
-    _, progress = _load(Path(path))
-    _require_progress(Path(path), progress)
-    return len(progress["history"]), progress.get("begun", {}).get("step", 0)
-
-
-def _require_progress(path: Path, progress: Any) -> None:
-    """Make sure that a training state's description is what `progress.Progress` writes."""
-    fits = (
-        isinstance(progress, dict)
-        and isinstance(progress.get("identity"), dict)
-        and isinstance(history := progress.get("history"), list)
-        and all(isinstance(entry, dict) for entry in history)
-        and [entry.get("epoch") for entry in history] == list(range(1, len(history) + 1))
-        and isinstance(begun := progress.get("begun", {"step": 0, "loss": 0.0, "seconds": 0.0}), dict)
-        and begun.keys() == {"step", "loss", "seconds"}
-        and all(is_whole(value) or isinstance(value, float) for value in begun.values())
-        and is_whole(begun["step"])
-        and begun["step"] >= 0
-    )
-    if not fits:
-        raise _not_ours(path, ValueError("what it says of its progress makes no sense"))
-
-
-@checked
-def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The reverse of `save_training_state`: fills model and optimiser, returns `progress`.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_model`.
-    """
-    path = Path(path)
-    tensors, progress = _load(path)
-    _require_progress(path, progress)
-    memory: dict[int, dict[str, Tensor]] = {}
+def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """The reverse of `save_training_state`: fills model and optimiser, returns the progress; raises as `load_model`."""
+    tensors, description = _load(Path(path))
+    progress = _progress_in(description, Path(path))
+    states: dict[int, dict[str, Tensor]] = {}
     try:
         for name, tensor in tensors.items():
             if name.startswith("optimizer/"):
                 _, number, quantity = name.split("/")
-                memory.setdefault(int(number), {})[quantity] = tensor
+                states.setdefault(int(number), {})[quantity] = tensor
         model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
-        optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, TypeError, RuntimeError, ValueError) as reason:
-        raise _not_ours(path, reason) from reason
+        raise _damaged(Path(path), reason) from reason
+    return progress
+
+
+def progress_in(path: str | Path) -> tuple[int, int]:
+    """The whole epochs that a training state was saved after, and the steps of the next one; raises as `load_model`."""
+    progress = _progress_in(_load(Path(path))[1], Path(path))
+    return len(progress.history), progress.begun.step
+
+
+def _progress_in(description: Any, path: Path) -> Progress:
+    try:
+        progress = TypeAdapter(Progress).validate_python(description)
+        if [entry.get("epoch") for entry in progress.history] != list(range(1, len(progress.history) + 1)):
+            raise ValueError("the epochs of its history are not 1, 2, ...")
+    except ValueError as reason:
+        raise _damaged(path, f"its progress makes no sense: {reason}") from reason
+    return progress
+
+
+def resume_training(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, steps: int
+) -> Progress:
+    """Fill model and optimiser from a checkpoint of the same recipe, seed and number of steps an epoch.
+
+    Raises as `load_model`, and ValueError for another recipe or seed.
+    """
+    progress, identity = load_training_state(path, model, optimizer), new_progress(recipe, seed).identity
+    for name in progress.identity | identity:
+        was, now = progress.identity.get(name), identity.get(name)
+        if was != now:
+            raise ValueError(f"{path} is of a run with {name} {was!r}; this one has {now!r} and cannot resume it")
+    if wrong := not_finite(model.state_dict()):
+        raise ValueError(f"{path} is damaged: weights in it are not finite, {wrong[0]} for one")
+    epochs, begun = len(progress.history), progress.begun.step
+    if epochs > recipe.epochs or begun >= steps:
+        raise ValueError(
+            f"{path} is damaged: it is from after {epochs} epochs and {begun} steps, but this run has {recipe.epochs} "
+            f"epochs of {steps} steps"
+        )
     return progress

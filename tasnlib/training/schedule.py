@@ -7,20 +7,15 @@ import torch
 from torch import nn
 from torch.utils.data import Sampler
 
-from tasnlib.arguments import checked, within
 from tasnlib.training.recipes import Recipe
 
 
 class EpochOrder(Sampler[int]):
     """A shuffle for every epoch, decided by the seed and the epoch alone.
 
-    It gives the numbers of `data.batch.Batch`, epoch * size + image: a data set that changes its images in training
-    learns from them which epoch it is, in whatever process it lives.
-
-    Before an epoch, set `epoch`, and `begin` to the images of it that were seen before the run was stopped.
-
-    Args:
-        left_out: images that are never asked for, because they cannot be read.
+    It gives the numbers of `data.batch.Batch`, epoch * size + image, so a data set in another process learns the epoch.
+    Before an epoch, set `epoch`, and set `begin` to the number of its images that were seen before the run was stopped.
+    `left_out` are images that cannot be read.
 
     >>> order = EpochOrder(size=4, seed=0, left_out={2})
     >>> order.epoch = 1
@@ -28,10 +23,9 @@ class EpochOrder(Sampler[int]):
     (True, [4, 5, 7])
     """
 
-    @checked
     def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
-        within(size, "size", 0)
-        within(seed, "seed", 0, 2**31 - 1)
+        if not 0 <= seed < 2**31:
+            raise ValueError(f"seed is {seed}; it must be from 0 to {2**31 - 1}")
         self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
         self.left_out = frozenset(left_out)
 
@@ -45,7 +39,6 @@ class EpochOrder(Sampler[int]):
         return iter(order[self.begin :])
 
 
-@checked
 def learning_rate_at(recipe: Recipe, done: float) -> float:
     """The learning rate when this share of all steps is done, from 0 to 1.
 
@@ -53,7 +46,6 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
     >>> [round(learning_rate_at(RECIPES["paper"], done), 4) for done in (0.0, 0.3, 0.5, 0.9)]
     [0.1, 0.1, 0.01, 0.001]
     """
-    within(done, "done", 0, 1)
     if done < recipe.warmup:
         return recipe.learning_rate * done / recipe.warmup
     if recipe.milestones:
@@ -61,7 +53,6 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
 
 
-@checked
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser; its learning rate is set anew in every step."""
     if recipe.optimizer == "sgd":

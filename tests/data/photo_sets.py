@@ -320,3 +320,41 @@ def make_folder(
         for litter in (".DS_Store", "Thumbs.db", "._000.jpg"):
             (home / photo.file).with_name(litter).write_bytes(b"not an image")
     return home
+
+
+def photograph(width: int, height: int, seed: int) -> Image.Image:
+    """Smooth enough that a JPEG of it is much like it."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+# As in the EXIF standard: what the first stored row and the first stored column are in the upright image.
+STORED = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: upright.transpose(1, 0, 2)[::-1],  # first row: the right side; first column: the top
+    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda upright: upright.transpose(1, 0, 2)[:, ::-1],
+}
+
+
+def spoil(path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(
+            {
+                "empty": b"",
+                "truncated": content[: len(content) // 2],
+                "header only": content[:20],
+                "text": b"<html>404 Not Found</html>",
+                "rubbish inside": content[:20] + bytes(len(content) - 20),
+            }[how]
+        )

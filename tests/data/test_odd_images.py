@@ -99,9 +99,8 @@ def folder(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("part", ["train", "test"])
-def test_the_loader_knows_the_unreadable_ones_and_reads_all_others(folder, part):
-    images = load_folder(folder, part, image_size=32).inspected(workers=2, progress=False)
+def test_the_loader_knows_the_unreadable_ones_and_reads_all_others(folder):
+    images = load_folder(folder, "train", image_size=32).inspected(workers=2, progress=False)
     assert {images.paths[number].name for number in images.unreadable} == set(BAD)
     assert {path.name for path in images.paths} == GOOD.keys() | BAD.keys()
     for style in ("none", "official", "modern"):
@@ -111,14 +110,6 @@ def test_the_loader_knows_the_unreadable_ones_and_reads_all_others(folder, part)
     for image in (one for one in upright if min(one.size) > 1):
         pixels = np.asarray(image).mean((1, 2))
         assert pixels[: len(pixels) // 3].mean() + 50 < pixels[-len(pixels) // 3 :].mean()
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_an_unreadable_one_is_refused_by_name(folder, name):
-    (path,) = (folder / "train").glob(f"*/{name}")
-    with pytest.raises(ValueError, match=name) as refusal:
-        open_image(path)
-    assert "BytesIO" not in str(refusal.value)
 
 
 def test_a_training_on_all_of_them_is_one_of_numbers(folder, tmp_path):
@@ -140,19 +131,18 @@ def predictor():
     return tasnlib.load(SAVED_RUN)
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_a_prediction_of_any_readable_one_is_one_of_numbers(folder, predictor, name):
-    (path,) = (folder / "train").glob(f"*/{name}")
-    prediction = predictor.predict(path)
-    assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-4)
-    assert bool(prediction.attention.isfinite().all())
-    assert bool(prediction.structure_image.isfinite().all())
-    with Image.open(path) as opened:
-        assert predictor.predict(opened).probabilities == prediction.probabilities
+def test_a_prediction_of_any_readable_one_is_finite(folder, predictor):
+    for path in (path for path in (folder / "train").glob("*/*") if path.name in GOOD):
+        prediction = predictor.predict(path)
+        assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-4)
+        assert bool(prediction.attention.isfinite().all())
+        assert bool(prediction.structure_image.isfinite().all())
+        with Image.open(path) as opened:
+            assert predictor.predict(opened).probabilities == prediction.probabilities
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_prediction_of_an_unreadable_one_is_refused_by_name(folder, predictor, name):
-    (path,) = (folder / "train").glob(f"*/{name}")
-    with pytest.raises(ValueError, match=name):
-        predictor.predict(path)
+def test_a_prediction_of_an_unreadable_one_is_rejected_naming_it(folder, predictor):
+    for path in (path for path in (folder / "train").glob("*/*") if path.name in BAD):
+        with pytest.raises(ValueError, match=path.name) as rejection:
+            predictor.predict(path)
+        assert "BytesIO" not in str(rejection.value)

@@ -17,41 +17,46 @@ def rewrite(path, variable, change):
     scipy.io.savemat(path, contents)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("labels_at", ["beside", "inside"])
-@pytest.mark.parametrize("layout", ["devkit", "nested", "car_ims"])
-def test_what_is_read_is_what_was_written(tmp_path, layout, labels_at, split):
-    home = make_stanford_cars(tmp_path / "stanford_cars", layout, classes=4, images_per_class=5, test_labels=labels_at)
-    photos = [p for p in stanford_cars_photos(layout, classes=4, images_per_class=5) if p.train == (split == "train")]
-    for folder in (home, tmp_path):
-        cars = load_stanford_cars(folder, split, image_size=40)
-        assert len(cars) == {"train": 12, "test": 8}[split]
-        assert cars.paths == [home / p.file for p in photos]
-        assert cars.labels.tolist() == [p.label for p in photos]
-        assert cars.class_names[-1] == "Ram C/V Cargo Van 2012"
-        assert (cars.classes, cars.name, cars.root) == (4, f"Stanford Cars, {split}", home)
-    assert cars.take([0, 3]).images.shape == (2, 3, 40, 40)
-    assert sorted(set(cars.labels.tolist())) == [0, 1, 2, 3]
+@pytest.mark.parametrize(("layout", "labels_at"), [("devkit", "beside"), ("nested", "inside"), ("car_ims", "beside")])
+def test_what_is_read_is_what_was_written(tmp_path, layout, labels_at):
+    for split in ("train", "test"):
+        home = make_stanford_cars(
+            tmp_path / "stanford_cars", layout, classes=4, images_per_class=5, test_labels=labels_at
+        )
+        photos = [
+            p for p in stanford_cars_photos(layout, classes=4, images_per_class=5) if p.train == (split == "train")
+        ]
+        for folder in (home, tmp_path):
+            cars = load_stanford_cars(folder, split, image_size=40)
+            assert len(cars) == {"train": 12, "test": 8}[split]
+            assert cars.paths == [home / p.file for p in photos]
+            assert cars.labels.tolist() == [p.label for p in photos]
+            assert cars.class_names[-1] == "Ram C/V Cargo Van 2012"
+            assert (cars.classes, cars.name, cars.root) == (4, f"Stanford Cars, {split}", home)
+        assert cars.take([0, 3]).images.shape == (2, 3, 40, 40)
+        assert sorted(set(cars.labels.tolist())) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(("layout", "file"), [("devkit", "devkit/cars_train_annos.mat"), ("car_ims", "cars_annos.mat")])
-def test_the_fake_is_what_matlab_would_have_written(tmp_path, layout, file):
+def test_the_fake_is_what_matlab_would_have_written(tmp_path):
     """Struct arrays 1×N whose fields are 1×1 arrays, as those of the real files, read here without squeezing."""
-    contents = scipy.io.loadmat(make_stanford_cars(tmp_path, layout) / file)
-    annotations = contents["annotations"]
-    assert annotations.shape == (1, 9 if layout == "devkit" else 18)
-    assert annotations[0, 0]["class"].shape == (1, 1)
-    assert annotations["class"].dtype == object
-    train = [p for p in stanford_cars_photos(layout) if p.train]
-    if layout == "car_ims":
-        assert {str(a["relative_im_path"][0]) for a in annotations[0] if a["test"].item() == 0} == {
-            p.file for p in train
-        }
-        assert contents["class_names"].shape == (1, 3)
-        assert str(contents["class_names"][0, 1][0]) == "Acura RL Sedan 2012"
-    else:
-        assert annotations.dtype.names == ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
-        assert [a["class"].item() for a in annotations[0]] == [p.label + 1 for p in train]
+    for number, (layout, file) in enumerate([("devkit", "devkit/cars_train_annos.mat"), ("car_ims", "cars_annos.mat")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        contents = scipy.io.loadmat(make_stanford_cars(folder, layout) / file)
+        annotations = contents["annotations"]
+        assert annotations.shape == (1, 9 if layout == "devkit" else 18)
+        assert annotations[0, 0]["class"].shape == (1, 1)
+        assert annotations["class"].dtype == object
+        train = [p for p in stanford_cars_photos(layout) if p.train]
+        if layout == "car_ims":
+            assert {str(a["relative_im_path"][0]) for a in annotations[0] if a["test"].item() == 0} == {
+                p.file for p in train
+            }
+            assert contents["class_names"].shape == (1, 3)
+            assert str(contents["class_names"][0, 1][0]) == "Acura RL Sedan 2012"
+        else:
+            assert annotations.dtype.names == ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
+            assert [a["class"].item() for a in annotations[0]] == [p.label + 1 for p in train]
 
 
 def test_an_unpacked_car_devkit_and_a_single_class_are_read_too(tmp_path):
@@ -77,21 +82,18 @@ def test_labels_as_matlab_doubles(tmp_path):
 def test_without_test_labels_training_works_and_testing_names_the_file(tmp_path):
     home = make_stanford_cars(tmp_path, "devkit", test_labels="missing")
     assert len(load_stanford_cars(home, "train")) == 9
-    with pytest.raises(
-        ValueError, match=r"labels of the test images are missing: cars_test_annos_withlabels\.mat"
-    ) as e:
+    with pytest.raises(ValueError, match=r"no cars_test_annos_withlabels\.mat, the labels of the test images") as e:
         load_stanford_cars(home, "test")
-    assert "cars_test_annos.mat is there, but it has none" in str(e.value)
+    assert "cars_test_annos.mat has none" in str(e.value)
     assert COMMAND in str(e.value)
     # The unlabelled file under the labelled one's name, as in some copies.
     shutil.copy(home / "devkit" / "cars_test_annos.mat", home / "cars_test_annos_withlabels.mat")
-    with pytest.raises(ValueError, match=r"cars_test_annos_withlabels\.mat has no class in its annotations"):
+    with pytest.raises(ValueError, match=r"cars_test_annos_withlabels\.mat has no annotations with fname and class"):
         load_stanford_cars(home, "test")
 
 
-@pytest.mark.parametrize("value", [0, 4, 1.5])
 @pytest.mark.parametrize(
-    ("layout", "file"), [("devkit", "cars_test_annos_withlabels.mat"), ("car_ims", "cars_annos.mat")]
+    ("layout", "file", "value"), [("devkit", "cars_test_annos_withlabels.mat", 4), ("car_ims", "cars_annos.mat", 1.5)]
 )
 def test_a_label_out_of_range_is_named(tmp_path, layout, file, value):
     home = make_stanford_cars(tmp_path, layout)
@@ -117,14 +119,14 @@ def test_an_image_in_both_splits_or_twice(tmp_path):
         annotations[0, place]["relative_im_path"] = train.file
 
     rewrite(one / "cars_annos.mat", "annotations", same_path)
-    with pytest.raises(ValueError, match=rf"{train.file} stands twice and in both splits"):
+    with pytest.raises(ValueError, match=rf"{train.file} is listed twice"):
         load_stanford_cars(one, "train")
 
     def same_name(annotations):
         annotations[0, 1]["fname"] = "00001.jpg"
 
     rewrite(two / "devkit" / "cars_train_annos.mat", "annotations", same_name)
-    with pytest.raises(ValueError, match=r"the image cars_train/00001\.jpg stands twice"):
+    with pytest.raises(ValueError, match=r"the image cars_train/00001\.jpg is listed twice"):
         load_stanford_cars(two, "train")
 
 
@@ -135,7 +137,7 @@ def test_neither_training_nor_test(tmp_path):
         annotations[0, 2]["test"] = 2
 
     rewrite(home / "cars_annos.mat", "annotations", change)
-    with pytest.raises(ValueError, match=r"annotation 3 \(car_ims/000003.jpg\): test is 2; it must be 0 or 1"):
+    with pytest.raises(ValueError, match=r"annotation 3 \(car_ims/000003.jpg\): test is 2; .* from 0 to 1"):
         load_stanford_cars(home, "train")
 
 
@@ -143,39 +145,50 @@ def test_missing_images(tmp_path):
     home = make_stanford_cars(tmp_path, "nested")
     for number in (2, 3, 5, 7):
         (home / "cars_test" / "cars_test" / f"{number:05d}.jpg").unlink()
-    with pytest.raises(ValueError, match=r"4 of the 9 images that cars_test_annos_withlabels\.mat names") as caught:
+    with pytest.raises(ValueError, match=r"4 of the 9 images in cars_test_annos_withlabels\.mat") as caught:
         load_stanford_cars(home, "test")
     assert [f"{number:05d}.jpg" in str(caught.value) for number in (2, 3, 5, 7)] == [True, True, True, False]
     assert len(load_stanford_cars(home, "train")) == 9
 
 
-@pytest.mark.parametrize(
-    ("layout", "spoil", "problem"),
-    [
-        ("devkit", lambda home: shutil.rmtree(home / "devkit"), r"neither cars_annos\.mat nor devkit/cars_meta\.mat"),
-        ("devkit", lambda home: shutil.rmtree(home / "cars_train"), r"no folder cars_train/"),
-        ("nested", lambda home: (home / "devkit/devkit/cars_train_annos.mat").unlink(), "no devkit/devkit/cars_train"),
-        ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is not there"),
-    ],
-)  # fmt: skip
-def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path, layout, spoil, problem):
-    home = make_stanford_cars(tmp_path, layout)
-    spoil(home)
-    with pytest.raises(ValueError, match=problem) as caught:
-        load_stanford_cars(home, "train")
-    message = str(caught.value)
-    assert "├── devkit/cars_train_annos.mat" in message
-    assert "car_ims/000001.jpg" in message
-    assert f"Found in {home}: c" in message
-    assert message.endswith(COMMAND)
+def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path):
+    for number, (layout, spoil, problem) in enumerate(
+        [
+            (
+                "devkit",
+                lambda home: shutil.rmtree(home / "devkit"),
+                r"neither cars_annos\.mat nor devkit/cars_meta\.mat",
+            ),
+            ("devkit", lambda home: shutil.rmtree(home / "cars_train"), r"no folder cars_train/"),
+            (
+                "nested",
+                lambda home: (home / "devkit/devkit/cars_train_annos.mat").unlink(),
+                "no devkit/devkit/cars_train",
+            ),
+            ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is missing"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        home = make_stanford_cars(folder, layout)
+        spoil(home)
+        with pytest.raises(ValueError, match=problem) as caught:
+            load_stanford_cars(home, "train")
+        message = str(caught.value)
+        assert "├── devkit/cars_train_annos.mat" in message
+        assert "car_ims/000001.jpg" in message
+        assert f"Found in {home}: c" in message
+        assert message.endswith(COMMAND)
 
 
-@pytest.mark.parametrize("broken", [b"", b"not MATLAB at all", "half"])
-def test_a_broken_file_is_named(tmp_path, broken):
-    path = make_stanford_cars(tmp_path, "devkit") / "devkit" / "cars_train_annos.mat"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if broken == "half" else broken)
-    with pytest.raises(ValueError, match=r"cars_train_annos\.mat cannot be read as a MATLAB file"):
-        load_stanford_cars(tmp_path, "train")
+def test_a_broken_file_is_named(tmp_path):
+    for number, broken in enumerate([b"", b"not MATLAB at all", "half"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = make_stanford_cars(folder, "devkit") / "devkit" / "cars_train_annos.mat"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if broken == "half" else broken)
+        with pytest.raises(ValueError, match=r"cars_train_annos\.mat cannot be read as a MATLAB file"):
+            load_stanford_cars(folder, "train")
 
 
 def test_a_file_with_something_else_in_it(tmp_path):
@@ -183,8 +196,3 @@ def test_a_file_with_something_else_in_it(tmp_path):
     scipy.io.savemat(home / "devkit" / "cars_meta.mat", {"something": 1})
     with pytest.raises(ValueError, match=r"cars_meta\.mat has no class_names; it is not the file of that name"):
         load_stanford_cars(home, "train")
-
-
-def test_an_unknown_split(tmp_path):
-    with pytest.raises(ValueError, match="split is 'val'; it must be 'train' or 'test'"):
-        load_stanford_cars(tmp_path, "val")

@@ -34,63 +34,63 @@ def luminance(colours: np.ndarray) -> np.ndarray:
     return colours @ [0.299, 0.587, 0.114]
 
 
-@pytest.mark.parametrize("size", [(50, 37), (37, 50), (200, 170), (40, 40)])
-def test_resizing_is_bilinear_and_antialiased(size):
-    image = noise_image(*size)
-    resized = resize_short_side(image, 40)
-    assert min(resized.size) == 40
-    assert max(resized.size) == round(40 * max(size) / min(size))
-    expected = torch.nn.functional.interpolate(
-        to_tensor(image)[None].double(), resized.size[::-1], mode="bilinear", antialias=True
-    )
-    # Pillow rounds after each of the two directions.
-    assert (to_tensor(resized)[None] - expected).abs().max() <= 1.01
+def test_resizing_is_bilinear_and_antialiased():
+    for size in [(50, 37), (37, 50), (200, 170), (40, 40)]:
+        image = noise_image(*size)
+        resized = resize_short_side(image, 40)
+        assert min(resized.size) == 40
+        assert max(resized.size) == round(40 * max(size) / min(size))
+        expected = torch.nn.functional.interpolate(
+            to_tensor(image)[None].double(), resized.size[::-1], mode="bilinear", antialias=True
+        )
+        # Pillow rounds after each of the two directions.
+        assert (to_tensor(resized)[None] - expected).abs().max() <= 1.01
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_thin_strip_is_cut_to_its_middle(turned):
-    strip = np.zeros((1, 5000, 3), np.uint8)
-    strip[0, 2498:2502] = 255
-    image = Image.fromarray(strip.transpose(1, 0, 2) if turned else strip)
-    resized = resize_short_side(image, 16)
-    assert resized.size == ((16, 64) if turned else (64, 16))
-    assert np.asarray(resized).min() == 255
+def test_a_thin_strip_is_cut_to_its_middle():
+    for turned in [False, True]:
+        strip = np.zeros((1, 5000, 3), np.uint8)
+        strip[0, 2498:2502] = 255
+        image = Image.fromarray(strip.transpose(1, 0, 2) if turned else strip)
+        resized = resize_short_side(image, 16)
+        assert resized.size == ((16, 64) if turned else (64, 16))
+        assert np.asarray(resized).min() == 255
 
 
-@pytest.mark.parametrize("size", [(64, 48), (48, 65), (48, 48)])
-def test_evaluation_is_the_square_in_the_middle(size):
-    image = noise_image(*size)
-    left, top = (size[0] - 48) // 2, (size[1] - 48) // 2
-    assert torch.equal(evaluation(image, 48), to_tensor(image)[:, top : top + 48, left : left + 48])
-    assert torch.equal(augment("none", image, 48), evaluation(image, 48))
+def test_evaluation_is_the_square_in_the_middle():
+    for size in [(64, 48), (48, 65), (48, 48)]:
+        image = noise_image(*size)
+        left, top = (size[0] - 48) // 2, (size[1] - 48) // 2
+        assert torch.equal(evaluation(image, 48), to_tensor(image)[:, top : top + 48, left : left + 48])
+        assert torch.equal(augment("none", image, 48), evaluation(image, 48))
 
 
-@pytest.mark.parametrize(("width", "height"), [(70, 48), (48, 70)])
-def test_official_windows_lie_everywhere_equally(width, height):
-    windows = np.array([draw_window("official", width, height, 48) for _ in range(4600)])
-    long, short = (0, 1) if width > height else (1, 0)
-    assert (windows[:, 2:] == 48).all()
-    assert (windows[:, short] == 0).all()
-    counts = np.bincount(windows[:, long], minlength=23)
-    assert len(counts) == 23
-    assert stats.chisquare(counts).pvalue > 1e-3
+def test_official_windows_lie_everywhere_equally():
+    for width, height in [(70, 48), (48, 70)]:
+        windows = np.array([draw_window("official", width, height, 48) for _ in range(4600)])
+        long, short = (0, 1) if width > height else (1, 0)
+        assert (windows[:, 2:] == 48).all()
+        assert (windows[:, short] == 0).all()
+        counts = np.bincount(windows[:, long], minlength=23)
+        assert len(counts) == 23
+        assert stats.chisquare(counts).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (85, 64), (64, 256)])
-def test_modern_windows_keep_to_area_aspect_and_image(width, height):
-    left, top, across, down = np.array([draw_window("modern", width, height, 64) for _ in range(500)]).T
-    assert (left >= 0).all()
-    assert (top >= 0).all()
-    assert (left + across <= width).all()
-    assert (top + down <= height).all()
-    rounding = 1.05  # sides are whole pixels
-    assert (across / down).min() >= 3 / 4 / rounding
-    assert (across / down).max() <= 4 / 3 * rounding
-    if height == 64:
-        share = across * down / width / height
-        assert 0.4 / rounding < share.min() < 0.5
-        assert share.max() > 0.85
-    assert (64 / np.minimum(across, down)).max() <= 1 / math.sqrt(0.4 * 3 / 4) * rounding
+def test_modern_windows_keep_to_area_aspect_and_image():
+    for width, height in [(64, 64), (85, 64), (64, 256)]:
+        left, top, across, down = np.array([draw_window("modern", width, height, 64) for _ in range(500)]).T
+        assert (left >= 0).all()
+        assert (top >= 0).all()
+        assert (left + across <= width).all()
+        assert (top + down <= height).all()
+        rounding = 1.05  # sides are whole pixels
+        assert (across / down).min() >= 3 / 4 / rounding
+        assert (across / down).max() <= 4 / 3 * rounding
+        if height == 64:
+            share = across * down / width / height
+            assert 0.4 / rounding < share.min() < 0.5
+            assert share.max() > 0.85
+        assert (64 / np.minimum(across, down)).max() <= 1 / math.sqrt(0.4 * 3 / 4) * rounding
 
 
 @pytest.mark.parametrize("style", ["official", "modern"])
@@ -102,7 +102,7 @@ def test_half_of_the_images_are_flipped(style):
     assert 160 < flipped < 240  # 4 standard deviations
 
 
-@pytest.mark.parametrize("jitter", [0.2, 0.4])
+@pytest.mark.parametrize("jitter", [0.4])
 def test_the_three_factors_found_in_the_pixels_are_uniform(jitter):
     # Colours near the middle, so that nothing is clipped. A wide image, since each pixel is rounded.
     image = noise_image(64, 64, 70, 131)
@@ -123,17 +123,18 @@ def test_the_three_factors_found_in_the_pixels_are_uniform(jitter):
     assert np.abs(np.corrcoef(np.array(found).T) - np.eye(3)).max() < 0.2
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
-def test_jitter_is_the_three_steps_one_after_the_other_in_any_order(order):
-    image = noise_image(40, 30)
-    changed = np.asarray(transforms._change_colours(image, 0.4, 0.0)).astype(float)
-    torch.manual_seed(0)
-    factors = torch.rand(3, dtype=torch.float64).numpy() * 0.8 + 0.6
-    pixels = np.asarray(image).astype(float)
-    for step in order:
-        other = [0.0, luminance(pixels).mean(), luminance(pixels)[..., None]][step]
-        pixels = factors[step] * pixels + (1 - factors[step]) * other
-    assert np.abs(changed - pixels.clip(0, 255)).max() < 0.51
+def test_jitter_is_the_three_steps_one_after_the_other_in_any_order():
+    for order in itertools.permutations(range(3)):
+        image = noise_image(40, 30)
+        torch.manual_seed(0)
+        changed = np.asarray(transforms._change_colours(image, 0.4, 0.0)).astype(float)
+        torch.manual_seed(0)
+        factors = torch.rand(3, dtype=torch.float64).numpy() * 0.8 + 0.6
+        pixels = np.asarray(image).astype(float)
+        for step in order:
+            other = [0.0, luminance(pixels).mean(), luminance(pixels)[..., None]][step]
+            pixels = factors[step] * pixels + (1 - factors[step]) * other
+        assert np.abs(changed - pixels.clip(0, 255)).max() < 0.51
 
 
 def test_colour_noise_has_the_covariance_of_its_definition():
@@ -175,5 +176,5 @@ def test_rotation_is_uniform_and_fills_the_corners_with_the_mean_colour():
 def test_errors_say_what_is_allowed():
     with pytest.raises(ValueError, match="style is 'autumn'; it must be one of none, official, modern"):
         augment("autumn", noise_image(48, 48), 48)
-    with pytest.raises(ValueError, match="50 x 60; resize its short side to 48"):
+    with pytest.raises(ValueError, match="50 x 60; it must be RGB, its short side resized to 48"):
         augment("none", noise_image(50, 60), 48)

@@ -27,6 +27,6 @@ def cub(tmp_path_factory) -> bytes:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     """Tests in this process do not wait before they try again."""
-    import fetch
+    import resumable_download
 
-    monkeypatch.setattr(fetch, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(resumable_download, "PAUSES", (0.0, 0.0, 0.0))

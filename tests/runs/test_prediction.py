@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import tasnlib
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
 from tasnlib.runs.__main__ import main
 from tasnlib.runs.prediction import Prediction

@@ -139,7 +139,7 @@ class Result(NamedTuple):
 
 def result(folder: Path) -> Result:
     model = new_model("batch" if "batch" in folder.name else "group")
-    history = load_training_state(folder / "state", model, build_optimizer(model, TINY))["history"]
+    history = load_training_state(folder / "state", model, build_optimizer(model, TINY)).history
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
     return Result(weights, [entry["loss"] for entry in history], [entry["accuracy"] for entry in history])

@@ -15,10 +15,11 @@ from PIL import Image
 from torch import nn
 
 from tasnlib.data.birds import Birds, BirdsConfig
-from tasnlib.data.images import ImageFiles
+from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit
+from tasnlib.training.random_state import isolated_random_state, seed_step
 from tasnlib.training.recipes import RECIPES
 from tests.training.faults import finish, parameters, start, words
 
@@ -109,6 +110,19 @@ def test_training_leaves_torch_s_switches_as_it_finds_them(tmp_path, fast):
         torch.backends.cudnn.allow_tf32 = before["TF32 in convolutions"]
         torch.backends.cuda.matmul.allow_tf32 = before["TF32 in products"]
     assert switches() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_dropout_is_seeded_and_the_global_random_state_left():
+    device, masks = torch.device("cuda"), []
+    before = torch.cuda.get_rng_state()
+    with isolated_random_state(device):
+        for step in (3, 4, 3):
+            seed_step(device, seed=0, epoch=1, step=step, part=1)
+            masks.append(nn.functional.dropout(torch.ones(100, device=device)).tolist())
+    assert masks[0] == masks[2] != masks[1]
+    assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
 @pytest.mark.gpu

@@ -1,110 +1,104 @@
-"""Answers to a test set: ranked, averaged, by class, and every image once, whatever the number of processes."""
-
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Predictions for a test set: ranked, averaged, by class, every image once whatever the number of processes."""
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import Subset
 
-from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
+from tasnlib.data.batch import Batch
+from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.networks.build import build_model
 from tasnlib.training.devices import make_accelerator
-from tasnlib.training.evaluation import accuracies, accuracies_by_class, answer_batch, evaluate, silent_images
+from tasnlib.training.evaluation import (
+    accuracies,
+    accuracies_by_class,
+    draw_channels,
+    evaluate,
+    predict_batch,
+    silent_images,
+)
 from tasnlib.training.recipes import RECIPES
+from tests.training.tiny import like, new_model, same_weights
 
 STYLE = BirdsConfig(image_size=48)
-SCRIPT = """
-import json, sys
-import torch
-from tasnlib.training.devices import leave_processes, make_accelerator
-from tasnlib.training.evaluation import evaluate
-from tests.training.test_evaluation import some_birds, some_model
-
-torch.set_num_threads(1)
-accelerator = make_accelerator()
-answers = evaluate(some_model(), some_birds(int(sys.argv[1])), int(sys.argv[2]), accelerator)
-if accelerator.is_main_process:
-    print("answers " + json.dumps([accelerator.num_processes, {name: a.tolist() for name, a in answers.items()}]))
-leave_processes()
-"""
 
 
 def some_birds(count: int) -> Birds:
     return Birds.load(STYLE, "test", count, progress=False)
 
 
-def some_model() -> torch.nn.Module:
-    """TASN with random weights, but with answers that differ from image to image."""
+def some_model() -> nn.Module:
+    """TASN with random weights, but with predictions that differ from image to image."""
     torch.manual_seed(0)
     model = build_model("tasn", RECIPES["smoke"], STYLE.classes)
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear):
-            torch.nn.init.normal_(module.weight, std=3.0)
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=3.0)
     return model.eval()
 
 
-def one_by_one(model, birds) -> dict[str, list[list[float]]]:
+def probabilities(model, birds) -> dict[str, list[list[float]]]:
     """The softmax of each net for each image, alone in its batch."""
-    shares: dict[str, list[list[float]]] = {}
+    found: dict[str, list[list[float]]] = {}
     for index in range(len(birds)):
         with torch.no_grad():
-            logits = answer_batch(model, birds[index], 0, 0, torch.device("cpu"))
+            logits = predict_batch(model, birds[index], 0, 0, torch.device("cpu"))
         for name, z in logits.items():
-            powers = torch.exp(z[0].double() - z[0].max())
-            shares.setdefault(name, []).append((powers / powers.sum()).tolist())
-    return shares
+            found.setdefault(name, []).append(z[0].double().softmax(0).tolist())
+    return found
 
 
-def ranked(shares: list[list[float]]) -> list[list[int]]:
-    return [sorted(range(len(row)), key=lambda place: -row[place])[:5] for row in shares]
+def ranked(rows: list[list[float]]) -> list[list[int]]:
+    return [sorted(range(len(row)), key=lambda place: -row[place])[:5] for row in rows]
 
 
 @pytest.fixture(scope="module")
 def seven():
     birds, model = some_birds(7), some_model()
-    return birds, model, one_by_one(model, birds)
+    return birds, model, probabilities(model, birds)
 
 
-def test_classes_come_best_first(seven):
-    birds, model, shares = seven
-    answers = evaluate(model, birds, 3)
-    for name, rows in shares.items():
-        assert answers[name].tolist() == ranked(rows)
-    assert len({tuple(row) for row in answers["master"].tolist()}) > 2
+# -- Every image once --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 10])
+def test_classes_come_best_first_whatever_the_batch_size(seven, batch_size):
+    birds, model, expected = seven
+    found = evaluate(model, birds, batch_size)
+    for name, rows in expected.items():
+        assert found[name].tolist() == ranked(rows)
+    assert len({tuple(row) for row in found["master"].tolist()}) > 2
+
+
+@pytest.mark.parametrize("kind", ["downsampled", "downsampled_aliased"])
+def test_baselines_are_evaluated_by_their_name_and_all_classes_where_they_are_few(birds, kind):
+    found = evaluate(new_model(kind), birds[1], 4)
+    assert {name: classes.shape for name, classes in found.items()} == {kind: (11, 4)}
 
 
 @pytest.mark.parametrize("names", [("master", "part"), ("master", "part", "attention")])
 def test_averages_are_of_probabilities(seven, names):
-    birds, model, shares = seven
+    birds, model, expected = seven
     mean = [
         [sum(values) / len(names) for values in zip(*rows, strict=True)]
-        for rows in zip(*(shares[name] for name in names), strict=True)
+        for rows in zip(*(expected[name] for name in names), strict=True)
     ]
     assert evaluate(model, birds, 4)["+".join(names)].tolist() == ranked(mean)
 
 
-@pytest.mark.parametrize(("processes", "count", "batch_size"), [(1, 7, 4), (2, 7, 4), (3, 7, 3), (3, 2, 6), (2, 5, 10)])
-def test_any_number_of_processes_gives_the_same_answers(tmp_path, processes, count, batch_size):
-    (tmp_path / "script.py").write_text(SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    done = subprocess.run(
-        [sys.executable, *launcher, str(tmp_path / "script.py"), str(count), str(batch_size)],
-        capture_output=True, text=True, timeout=300, check=False, env=_environment(),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("answers ")]
-    number, found = json.loads(line.removeprefix("answers "))
-    assert number == processes
-    birds, model = some_birds(count), some_model()
-    expected = evaluate(model, birds, 1)
-    assert found == {name: answer.tolist() for name, answer in expected.items()}
+class Backwards(Birds):
+    """Gives each batch the other way round."""
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return super().__getitems__(list(indices)[::-1])
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
+def test_a_prediction_is_put_in_its_image_s_place(seven):
+    birds, model, _ = seven
+    expected, found = evaluate(model, birds, 4), evaluate(model, like(Backwards, birds), 4)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 class WithUnreadable(Birds):
@@ -113,48 +107,61 @@ class WithUnreadable(Birds):
 
 def test_an_image_that_cannot_be_read_counts_as_wrong(seven):
     birds, model, _ = seven
-    broken = WithUnreadable(BirdsBatch(birds.images, birds.labels, birds.boxes), birds.config)
-    answers, expected = evaluate(model, broken, 3), evaluate(model, birds, 3)
-    kept = [0, 1, 3, 4, 6]
-    for name, answer in answers.items():
-        assert answer[[2, 5]].unique().tolist() == [-1]
-        assert torch.equal(answer[kept], expected[name][kept])
-    found = accuracies({"master": answers["master"]}, answers["master"][:, 0].clamp_min(0))
-    assert found == {"master": 5 / 7}
-
-
-def test_top_5_asks_whether_the_label_is_among_the_first_five():
-    answers = {"net": torch.tensor([[1, 2, 3], [3, 1, 0], [0, 2, 1], [-1, -1, -1]])}
-    labels = torch.tensor([1, 0, 2, 0])
-    assert accuracies(answers, labels)["net"] == 1 / 4
-    assert accuracies(answers, labels, top=2)["net"] == 2 / 4
-    assert accuracies(answers, labels, top=3)["net"] == 3 / 4
-
-
-@pytest.mark.parametrize("top", [0, 4])
-def test_more_answers_than_were_kept_are_refused(top):
-    with pytest.raises(ValueError, match=f"top is {top}; 3 answers"):
-        accuracies({"net": torch.zeros(4, 3, dtype=torch.int64)}, torch.zeros(4, dtype=torch.int64), top)
-
-
-def test_by_class_is_the_accuracy_among_that_class_s_images():
-    generator = torch.Generator().manual_seed(0)
-    labels, answers = (torch.randint(0, 4, (60,), generator=generator) for _ in range(2))
-    found = accuracies_by_class(answers[:, None], labels, ["a", "b", "c", "d", "none"])
-    for number, name in enumerate("abcd"):
-        mine = [int(a == number) for a, label in zip(answers, labels, strict=True) if label == number]
-        assert found[name] == pytest.approx(sum(mine) / len(mine))
-    assert found["none"] is None
+    found, expected = evaluate(model, like(WithUnreadable, birds), 3), evaluate(model, birds, 3)
+    for name, classes in found.items():
+        assert classes[[2, 5]].unique().tolist() == [-1]
+        assert torch.equal(classes[[0, 1, 3, 4, 6]], expected[name][[0, 1, 3, 4, 6]])
+    share = accuracies({"master": found["master"]}, found["master"][:, 0].clamp_min(0))
+    assert share == {"master": 5 / 7}
 
 
 def test_workers_read_what_one_process_reads(seven):
     birds, model, _ = seven
-    found = evaluate(model, birds, 3, make_accelerator(), num_workers=2)
-    expected = evaluate(model, birds, 3)
+    found, expected = evaluate(model, birds, 3, make_accelerator(), num_workers=2), evaluate(model, birds, 3)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_images_whose_attention_is_0_everywhere_are_counted(seven):
+def test_an_empty_data_set_is_rejected(birds):
+    with pytest.raises(ValueError, match="empty"):
+        evaluate(new_model(), Subset(birds[1], []), 5)
+
+
+# -- Nothing is changed ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_evaluation_leaves_weights_modes_and_the_global_random_state(birds, num_workers):
+    model, copy = new_model("tasn").train(), new_model("tasn")
+    frozen = next(module for module in model.modules() if isinstance(module, nn.BatchNorm2d)).eval()
+    before = torch.get_rng_state()
+    evaluate(model, birds[1], 5, num_workers=num_workers)
+    silent_images(model, birds[1])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [module for module in model.modules() if not module.training] == [frozen]
+    assert same_weights(model, copy)  # the running means among them
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
+
+
+def test_evaluation_that_fails_leaves_the_modes(birds):
+    class Broken(Birds):
+        def __getitems__(self, indices):
+            raise OSError("unplugged")
+
+    model = new_model().train()
+    with pytest.raises(OSError, match="unplugged"):
+        evaluate(model, like(Broken, birds[1]), 5)
+    assert all(module.training for module in model.modules())
+
+
+def test_evaluation_computes_each_batch_once(birds):
+    model, seen = new_model("tasn"), []
+    model.attention_net.register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
+    model.backbone.register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
+    evaluate(model, birds[1], 6)
+    assert seen == [6, 12, 5, 10]
+
+
+def test_images_with_attention_0_everywhere_are_counted(seven):
     birds, model, _ = seven
     before = {name: value.clone() for name, value in model.state_dict().items()}
     try:
@@ -164,3 +171,65 @@ def test_images_whose_attention_is_0_everywhere_are_counted(seven):
         assert silent_images(model, birds, at_most=5) == (5, 5)
     finally:
         model.load_state_dict(before)
+
+
+# -- Accuracy ----------------------------------------------------------------------------------------------------------
+
+
+def test_top_5_asks_whether_the_label_is_among_the_first_five():
+    predictions = {"net": torch.tensor([[1, 2, 3], [3, 1, 0], [0, 2, 1], [-1, -1, -1]])}
+    labels = torch.tensor([1, 0, 2, 0])
+    assert [accuracies(predictions, labels, top)["net"] for top in (1, 2, 3)] == [1 / 4, 2 / 4, 3 / 4]
+
+
+@pytest.mark.parametrize("top", [0, 4])
+def test_more_classes_than_were_kept_are_rejected(top):
+    with pytest.raises(ValueError, match=f"top is {top}; it must be from 1 to the 3"):
+        accuracies({"net": torch.zeros(4, 3, dtype=torch.int64)}, torch.zeros(4, dtype=torch.int64), top)
+
+
+def test_a_label_of_minus_1_does_not_make_an_unreadable_image_right():
+    with pytest.raises(ValueError, match="-1"):
+        accuracies({"net": torch.tensor([[-1]])}, torch.tensor([-1]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_by_class_is_the_accuracy_among_the_images_of_the_class(pairs):
+    labels, classes = torch.tensor(pairs).T
+    found = accuracies_by_class(classes[:, None], labels, ["a", "b", "c", "d", "none"])
+    for number, name in enumerate("abcd"):
+        own = [predicted == number for label, predicted in pairs if label == number]
+        assert found[name] == (pytest.approx(sum(own) / len(own)) if own else None)
+    assert found["none"] is None
+
+
+# -- Channels ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_is_a_function_of_image_seed_and_epoch():
+    indices = torch.tensor([5, 0, 5, 10**9, 3])
+    drawn = draw_channels(indices, channels=32, seed=1, epoch=2)
+    assert drawn.tolist() == [draw_channels(indices[i : i + 1], 32, 1, 2).item() for i in range(5)]
+
+
+@pytest.mark.parametrize("channels", [2, 32, 512])
+def test_channels_are_uniform(channels):
+    drawn = draw_channels(torch.arange(400 * channels), channels, seed=3, epoch=7)
+    counts = torch.bincount(drawn, minlength=channels).double()
+    freedom = channels - 1
+    assert len(counts) == channels
+    assert ((counts - 400) ** 2 / 400).sum() < freedom + 4 * (2 * freedom) ** 0.5 + 10
+
+
+def test_channels_of_different_epochs_and_seeds_are_independent():
+    runs = [draw_channels(torch.arange(20000), 32, seed, epoch) for seed in range(3) for epoch in range(3)]
+    for number, one in enumerate(runs):
+        for other in runs[:number]:
+            for shift in range(3):  # nor do neighbouring images take each other's channels
+                agree = (one == other.roll(shift)).double().mean()
+                assert abs(agree - 1 / 32) < 5 * (1 / 32 / 20000) ** 0.5
+
+
+def test_the_largest_seeds_and_epochs_do_not_overflow():
+    largest = draw_channels(torch.tensor([0, 2**31]), channels=32, seed=2**31 - 1, epoch=10**6)
+    assert bool(((largest >= 0) & (largest < 32)).all())

@@ -1,7 +1,6 @@
-"""The paper's attention network and the light one, both an eighth as wide: small enough to be compared on a laptop.
+"""The paper's attention network and the light one at an eighth of their width, small enough to compare on a laptop.
 
-Stage for stage, stride for stride and dilation for dilation they are those of `build.build_attention_net`; only
-every layer has an eighth of the channels.
+Stages, strides and dilations are those of `build.build_attention_net`.
 """
 
 from torch import nn
@@ -11,7 +10,7 @@ from tasnlib.attention import AttentionNet
 from tasnlib.networks.backbones import remove_strides
 from tasnlib.networks.small import Normalize
 
-NARROW_SIZE = 72  # of the image that they see: 72 of 144 px are too few for the stripes, as 224 of 512 px are
+NARROW_SIZE = 72  # of their input: too small for the stripes of a 144 px image, as 224 px are for those of 512 px
 WIDTH = 8  # channels of the first stage; ResNet-18 has 64
 
 

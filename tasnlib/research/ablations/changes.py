@@ -1,7 +1,7 @@
-"""Changes to TASN that keep its method, tried where part net and distillation have nothing to show.
+"""Changes to TASN that keep its method, tried because part net and distillation had no effect.
 
-Each is an answer to one reason why a detail image might teach the master nothing: its channel was chosen badly, the
-channels all look at the same place, the attention's cells are too coarse.
+Each addresses one reason why a detail image might teach the master nothing: a badly chosen channel, channels that all
+attend to the same place, cells that are too coarse.
 """
 
 from typing import Any
@@ -33,17 +33,16 @@ def finer_cells(attention_net: AttentionNet) -> None:
 
 
 @torch.no_grad()
-def draw_different(features: Float[Tensor, "b c h w"], scale: float, channel: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-    """Exchange channels drawn uniformly for channels drawn by how different their map is from the mean map.
+def draw_dissimilar(features: Float[Tensor, "b c h w"], scale: float, channel: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """Replace uniformly drawn channels by ones drawn in proportion to the distance between their map and the mean map.
 
-    The probability of a channel is its share of all distances to the mean map, half the absolute difference of maps
-    that sum to 1. The channel that was drawn says where in the cumulative sum of those shares to look, so nothing new
-    is drawn.
+    The distance is the total variation of the maps, each normalised to sum 1. Inverse transform sampling: the uniform
+    channel gives the place in the cumulative distances, so no further random numbers are drawn.
 
     >>> features = torch.zeros(1, 4, 2, 2)
-    >>> features[0, :3, 0, 0] = 1.0  # three channels look at one corner,
-    >>> features[0, 3, 1, 1] = 1.0  # one at another
-    >>> drawn = draw_different(features.expand(4, 4, 2, 2), 50.0, torch.arange(4))
+    >>> features[0, :3, 0, 0] = 1.0  # three channels attend to one corner,
+    >>> features[0, 3, 1, 1] = 1.0  # one to another
+    >>> drawn = draw_dissimilar(features.expand(4, 4, 2, 2), 50.0, torch.arange(4))
     >>> drawn.tolist().count(3)
     2
     """
@@ -51,15 +50,15 @@ def draw_different(features: Float[Tensor, "b c h w"], scale: float, channel: In
     maps = maps / maps.sum(dim=2, keepdim=True).clamp_min(1e-12)
     distance = (maps - maps.mean(dim=1, keepdim=True)).abs().sum(dim=2)  # (b, c)
     c = distance.shape[1]
-    upto = (distance + 1e-6).cumsum(dim=1)  # channels that all coincide are drawn uniformly
-    place = (channel.to(upto.device)[:, None] + 0.5) / c * upto[:, -1:]
-    return (upto <= place).sum(dim=1).clamp_max(c - 1)
+    cumulative = (distance + 1e-6).cumsum(dim=1)  # identical maps are drawn uniformly
+    target = (channel.to(cumulative.device)[:, None] + 0.5) / c * cumulative[:, -1:]
+    return (cumulative <= target).sum(dim=1).clamp_max(c - 1)
 
 
-def likeness(features: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """How alike the channels fire: the mean squared cosine between two channels, over all pairs and images.
+def channel_similarity(features: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """The mean squared cosine similarity between two channels, over all pairs and images.
 
-    >>> likeness(torch.eye(4).view(1, 4, 2, 2)).item(), round(likeness(torch.ones(1, 4, 2, 2)).item(), 3)
+    >>> channel_similarity(torch.eye(4).view(1, 4, 2, 2)).item(), channel_similarity(torch.ones(1, 4, 2, 2)).item()
     (0.0, 1.0)
     """
     c = features.shape[1]
@@ -69,8 +68,8 @@ def likeness(features: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
 
 
 class Penalty(torch.autograd.Function):
-    """Add a penalty to the loss without handing it to whoever computes the loss: values pass unchanged, and the
-    backward pass gives the penalty the gradient that it would have as one more term of the loss.
+    """Add a penalty to a loss that is computed elsewhere: the values pass unchanged, and the penalty gets the gradient
+    that it would have as a further term of the loss.
 
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> Penalty.apply(3 * x, x.square().sum()).sum().backward()

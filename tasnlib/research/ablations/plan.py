@@ -1,22 +1,25 @@
-"""Which runs a study consists of: every variant of every table, from every seed, each named by what decides its result.
+"""The runs of a study: every variant of every table, with every seed.
 
-So a study that was stopped goes on where it stopped, and one whose variants changed runs only what changed.
+A run's file name is a hash of everything that decides its result, so an interrupted study resumes where it stopped, and
+only runs that changed are trained again.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 import torch
 
 from tasnlib.data.birds import EASY, HARD, BirdsConfig
-from tasnlib.research.ablations.networks import build_variant
+from tasnlib.research.ablations.variant_network import build_variant
 from tasnlib.research.ablations.variants import TASN, Table, Variant
 from tasnlib.research.cost import cost_by_part
 from tasnlib.training.recipes import RECIPES, Recipe
 
-VERSION = 1  # raise it whenever a change to the code changes a result
+VERSION = 1  # increment when a change to the code changes results
+_HASHED_AS = {"attention_net": "looker", "similarity_weight": "likeness_weight"}  # names of fields in kept results
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Profile:
 
     recipes: dict[str, Recipe]  # by data set
     seeds: tuple[int, ...]
-    choice_seeds: tuple[int, ...]  # of tables on validation birds, after which something is chosen
+    choice_seeds: tuple[int, ...]  # of tables on validation birds, used to choose
     precision: str = "float32"
 
     def seeds_of(self, table: Table) -> tuple[int, ...]:
@@ -45,8 +48,8 @@ _GPU = replace(
     batch_size=64,
     learning_rate=1e-3,
 )
-# Hard birds are learnt faster with longer steps: of 0.002, 0.004, 0.006 and 0.012, tried on validation birds with one
-# seed, the last three are alike. After 8 epochs nothing has stopped learning.
+# Hard birds are learnt faster with a higher learning rate: of 0.002, 0.004, 0.006 and 0.012 (validation birds, one
+# seed) the last three are similar. After 8 epochs no variant has converged.
 PROFILES = {
     "smoke": Profile({name: replace(_SMOKE, epochs=1) for name in ("easy", "hard")}, (0,), (0,)),
     "laptop": Profile(
@@ -65,11 +68,12 @@ PROFILES = {
     ),
 }
 STYLES = {"easy": EASY, "hard": HARD}
+CHANCE = {name: 1 / style.classes for name, style in STYLES.items()}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: what, on what, from which seed."""
+    """One training: a variant, a data set, a seed."""
 
     variant: Variant
     dataset: str
@@ -84,40 +88,39 @@ class Run:
 
     @property
     def file_name(self) -> str:
-        # A field at its default says that nothing is changed: left out, so that a new field renames no old result.
-        unchanged = asdict(Variant(self.variant.title))
-        what = {name: value for name, value in asdict(self.variant).items() if value != unchanged[name]}
+        # Fields at their default are left out, so that a new field renames no kept result.
+        defaults = asdict(Variant(self.variant.title))
+        changed = {name: value for name, value in asdict(self.variant).items() if value != defaults[name]}
+        what = {_HASHED_AS.get(name, name): value for name, value in changed.items()}
         identity = [VERSION, what, asdict(self.recipe), asdict(self.style), self.split, self.precision]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.dataset}-{digest}-seed{self.seed}.json"
 
 
-def plan(profile: Profile, tables: Iterable[Table]) -> list[Run]:
-    """All runs that these tables need, each once, the first seed of all before the second of any.
+def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:
+    """All runs that these tables need, each once, the first seed of all tables first.
 
     >>> from tasnlib.research.ablations.variants import TABLES
     >>> runs = plan(PROFILES["laptop"], TABLES[:1])
     >>> len(runs), runs[0].seed, runs[-1].seed
     (27, 0, 2)
     """
-    runs = [
-        (number, run_of(profile, table, variant, seed))
-        for table in tables
-        for variant in table.variants
-        for number, seed in enumerate(profile.seeds_of(table))
-    ]
-    runs.sort(key=lambda numbered: numbered[0])  # otherwise in the order of the tables
-    return list({run.file_name: run for _, run in runs}.values())
+    rows = [(table, variant) for table in tables for variant in table.variants]
+    runs = [run_of(profile, table, variant, seed) for table, variant in rows for seed in profile.seeds_of(table)]
+    runs.sort(key=lambda run: run.seed)  # stable: otherwise in the order of the tables
+    return list({run.file_name: run for run in runs}.values())
 
 
 def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
         classes = STYLES[table.dataset].classes
-        with torch.device("meta"):  # networks to be counted need no weights
-            whole, own = (
-                cost_by_part(build_variant(one, recipe, classes), recipe.image_size)["total"]
-                for one in (TASN, replace(variant, equal_compute=False))
-            )
-        recipe = replace(recipe, epochs=round(recipe.epochs * whole / own))
+        share = _multiply_adds(TASN, recipe, classes) / _multiply_adds(variant, recipe, classes)
+        recipe = replace(recipe, epochs=round(recipe.epochs * share))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)
+
+
+@lru_cache
+def _multiply_adds(variant: Variant, recipe: Recipe, classes: int) -> int:
+    with torch.device("meta"):  # weights are not needed to count
+        return cost_by_part(build_variant(variant, recipe, classes), recipe.image_size)["total"]

@@ -1,4 +1,4 @@
-"""Running ablations: each run is trained, tested, measured, and kept as soon as it is done."""
+"""Running ablations: each run is trained, tested and measured, and its result is saved at once."""
 
 import json
 import multiprocessing
@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.data.files import read_json, write_atomically
-from tasnlib.research.ablations.measures import measure_maps
-from tasnlib.research.ablations.networks import ChangedTASN, build_variant
+from tasnlib.research.ablations.map_measures import measure_maps
 from tasnlib.research.ablations.plan import Run
+from tasnlib.research.ablations.variant_network import TASNVariant, build_variant
 from tasnlib.research.cost import cost_by_part
 from tasnlib.sampler import attention_sample
 from tasnlib.training.devices import end_with, make_accelerator
@@ -29,16 +29,19 @@ from tasnlib.training.evaluation import accuracies, evaluate
 from tasnlib.training.fit import fit
 from tasnlib.training.recipes import Recipe
 
-WATCHED = 200  # images that the accuracy after each epoch is measured on; at the end it is all
+VALIDATED = 200  # images for the accuracy after each epoch; the final one is over all
 
 
 def study(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int = 1) -> list[dict[str, Any]]:
-    """The results of all runs, in their order: read where they are kept, trained where not.
+    """The results of all runs, in their order; those that are not in the folder are trained.
 
     Args:
-        folder: where results are kept, one small JSON a run.
-        data_folder: where the drawn birds are kept.
+        folder: of the results, one small JSON file per run.
+        data_folder: of the drawn birds.
         processes: how many runs at a time, each on one thread. On a GPU: 1.
+
+    Raises:
+        ValueError: for a file that is not this run's result, naming it.
     """
     missing = [run for run in runs if not (folder / run.file_name).is_file()]
     if missing:
@@ -48,21 +51,20 @@ def study(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int =
                 bar.set_postfix_str(f"{run.dataset}, {run.variant.title}, seed {run.seed}", refresh=False)
                 bar.update()
         print(f"{len(missing)} runs in {(time.perf_counter() - started) / 60:.0f} minutes")
-    return [_kept(run, folder / run.file_name) for run in runs]
+    return [_read_result(run, folder / run.file_name) for run in runs]
 
 
-def _kept(run: Run, path: Path) -> dict[str, Any]:
-    """A result, made sure to be one, and this run's."""
+def _read_result(run: Run, path: Path) -> dict[str, Any]:
+    """The result of a run, validated."""
     try:
         result = read_json(path)
         for name, value in (("dataset", run.dataset), ("split", run.split), ("seed", run.seed)):
             if result.get(name) != value:
                 raise ValueError(f"{name} is {result.get(name)!r}, not {value!r}")
-        shares = [*result["accuracy"].values()]
-        if not all(isinstance(share, float | int) and 0 <= share <= 1 for share in shares):
+        if not all(0 <= share <= 1 for share in result["accuracy"].values()):
             raise ValueError(f"accuracy is {result['accuracy']!r}")
-    except (ValueError, KeyError, AttributeError) as reason:
-        raise ValueError(f"{path} is no result of this run: {reason!r}. Delete it, and it is trained anew") from reason
+    except (ValueError, KeyError, AttributeError, TypeError) as reason:
+        raise ValueError(f"{path} is not this run's result: {reason!r}. Delete it to train it again") from reason
     return result
 
 
@@ -72,43 +74,43 @@ def _trained(runs: Sequence[Run], folder: Path, data_folder: Path, processes: in
             train_run(run, folder, data_folder)
             yield run
         return
-    # Threads that share a core wait for each other by spinning, so each process has one.
+    # One thread per process: threads that share a core busy-wait for each other.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(),)) as pool:
-        waiting = {pool.submit(train_run, run, folder, data_folder): run for run in runs}
-        for done in as_completed(waiting):
-            done.result()
-            yield waiting[done]
+    with ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
+        pending = {pool.submit(train_run, run, folder, data_folder): run for run in runs}
+        for finished in as_completed(pending):
+            finished.result()
+            yield pending[finished]
 
 
-def _begin(parent: int) -> None:
+def _start_worker(parent: int) -> None:
     end_with(parent)
     torch.set_num_threads(1)
 
 
 def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:
-    """Train one variant, test it, measure its attention, and keep the result."""
+    """Train and test one variant, measure its attention, and save the result."""
     train_set, test_set = _data(run, data_folder)
     accelerator = make_accelerator(run.precision)
     set_seed(run.seed)
     model = build_variant(run.variant, run.recipe, test_set.classes)
     cost = cost_by_part(model, test_set.images.shape[-1])["total"]
     with tempfile.TemporaryDirectory() as state:
-        seen = BirdsBatch(test_set.images[:WATCHED], test_set.labels[:WATCHED], test_set.boxes[:WATCHED])
-        watched = Birds(seen, test_set.config)
-        history = fit(model, train_set, watched, run.recipe, run.seed, Path(state) / "state", accelerator)
-    answers = evaluate(model, test_set, run.recipe.batch_size, accelerator)
+        batch = BirdsBatch(test_set.images[:VALIDATED], test_set.labels[:VALIDATED], test_set.boxes[:VALIDATED])
+        validated = Birds(batch, test_set.config)
+        history = fit(model, train_set, validated, run.recipe, run.seed, Path(state) / "state", accelerator)
+    predictions = evaluate(model, test_set, run.recipe.batch_size, accelerator)
     result = {
         "title": run.variant.title,
         "dataset": run.dataset,
         "split": run.split,
         "seed": run.seed,
-        "accuracy": accuracies(answers, test_set.labels),
+        "accuracy": accuracies(predictions, test_set.labels),
         "by_epoch": [entry["accuracy"] for entry in history],
         "multiply_adds": cost,
         "seconds": round(sum(entry["seconds"] for entry in history), 1),
         "epochs": run.recipe.epochs,
-        "attention": measure_maps(model, run.recipe, test_set) if isinstance(model, ChangedTASN) else None,
+        "attention": measure_maps(model, run.recipe, test_set) if isinstance(model, TASNVariant) else None,
         "test_images": len(test_set),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "torch": torch.__version__,
@@ -132,18 +134,19 @@ def _data(run: Run, folder: Path) -> tuple[Birds, Birds]:
 
 
 def _sampled_at_boxes(birds: Birds, recipe: Recipe) -> Birds:
-    """The structure images that attention sampling would make, did attention know the parts."""
+    """The images that attention sampling makes of the true part boxes as attention."""
     small = []
     for start in range(0, len(birds), 64):
-        images, boxes = birds.images[start : start + 64], birds.boxes[start : start + 64, :-1]  # the last is the bird
+        images = birds.images[start : start + 64].float() / 255
+        boxes = birds.boxes[start : start + 64, :-1]  # the last is the whole bird
         attention = inside_boxes(boxes, recipe.image_size)
-        sampled = attention_sample(images.float() / 255, attention, recipe.out_size, recipe.max_zoom, recipe.antialias)
+        sampled = attention_sample(images, attention, recipe.out_size, recipe.max_zoom, recipe.antialias)
         small.append((sampled * 255).round().to(torch.uint8))
     return Birds(BirdsBatch(torch.cat(small), birds.labels, birds.boxes), birds.config)
 
 
 def inside_boxes(boxes: Tensor, size: int) -> Tensor:
-    """1 where a pixel's centre lies in any of an image's boxes (b, p, 4), 0 elsewhere: (b, size, size)."""
+    """1 where a pixel's centre lies in any of the boxes (b, p, 4), else 0: (b, size, size)."""
     centres = torch.arange(size, device=boxes.device) + 0.5
     x = (centres >= boxes[..., 0, None]) & (centres < boxes[..., 2, None])  # (b, p, size)
     y = (centres >= boxes[..., 1, None]) & (centres < boxes[..., 3, None])

@@ -1,4 +1,4 @@
-"""What is compared with what: every row of every ablation, as data."""
+"""Every row of every table of the ablations."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,48 +8,48 @@ from tasnlib.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of a table: what is changed about TASN.
+    """One row of a table: what differs from TASN.
 
     Args:
-        title: as the table shows it.
-        attention: a kind of `maps.KINDS`.
-        sampler: "attention", "crop", "saliency"; or what sees no attention: "plain", "boxes" (attention sampling with
-            the true part boxes in the place of attention: an upper bound), "full" (the whole image, not downsampled).
-        part: the part net: "none" (structure only), "shared" with the master, or "own", with weights of its own.
-        changes: of the recipe's values.
-        longer: the training has so many times the recipe's epochs.
-        equal_compute: the training is longer, so that it costs as many multiply-adds as the whole TASN's.
-        one_channel: the master sees the map of one channel instead of the mean of all.
-        finer: one halving of the attention network is left out: four times the cells.
-        head: its classifier reads the "mean" of each channel, or the "max".
-        draw: detail channels are drawn "uniform", or "different": by how different their map is from the mean map.
-        likeness_weight: of a loss term that keeps the attention network's channels from firing alike.
+        title: as shown in the table.
+        attention: one of `maps.KINDS`.
+        sampler: "attention", "crop", "saliency"; or without attention: "plain", "boxes" (attention sampling with the
+            true part boxes as attention, an upper bound), "full" (the whole image, not downsampled).
+        part: the part net: "none" (structure only), "shared" weights with the master, or its "own".
+        changes: of the recipe's fields.
+        longer: factor on the recipe's epochs.
+        equal_compute: train for as many epochs as cost the multiply-adds of the complete TASN.
+        one_channel: the structure map is the map of one channel instead of the mean of all.
+        finer: the attention network without its last stride: four times the cells.
+        head: pooling before its classifier, "mean" or "max".
+        draw: of detail channels, "uniform" or "different": in proportion to the distance from the mean map.
+        similarity_weight: of a loss term on the similarity of the attention network's channels.
         detail_power: the detail map is raised to it.
-        looker: the attention network is the "paper"'s or the "light" one instead of the recipe's own; on a laptop at an
-            eighth of its width, see `attention_nets`.
+        attention_net: "paper" or "light" instead of the recipe's; on a laptop at an eighth of the width, see
+            `attention_nets`.
     """
 
     title: str
     attention: str = "trilinear"
     sampler: str = "attention"
     part: str = "none"
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict, hash=False)
     longer: int = 1
     equal_compute: bool = False
     one_channel: bool = False
     finer: bool = False
     head: str = "mean"
     draw: str = "uniform"
-    likeness_weight: float = 0.0
+    similarity_weight: float = 0.0
     detail_power: float = 1.0
-    looker: str = ""
+    attention_net: str = ""
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        """The recipe with this variant's changes."""
+        """The recipe with the variant's changes."""
         return replace(replace(recipe, epochs=self.longer * recipe.epochs), **self.changes)
 
 
-# TASN without its part net: what the attention and sampler tables vary.
+# TASN without its part net: the reference of the attention and sampler tables.
 STRUCTURE_ONLY = Variant("trilinear, squared")
 TASN = Variant("part net and distillation", part="shared")
 NO_DISTILLATION = Variant("part net, no distillation", part="shared", changes={"distillation_weight": 0.0})
@@ -90,12 +90,12 @@ DISTILLATION = (
 )
 
 ATTENTION_NETS = (
-    Variant("the paper's network", looker="paper"),
-    Variant("the light network", looker="light"),
+    Variant("the paper's network", attention_net="paper"),
+    Variant("the light network", attention_net="light"),
     replace(STRUCTURE_ONLY, title="the recipe's own network"),
 )
 
-# Asked on validation birds, before any of them is adopted. The first rows ask whether the training is too short.
+# Compared on validation birds, before any of them is adopted. The first rows: is the training too short?
 CHANGES = (
     replace(STRUCTURE_ONLY, title="structure only"),
     replace(STRUCTURE_ONLY, title="structure only, epochs × 2", longer=2),
@@ -106,20 +106,20 @@ CHANGES = (
     replace(TASN, title="4 times the cells", finer=True),
     replace(TASN, title="attention head reads the maximum", head="max"),
     replace(TASN, title="channel drawn by difference", draw="different"),
-    replace(TASN, title="channels kept unlike", likeness_weight=1.0),
+    replace(TASN, title="channels kept unlike", similarity_weight=1.0),
     replace(TASN, title="detail map squared", detail_power=2.0),
     replace(TASN, title="structure map not squared", changes={"structure_power": 1.0}),
 )
 
-# Where everything that reads the stripes is near the ceiling, temperatures and weights have nothing to show.
+# On easy birds everything that resolves the stripes is near the ceiling: temperatures and weights show no effect.
 DISTILLATION_IN_SHORT = DISTILLATION[:4]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Variants that are compared on one data set: on "test" to report, on "val" to choose.
+    """Variants compared on one data set: on "test" to report, on "val" to choose.
 
-    What is `optional` is trained only where it is asked for; kept results are shown in any case.
+    An `optional` table is trained only on request; kept results are always shown.
     """
 
     name: str

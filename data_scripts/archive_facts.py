@@ -1,0 +1,110 @@
+"""What is known of a data set before it is fetched: where it lies, how large it is, how many images it holds."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+class Failure(Exception):
+    """What went wrong, in one line for the user: what was found, what is allowed, what to do."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file to fetch. None means: not known, so not checked."""
+
+    name: str
+    urls: tuple[str, ...] = ()  # tried in this order
+    bytes: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    unpacked_bytes: int | None = None
+    about_bytes: int | None = None  # where the exact size is not known: to ask whether the disk is large enough
+    expands: int = 3  # unpacked, it is never larger than this many times itself: photographs hardly shrink
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The known ones, by the name of their algorithm."""
+        return {kind: value.lower() for kind in ("sha256", "md5") if (value := getattr(self, kind))}
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """A data set, its archives and the counts it is checked against."""
+
+    name: str
+    folder: str  # its name beside the other data sets
+    source: str
+    terms: str
+    archives: tuple[Archive, ...]
+    train: int | None
+    test: int | None
+    classes: int | None
+    copies_differ: bool = False  # then an archive fetched by hand may have an unknown hash; its content is checked
+
+    def counts(self) -> str:
+        known = {"training images": self.train, "test images": self.test, "classes": self.classes}
+        return ", ".join(f"{'?' if count is None else format(count, ',')} {what}" for what, count in known.items())
+
+
+SET_KEYS = ("train", "test", "classes")
+ARCHIVE_KEYS = ("url", "urls", "bytes", "md5", "sha256", "unpacked_bytes")
+
+
+def replaced(known: PhotoSet, file: Path) -> PhotoSet:
+    """The facts with those of a JSON file in their place: for a mirror, or for a smaller set in the same format.
+
+    The file holds any of train, test, classes; and of url (or urls, a list), bytes, md5, sha256, unpacked_bytes. Where
+    a data set has several archives, those stand under "archives", by the archive's name. null means: do not check.
+
+    Raises:
+        Failure: for a file that is not JSON, an unknown key or a value of the wrong kind.
+    """
+    try:
+        given = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as reason:
+        raise Failure(f"--facts {file} cannot be read as JSON: {reason}") from None
+    if not isinstance(given, dict):
+        raise Failure(f"--facts {file} must hold one JSON object, {{...}}")
+    by_name = given.pop("archives", {})
+    flat = {key: given.pop(key) for key in ARCHIVE_KEYS if key in given}
+    names = [archive.name for archive in known.archives]
+    if flat:
+        if len(names) != 1:
+            raise Failure(f"--facts {file}: {', '.join(flat)} must stand under 'archives', by name: {', '.join(names)}")
+        by_name = {names[0]: flat, **by_name} if isinstance(by_name, dict) else by_name
+    if not isinstance(by_name, dict) or not all(isinstance(facts, dict) for facts in by_name.values()):
+        raise Failure(f"--facts {file}: 'archives' must map names to objects; the names are {', '.join(names)}")
+    for where, keys, allowed in (
+        ("", given, ("archives", *SET_KEYS, *ARCHIVE_KEYS)),
+        ("archives: ", by_name, names),
+        *((f"{name}: ", facts, ARCHIVE_KEYS) for name, facts in by_name.items()),
+    ):
+        if unknown := [key for key in keys if key not in allowed]:
+            raise Failure(f"--facts {file}: {where}unknown {', '.join(unknown)}; known are {', '.join(allowed)}")
+    archives = tuple(_one(archive, by_name.get(archive.name, {}), file) for archive in known.archives)
+    for key, value in given.items():
+        _check_kind(key, value, file)
+    return replace(known, archives=archives, **given)
+
+
+def _one(archive: Archive, facts: dict, file: Path) -> Archive:
+    facts = dict(facts)
+    urls = facts.pop("urls", facts.pop("url", archive.urls))
+    urls = (urls,) if isinstance(urls, str) else tuple(urls or ())
+    if not all(isinstance(url, str) and url.startswith(("https://", "http://")) for url in urls):
+        raise Failure(f"--facts {file}: urls must start with https:// or http://, got {', '.join(map(str, urls))}")
+    for key, value in facts.items():
+        _check_kind(key, value, file)
+    if facts.keys() & {"bytes", "md5", "sha256"}:  # it is another file, of which the built-in facts say nothing
+        facts = {"bytes": None, "md5": None, "sha256": None, "unpacked_bytes": None, "about_bytes": None} | facts
+    return replace(archive, urls=urls, **facts)
+
+
+def _check_kind(key: str, value, file: Path) -> None:
+    wanted = str if key in ("md5", "sha256") else int
+    length = {"md5": 32, "sha256": 64}.get(key)
+    fine = value is None or (type(value) is wanted and (len(value) == length if length else value >= 0))
+    if not fine:
+        kind = f"{length} hexadecimal digits" if length else "a whole number from 0 up"
+        raise Failure(f"--facts {file}: {key} is {value!r}; it must be {kind}, or null for not known")

@@ -1,0 +1,160 @@
+"""Write a smaller copy of a data set: python data_scripts/resize_images.py datasets/CUB_200_2011 datasets/cub512
+
+Decoding large photographs is most of the work of reading them. The copy has the same folders, names and lists, so every
+loader reads it as it reads the original: images upright with a short side of --size pixels (JPEG of quality 95, and
+PNG for all other formats, whatever the name ends with), smaller ones and those that cannot be read unchanged, and the
+part points of CUB-200-2011 where they then are. Lists that no loader reads (bounding boxes) keep their numbers. Run the
+same command again after a stop: it goes on.
+"""
+
+import argparse
+import io
+import json
+import os
+import shutil
+import sys
+from functools import partial
+from multiprocessing import Pool
+from pathlib import Path
+
+from PIL import Image
+from progress_bar import bar
+from typed_path import typed_path
+
+from tasnlib.data.files import write_atomically
+from tasnlib.data.image_file import decode_image, formats, read_bytes, stored_geometry, upright_place
+
+NOTE = ".resized.json"  # in the copy: with which options it was made
+
+
+def resize(source: Path, target: Path, size: int, quality: int, megapixels: float) -> str:
+    """Write one file of the copy; returns what is wrong with an image that cannot be read.
+
+    A file that is there with the original's time of change is finished.
+    """
+    state = source.stat()
+    if target.is_file() and target.stat().st_mtime_ns == state.st_mtime_ns:
+        return ""
+    problem, content = "", None
+    is_image = Image.registered_extensions().get(source.suffix.lower()) in formats()
+    if is_image and not source.name.startswith("."):
+        Image.MAX_IMAGE_PIXELS = int(megapixels * 1e6 / 2)  # Pillow warns at this and raises at twice this
+        try:
+            original = read_bytes(source)
+            content = _smaller(original, source, size, quality)
+        except ValueError as reason:
+            problem = str(reason)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if content is None:
+        shutil.copyfile(source, unfinished)
+    else:
+        unfinished.write_bytes(content)
+    os.utime(unfinished, ns=(state.st_atime_ns, state.st_mtime_ns))
+    os.replace(unfinished, target)
+    return problem
+
+
+def _smaller(original: bytes, source: Path, size: int, quality: int) -> bytes | None:
+    """The resized image as a file; None where it is small already."""
+    image = decode_image(original, source)
+    scale = size / min(image.size)
+    if scale >= 1:
+        return None
+    resized = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    if original.startswith(b"\xff\xd8"):
+        resized.save(file, "JPEG", quality=quality, subsampling=0)
+    else:
+        resized.save(file, "PNG")
+    return file.getvalue()
+
+
+def move_points(source: Path, copy: Path) -> None:
+    """Rewrite parts/part_locs.txt of CUB-200-2011 in pixels of the copy's images."""
+    lines = (source / "parts" / "part_locs.txt").read_text(encoding="utf-8-sig").splitlines()
+    images = (source / "images.txt").read_text(encoding="utf-8-sig").splitlines()
+    file_of = dict(line.split(maxsplit=1) for line in images if line.strip())
+    geometry: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {}
+    moved = []
+    for line in filter(str.strip, lines):
+        image, part, x, y, visible = line.split()
+        if image not in geometry:
+            file = Path("images", file_of[image].strip())
+            try:
+                geometry[image] = stored_geometry(source / file), stored_geometry(copy / file)
+            except ValueError:  # neither can be read
+                geometry[image] = (1, 1, 1), (1, 1, 1)
+        before, after = geometry[image]
+        if before != after and visible == "1":
+            upright_x, upright_y, width, height = upright_place(float(x), float(y), *before)
+            x, y = f"{upright_x * after[0] / width:.3f}", f"{upright_y * after[1] / height:.3f}"
+        moved.append(f"{image} {part} {x} {y} {visible}\n")
+    write_atomically(copy / "parts" / "part_locs.txt", "".join(moved).encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].split(":")[0])
+    parser.add_argument("source", type=typed_path, metavar="FOLDER", help="the data set, or several in one folder")
+    parser.add_argument("copy", type=typed_path, metavar="COPY", help="made if missing")
+    parser.add_argument("--size", type=int, default=512, help="short side in pixels; default: 512, as the recipes")
+    parser.add_argument("--quality", type=int, default=95, help="of JPEG files; default: 95")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--megapixels", type=float, default=178.9, help="read images up to this size; default: 178.9, as Pillow does"
+    )
+    given = parser.parse_args(arguments)
+    source, copy = given.source.resolve(), given.copy.resolve()
+    if not source.is_dir():
+        parser.error(f"{source} is not a folder")
+    if copy == source or copy.is_relative_to(source) or source.is_relative_to(copy):
+        parser.error(f"{copy} and {source} are one inside the other; name another folder for the copy")
+    if min(given.size, given.processes) < 1 or not 1 <= given.quality <= 100 or not given.megapixels > 0:
+        parser.error("--size, --processes and --megapixels must be above 0, and --quality from 1 to 100")
+    options = {"source": str(source), "size": given.size, "quality": given.quality}
+    note = copy / NOTE
+    if copy.exists() and any(copy.iterdir()) and not (note.is_file() and json.loads(note.read_bytes()) == options):
+        parser.error(f"{copy} was not made by this command with these options; name another folder for the copy")
+    try:
+        write_atomically(note, json.dumps(options).encode())
+        return _resize_all(source, copy, given)
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    except OSError as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+
+
+def _resize_all(source: Path, copy: Path, given: argparse.Namespace) -> int:
+    def fail(reason: OSError) -> None:
+        raise reason
+
+    files = [
+        Path(folder, name).relative_to(source)
+        for folder, _, names in os.walk(source, onerror=fail, followlinks=True)
+        for name in names
+    ]
+    points = Path("parts", "part_locs.txt")
+    others = [file for file in files if not file.as_posix().endswith(points.as_posix())]
+    work = partial(_one, source, copy, given.size, given.quality, given.megapixels)
+    problems = []
+    with Pool(given.processes) as pool, bar(f"resizing to {given.size}", len(others), " files") as shown:
+        for problem in pool.imap_unordered(work, others, chunksize=8):
+            problems += [problem] * bool(problem)
+            shown.update()
+    for file in set(files) - set(others):
+        home = file.parent.parent
+        move_points(source / home, copy / home)
+    for problem in problems:
+        print(f"copied unchanged: {problem}")
+    print(f"{len(files):,} files in {copy}" + f"; {len(problems):,} images could not be read" * bool(problems))
+    return 0
+
+
+def _one(source: Path, copy: Path, size: int, quality: int, megapixels: float, file: Path) -> str:
+    return resize(source / file, copy / file, size, quality, megapixels)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

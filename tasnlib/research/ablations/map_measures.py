@@ -1,0 +1,56 @@
+"""How well a trained variant's maps localise the striped parts of test birds."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from tasnlib.data.birds import Birds
+from tasnlib.research.ablations.maps import RELATIONS
+from tasnlib.research.ablations.variant_network import TASNVariant
+from tasnlib.research.localization import area_share, attention_mass, coverage, diversity, magnification, pointing_game
+from tasnlib.sampler import sampling_positions
+from tasnlib.training.recipes import Recipe
+
+IMAGES = 300
+DRAWS = 8  # detail images per image, for the coverage
+
+
+@torch.no_grad()
+def measure_maps(model: TASNVariant, recipe: Recipe, birds: Birds) -> dict[str, float]:
+    """Means over images. Of the structure map: "mass" (share of it in the parts' boxes), "pointing", "magnification".
+    Of the channels' maps: "mass of single channels", "diversity" (0: all the same) and "coverage" (share of the parts
+    that at least one of eight detail images magnifies twice or more). And "area": the mass of a uniform map.
+    """
+    model.eval()
+    size, batches = recipe.image_size, []
+    device = next(model.parameters()).device
+    for start in range(0, min(IMAGES, len(birds)), 50):
+        images = birds.images[start : start + 50].to(device).float() / 255
+        boxes = birds.boxes[start : start + 50, :-1].to(device)  # the last is the whole bird
+
+        def magnified(attention: Tensor, boxes: Tensor = boxes) -> Tensor:
+            return magnification(*sampling_positions(attention, size, recipe.out_size, recipe.max_zoom), boxes, size)
+
+        channel = torch.arange(len(images), device=device)
+        drawn = [model(images, (channel + draw * 5) % model.attention_net.channels) for draw in range(DRAWS)]
+        structure, features = drawn[0].structure, drawn[0].features
+        relation = RELATIONS.get(model.variant.attention)
+        maps = torch.ones_like(features)
+        if relation:
+            maps = (relation(features.float(), recipe.scale) @ features.float().flatten(2)).view_as(features)
+        batches.append(
+            {
+                "mass": attention_mass(structure, boxes, size).sum(1).mean(),
+                "mass of single channels": attention_mass(drawn[0].detail, boxes, size).sum(1).mean(),
+                "pointing": pointing_game(structure, boxes, size).nanmean(),
+                "magnification": magnified(structure).nanmean(),
+                "diversity": diversity(maps).mean(),
+                "coverage": coverage(torch.stack([magnified(output.detail) for output in drawn]))[-1],
+                "area": area_share(boxes, size).sum(1).mean(),
+            }
+        )
+    means = {name: torch.stack([batch[name] for batch in batches]).mean().item() for name in batches[0]}
+    if model.variant.sampler != "attention":  # they describe the attention sampler only
+        del means["magnification"], means["coverage"]
+    return {name: value for name, value in means.items() if math.isfinite(value)}

@@ -1,0 +1,111 @@
+"""TASN with one of its parts replaced."""
+
+import copy
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tasnlib.attention import AttentionNet, PooledAttention
+from tasnlib.model import TASN
+from tasnlib.networks.build import build_plain, build_tasn
+from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net
+from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
+from tasnlib.research.ablations.changes import Penalty, channel_similarity, draw_dissimilar, finer_cells
+from tasnlib.research.ablations.maps import pooled_maps
+from tasnlib.research.ablations.variants import Variant
+from tasnlib.training.recipes import Recipe
+
+
+class VariantOutput(NamedTuple):
+    """The maps and predictions of a variant."""
+
+    structure: Float[Tensor, "b h w"]
+    detail: Float[Tensor, "b h w"]
+    features: Float[Tensor, "b c h w"]  #: of the attention network
+    logits: dict[str, Float[Tensor, "b k"]]  #: of "attention", "master", and "part" where there is a part net
+
+
+class TASNVariant(nn.Module):
+    """TASN with the attention, sampler or part net of a variant.
+
+    Args:
+        tasn: whose networks and hyperparameters are used.
+    """
+
+    def __init__(self, tasn: TASN, variant: Variant):
+        super().__init__()
+        self.tasn, self.variant = tasn, variant
+        own = variant.part == "own"
+        self.part_backbone = copy.deepcopy(tasn.backbone) if own else None
+        self.part_classifier = copy.deepcopy(tasn.classifier) if own else None
+
+    @property
+    def attention_net(self) -> AttentionNet:
+        return self.tasn.attention_net
+
+    def attend(self, features: Float[Tensor, "b c h w"], channel: Int[Tensor, " b"]) -> PooledAttention:
+        """The variant's structure and detail maps, as the sampler gets them."""
+        if self.variant.draw == "different":
+            channel = draw_dissimilar(features, self.tasn.scale, channel)
+        structure, detail, channel = pooled_maps(self.variant.attention, features, self.tasn.scale, channel)
+        structure, detail = structure**self.tasn.structure_power, detail**self.variant.detail_power
+        return PooledAttention(detail if self.variant.one_channel else structure, detail, channel)
+
+    def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
+        if self.variant.sampler == "crop":
+            return crop_at_maximum(images, attention, self.tasn.out_size, self.tasn.max_zoom)
+        if self.variant.sampler == "saliency":
+            return saliency_sample(images, attention, self.tasn.out_size)
+        return self.tasn.sample(images, attention)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"], channel: Int[Tensor, " b"]) -> VariantOutput:
+        attention_logits, features = self.look(images)
+        structure, detail, _ = self.attend(features, channel)
+        structure_images = self.sample(images, structure)
+        logits = {"attention": attention_logits}
+        if self.variant.part == "shared":
+            both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, self.sample(images, detail)])))
+            logits["master"], logits["part"] = both.chunk(2)
+        else:
+            logits["master"] = self.tasn.classifier(self.tasn.backbone(structure_images))
+        if self.part_backbone and self.part_classifier:
+            logits["part"] = self.part_classifier(self.part_backbone(self.sample(images, detail)))
+        return VariantOutput(structure, detail, features, logits)
+
+    def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
+        """The attention network's logits and features, see `TASN.look`."""
+        logits, features = self.tasn.look(images)
+        if self.variant.head == "max":
+            logits = self.attention_net.classifier(features.amax(dim=(2, 3)))
+        if self.variant.similarity_weight and self.training:
+            logits = Penalty.apply(logits, self.variant.similarity_weight * channel_similarity(features))
+        return logits, features
+
+
+def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
+    """The network of a variant, randomly initialised.
+
+    For "boxes" it is a plain classifier of images that were sampled beforehand; for "full", of the whole image.
+
+    >>> from tasnlib.training.recipes import RECIPES
+    >>> model = build_variant(Variant("crop", sampler="crop"), RECIPES["laptop"], classes=16)
+    >>> list(model(torch.rand(2, 3, 144, 144), torch.tensor([0, 1])).logits)
+    ['attention', 'master']
+    """
+    if variant.sampler in ("plain", "boxes"):
+        return build_plain(recipe, classes, recipe.antialias)
+    if variant.sampler == "full":
+        model = build_plain(recipe, classes, antialias=True)
+        model.size = recipe.image_size
+        return model
+    light = {"paper": False, "light": True}.get(variant.attention_net, recipe.light_attention)
+    tasn = build_tasn(replace(recipe, light_attention=light and recipe.attention_trunk != "small"), classes)
+    if variant.attention_net and recipe.attention_trunk == "small":
+        tasn.attention_net = narrow_attention_net(variant.attention_net == "light", classes)
+        tasn.attention_size = NARROW_SIZE
+    if variant.finer:
+        finer_cells(tasn.attention_net)
+    return TASNVariant(tasn, variant)

@@ -1,0 +1,48 @@
+"""Data loaders: whole batches of a data set, read by worker processes."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from tasnlib.training.signals import ignore_interrupt
+
+
+def identity_collate(batch: Any) -> Any:
+    """Our data sets give whole batches: nothing is left to collate."""
+    return batch
+
+
+def make_loader(
+    data: Dataset, batch_size: int, num_workers: int, device: torch.device, order: Sampler[int] | None = None
+) -> DataLoader:
+    """A loader of `data.batch.Batch`es: every image in turn; with an order, whole batches only."""
+    return DataLoader(
+        data,
+        batch_size,
+        sampler=order,
+        drop_last=order is not None,
+        collate_fn=identity_collate,
+        num_workers=num_workers,
+        worker_init_fn=ignore_interrupt,
+        persistent_workers=num_workers > 0 and order is not None,
+        pin_memory=num_workers > 0 and device.type == "cuda",
+    )
+
+
+@contextlib.contextmanager
+def explained_worker_death(num_workers: int) -> Iterator[None]:
+    """Raises RuntimeError with what to do where torch's only says that a worker process died."""
+    try:
+        yield
+    except RuntimeError as reason:
+        if not re.match(r"DataLoader worker \(pid.*(exited|killed)", str(reason)):
+            raise
+        raise RuntimeError(
+            f"one of {num_workers} worker processes that read images died, most often because memory ran out: {reason} "
+            f"Lower num_workers from {num_workers} (0 reads in the training process), or give a container more shared "
+            "memory (--shm-size). resume=True continues the run from its last checkpoint"
+        ) from reason
