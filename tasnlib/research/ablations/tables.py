@@ -136,6 +136,7 @@ def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost
         star = " *" if row.differs_significantly(base) else ""
         difference = "" if row is base else f"{mean:+5.1f}" + f" ± {deviation:.1f}{star}" * spread
         accuracy = f"{row.mean:5.1f}" + f" ± {row.deviation:.1f}" * spread
+        difference = difference.replace("-0.0", "+0.0")
         line = f"{row.title:{width}} {accuracy:12}   {difference:{between}}"
         lines.append(line + "".join(f" {COLUMNS[name][1](row):>10}" for name in columns))
     return "\n".join(line.rstrip() for line in lines)
