@@ -19,7 +19,7 @@ from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import _load
-from tests.training.faults import EPOCHS, STEPS, TINY
+from tests.training.processes import EPOCHS, STEPS, TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NAME = "downsampled"

@@ -21,7 +21,7 @@ from tasnlib.runs import run_folder
 from tasnlib.runs.run_folder import as_typed, locked, prepare_folder, project_folder, saved_run
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import progress_in
-from tests.training.faults import TINY, finish, parameters, start, words
+from tests.training.processes import TINY, finish, parameters, start, words
 
 needs_locks = pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 

@@ -1,7 +1,7 @@
 """The same seed is the same run: bit for bit on a CPU, in its order and its first weights everywhere.
 
-Also: birds drawn in workers (data/test_birds.py), another seed (test_training.py, test_experiment.py), a run that was
-stopped (test_faults_killed.py, test_faults_saving.py), other surroundings (test_surroundings.py).
+Also: birds drawn in workers (data/test_birds.py), another seed (test_fit.py), a run that was
+stopped (test_fit.py, slow/test_killed.py, test_saving.py), other surroundings (test_surroundings.py).
 """
 
 import json
@@ -21,7 +21,7 @@ from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit
 from tasnlib.training.random_state import isolated_random_state, seed_step
 from tasnlib.training.recipes import RECIPES
-from tests.training.faults import finish, parameters, start, words
+from tests.training.processes import finish, parameters, start, words
 
 STYLE = BirdsConfig(image_size=48, head_colours=1, wing_colours=2, striped_parts=("head",))
 RECIPE = replace(RECIPES["smoke"], image_size=48, batch_size=8, epochs=2, train_images=26, test_images=11)

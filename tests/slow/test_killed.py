@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasnlib.training.checkpoints import progress_in
-from tests.training.faults import EPOCHS, finish, outcome, parameters, start, words
+from tests.training.processes import EPOCHS, finish, outcome, parameters, start, words
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 NAME = "tasn"

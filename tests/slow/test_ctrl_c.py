@@ -19,7 +19,7 @@ from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training import fit as training
 from tasnlib.training.checkpoints import progress_in
-from tests.training.faults import STEPS, TINY, finish, outcome, parameters, start, words
+from tests.training.processes import STEPS, TINY, finish, outcome, parameters, start, words
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="signals of Unix"), pytest.mark.usefixtures("one_thread")]
 NAME = "downsampled"
@@ -160,7 +160,7 @@ from tasnlib.runs.load_data import load_data
 from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
-from tests.slow.test_faults_ctrl_c import at_step, press_ctrl_c
+from tests.slow.test_ctrl_c import at_step, press_ctrl_c
 
 at_step({step}, press_ctrl_c)
 settings = Settings(**{settings!r})

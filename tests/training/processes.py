@@ -34,7 +34,7 @@ def start(arguments: list[str], around: Around = undisturbed) -> BaseProcess:
         around: makes a context in which it does so, from the folder.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.faults"])
+    context.set_forkserver_preload(["tests.training.processes"])
     process = context.Process(target=_train, args=(arguments, around))
     process.start()
     return process
