@@ -136,7 +136,7 @@ def test_weights_that_are_not_finite_never_become_a_model(run, finished):
         tensors["model/classifier.weight"][0, 0] = torch.nan
 
     rewrite(run / STATE, spoil)
-    rejected(run, finished, rf"{STATE} is damaged: weights in it are no numbers, classifier\.weight for one")
+    rejected(run, finished, rf"{STATE} is damaged: weights in it are not finite, classifier\.weight for one")
 
 
 def test_a_finished_model_is_not_trained_anew_where_its_state_is_missing(run, finished):
@@ -174,6 +174,6 @@ USES = {
 
 @pytest.mark.parametrize("use", USES)
 def test_a_home_that_nobody_has_is_named(use):
-    with pytest.raises(ValueError, match=rf"{NOBODYS}', but there is no such home; write the path in full"):
+    with pytest.raises(ValueError, match=rf"{NOBODYS}', but there is no such home folder; write the path in full"):
         USES[use]()
     assert expanded("~", use) == Path.home()
