@@ -174,6 +174,6 @@ USES = {
 
 @pytest.mark.parametrize("use", USES)
 def test_a_home_that_nobody_has_is_named(use):
-    with pytest.raises(ValueError, match=rf"{NOBODYS}', but there is no such home; write the path in full"):
+    with pytest.raises(ValueError, match=rf"{NOBODYS}', but there is no such home folder; write the path in full"):
         USES[use]()
     assert expanded("~", use) == Path.home()

@@ -197,7 +197,7 @@ def test_nested_folders_and_classes_without_training_images_are_reported(home, t
     (more / "1.jpg").write_bytes(b"")
     load_data(settings_for("folder", home))
     told = capsys.readouterr().out
-    assert f"1 folders inside of classes left out, the first is {kinds[0]}/more/" in told
+    assert f"{kinds[0]}/more" in told
     assert "no training image" not in told
     make_cub200(home)
     table = home / "CUB_200_2011/train_test_split.txt"

@@ -154,7 +154,7 @@ def test_paths_become_absolute_and_names_of_weights_do_not(tmp_path, monkeypatch
 def test_paths_are_taken_as_people_type_them(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "weights").mkdir()
-    found = Settings(recipe="paper", data_folder="~/data", output_folder="~/runs/one", weights="~/weights")
+    found = Settings(recipe="paper", data_folder="'~/data' ", output_folder="~/runs/one", weights="~/weights")
     assert (found.data_folder, found.output_folder) == (str(tmp_path / "data"), str(tmp_path / "runs" / "one"))
     assert found.resolved_recipe.weights == str(tmp_path / "weights")
 
