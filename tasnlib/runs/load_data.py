@@ -9,7 +9,7 @@ import torch
 
 from tasnlib.data.birds import EASY, HARD, Birds
 from tasnlib.data.cub200 import load_cub200
-from tasnlib.data.files import expanded, is_folder
+from tasnlib.data.files import is_folder
 from tasnlib.data.image_folder import holds_images_by_class, load_folder
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.photographs import ImageFiles
@@ -45,7 +45,7 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
             "data_folder is None, which means datasets/ in the project, but this was started outside of the project; "
             "start it inside, or name a data_folder and an output_folder"
         )
-    folder = expanded(settings.data_folder, "data_folder") if settings.data_folder else default
+    folder = Path(settings.data_folder) if settings.data_folder else default
     if settings.dataset in DRAWN:
         return _draw(settings, folder)
     # Nothing is written into somebody's own folder of images.

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tasnlib.data.birds import Birds
-from tasnlib.data.files import cannot_write, damaged, expanded, read_json, write_atomically
+from tasnlib.data.files import cannot_write, damaged, read_json, write_atomically
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.runs.settings import Settings
 
@@ -52,9 +52,7 @@ def as_typed(path: Path) -> str:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made where it is missing, against all other processes; this one may hold it twice.
 
-    Raises:
-        ValueError: where another process holds the folder, with its number and machine.
-        OSError: where the folder cannot be written.
+    Raises ValueError, with the other process and its machine; OSError where the folder cannot be written.
     """
     path, holder = folder.resolve() / ".lock", folder / ".holder"
     lock = FileLock(path, timeout=0, is_singleton=True, fallback_to_soft=False)
@@ -89,7 +87,7 @@ def prepare_folder(settings: Settings) -> Path:
         ValueError: where the folder is in use, or holds a run that would be overwritten, or one of other settings.
         OSError: where the folder cannot be written.
     """
-    folder = expanded(settings.output_folder, "output_folder") if settings.output_folder else _new_folder(settings)
+    folder = Path(settings.output_folder) if settings.output_folder else _new_folder(settings)
     noted = folder / "settings.json"
     with locked(folder):
         if any(folder.glob("*.safetensors")):

@@ -4,6 +4,7 @@ import ast
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
@@ -27,13 +28,15 @@ def _recipe(name: str) -> str:
 def _folder(path: str) -> str:
     if not path.strip() or "\0" in path or is_file(expanded(path, "the folder")):
         raise ValueError("it must be the path of a folder")
-    return path
+    return str(expanded(path, "the folder"))
 
 
 def _weights(name: str) -> str:
-    if name not in _WEIGHTS and not (name.strip() and is_folder(expanded(name, "weights"))):
+    if name in _WEIGHTS:
+        return name
+    if not name.strip() or not is_folder(expanded(name, "weights")):
         raise ValueError(f"it must be one of {', '.join(_WEIGHTS)}, or a folder that holds a file for each network")
-    return name
+    return str(expanded(name, "weights"))
 
 
 def _network(name: str) -> str:
@@ -162,7 +165,7 @@ class Settings:
     def valid_anywhere(self) -> "Settings":
         """The same run from any working folder: its paths are absolute."""
         given = {name: getattr(self, name) for name in PATHS if getattr(self, name) not in (None, *_WEIGHTS)}
-        absolute: dict[str, Any] = {name: str(expanded(path, name).absolute()) for name, path in given.items()}
+        absolute: dict[str, Any] = {name: str(Path(path).absolute()) for name, path in given.items()}
         return replace(self, **absolute)
 
     def as_parameters(self) -> list[str]:

@@ -26,7 +26,7 @@ from tests.data.photo_sets import make_cub200, make_inat2017, make_stanford_cars
                 (9, 9, 3),
                 id=layout,
             )
-            for layout in ("devkit", "nested", "car_ims")
+            for layout in ("nested", "car_ims")
         ),
     ],
 )

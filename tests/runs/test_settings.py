@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from papermill.translators import PythonTranslator
 
-from tasnlib.runs.settings import NAMES, TEXTS, Settings, check_names
+from tasnlib.runs.settings import NAMES, PATHS, TEXTS, Settings, check_names
 from tasnlib.training.recipes import RECIPES
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -62,7 +62,7 @@ def test_any_value_is_accepted_and_kept_or_rejected_by_name(name, value):
     except ValueError as reason:
         message = str(reason)
     else:
-        message = name if getattr(found, name) == value else "changed"
+        message = name if name in PATHS or getattr(found, name) == value else "changed"
     assert name in message
 
 
@@ -149,6 +149,14 @@ def test_paths_become_absolute_and_names_of_weights_do_not(tmp_path, monkeypatch
     found = Settings(recipe="paper", data_folder="data", output_folder="runs/one", weights="none").valid_anywhere()
     assert (found.data_folder, found.weights) == (str(tmp_path / "data"), "none")
     assert found.output_folder == str(tmp_path / "runs" / "one")
+
+
+def test_paths_are_taken_as_people_type_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    found = Settings(recipe="paper", data_folder="~/data", output_folder="~/runs/one", weights="~/weights")
+    assert (found.data_folder, found.output_folder) == (str(tmp_path / "data"), str(tmp_path / "runs" / "one"))
+    assert found.resolved_recipe.weights == str(tmp_path / "weights")
 
 
 # -- Names -------------------------------------------------------------------------------------------------------------

@@ -167,8 +167,8 @@ def test_every_module_can_be_imported_on_windows(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 def test_a_run_of_two_processes_is_stopped_and_resumed_through_the_notebook(tmp_path):
     run, state = tmp_path / "run", tmp_path / "run" / "tasn.training.safetensors"
-    values = {"recipe": "smoke", "epochs": 8, "train_images": 64, "test_images": 20, "baselines": False, "num_processes": 2, "output_folder": run,
-              "data_folder": tmp_path / "data"}  # fmt: skip
+    small = {"recipe": "smoke", "epochs": 8, "train_images": 64, "test_images": 20, "baselines": False}
+    values = {**small, "num_processes": 2, "output_folder": run, "data_folder": tmp_path / "data"}
     command = [sys.executable, "-m", "tasnlib.course.headless", str(NOTEBOOK), str(tmp_path / "out.ipynb")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
