@@ -1,7 +1,6 @@
 """How a figure gets into a notebook: as a PNG, with its alternative text."""
 
 import io
-import sys
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -60,12 +59,3 @@ def show_strip(figures: Sequence[Figure], alt: str) -> None:
         strip.paste(frame, (0, top))
         top += frame.height
     _display(_with_palette(strip), alt)
-
-
-def in_notebook() -> bool:
-    """Whether this runs in a kernel that can show pictures."""
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return get_ipython().__class__.__name__ == "ZMQInteractiveShell"

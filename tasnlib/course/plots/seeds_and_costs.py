@@ -45,7 +45,7 @@ def seeds_and_means(tables: dict[str, Sequence[Row]], chance: dict[str, float], 
             accuracies = row.accuracies[:seeds]
             mean = sum(accuracies) / len(accuracies)
             axes.plot(accuracies, [place] * len(accuracies), "o", color=_colour(row), alpha=0.6, markersize=5)
-            axes.vlines(mean, place - 0.3, place + 0.3, color=_colour(row), linewidth=2.5)
+            axes.plot([mean] * 2, [place - 0.3, place + 0.3], color=_colour(row), linewidth=2.5)
         axes.axvline(100 * chance[name], color=COLOURS["chance"], linewidth=2)
         axes.set(xlim=(0, 102), xlabel="test accuracy, %", title=f"{name} birds", ylim=(count - 0.5, -0.5))
         titles = [row.title for row in rows]

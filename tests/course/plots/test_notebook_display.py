@@ -14,6 +14,7 @@ from tasnlib.course.plots.notebook_display import figure_bytes
 @pytest.fixture
 def displayed(monkeypatch):
     shown = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a kernel")
     monkeypatch.setattr("IPython.display.display", lambda data, raw, metadata: shown.append((data, metadata)))
     yield shown
     assert plt.get_fignums() == []
@@ -33,6 +34,11 @@ def test_show_displays_a_png_with_its_alternative_text(displayed):
     assert Image.open(io.BytesIO(data["image/png"])).format == "PNG"
     assert data["text/plain"] == "[picture: what it shows]"
     assert metadata == {"image/png": {"alt": "what it shows"}}
+
+
+def test_a_script_prints_the_alternative_text(capsys):
+    plots.show(plt.figure(), "what it shows")
+    assert capsys.readouterr().out == "[picture: what it shows]\n"
 
 
 def test_a_large_png_gets_a_palette_that_keeps_a_small_coloured_part(displayed):
