@@ -51,7 +51,7 @@ def tasn_step(recipe: Recipe, setting: Setting, batch: int) -> Step:
     images = images_on_device(setting, batch, recipe.image_size, torch.contiguous_format)  # as a loader gives them
     channel = torch.arange(batch, device=setting.device) % model.attention_net.classifier.in_features
     labels = _labels(recipe, setting, batch)
-    settings = (recipe.distillation_weight, recipe.temperature, recipe.teacher_gradient)
+    settings = (recipe.distillation_weight, recipe.temperature)
     return Step(
         *(model, (images, channel), lambda output: tasn_loss(output.logits, labels, None, *settings)),
         *(build_optimizer(model, recipe), setting),
