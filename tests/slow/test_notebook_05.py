@@ -124,7 +124,7 @@ def test_run_by_ipython_it_uses_the_values_that_stand_in_it(edited, tmp_path):
 # before.
 HIDE = """
     import asyncio, multiprocessing, os, pathlib, runpy, signal, subprocess, sys, tempfile
-    import accelerate, IPython, matplotlib.pyplot, papermill, seaborn, timm, torch.distributed.run, torchvision
+    import accelerate, IPython, matplotlib.pyplot, papermill, psutil, seaborn, timm, torch.distributed.run, torchvision
 
     for module in ("fcntl", "pwd", "grp", "resource", "termios"):
         sys.modules[module] = None
