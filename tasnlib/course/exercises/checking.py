@@ -100,7 +100,7 @@ def _unfinished(exercise: Exercise) -> Report:
 
 def _difference(exercise: Exercise, inputs: dict[str, Any], target: Any, result: Any) -> str:
     """How a wrong result differs from the target."""
-    wanted, got = _numbers(target), _numbers(result)
+    wanted, got = _numbers(target) or [], _numbers(result)
     if got is None:
         return f"the result must be {_kind(target)}, yours is {_kind(result)}, which cannot be read as numbers."
     if _several(target) != _several(result) or len(wanted) != len(got):
@@ -202,8 +202,10 @@ def _same(one: Any, other: Any, tolerance: float) -> bool:
     first, second = _numbers(one), _numbers(other)
     if first is None or second is None or _several(one) != _several(other) or len(first) != len(second):
         return False
-    close = {"rtol": tolerance, "atol": tolerance, "equal_nan": True}
-    return all(a.shape == b.shape and torch.allclose(a, b, **close) for a, b in zip(first, second, strict=True))
+    return all(
+        a.shape == b.shape and torch.allclose(a, b, tolerance, tolerance, equal_nan=True)
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def _kind(value: Any) -> str:
