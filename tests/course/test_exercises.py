@@ -1,7 +1,6 @@
-"""Every exercise accepts its solution, calls its stub unfinished, and refuses each planted mistake by name."""
+"""Every exercise accepts its solution and names each mistake it knows."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -17,7 +16,6 @@ from tasnlib.course.exercises.solutions import solutions_notebook
 
 NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 ALL = [exercise for exercises in BY_NOTEBOOK.values() for exercise in exercises]
-PLANTED = [(exercise, mistake) for exercise in ALL for mistake in exercise.mistakes]
 
 
 def renamed(function, name):
@@ -32,37 +30,25 @@ def test_no_two_exercises_share_a_name():
     assert len(EXERCISES) == len(ALL)
 
 
-@pytest.mark.parametrize("notebook", BY_NOTEBOOK)
-def test_a_notebook_has_four_to_six_exercises(notebook):
-    assert 4 <= len(BY_NOTEBOOK[notebook]) <= 6
-
-
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
-def test_the_solution_passes_again_and_again(exercise):
-    for _ in range(5):
+def test_solution_passes_and_each_mistake_gets_its_message(exercise):
+    for _ in range(3):
         report = examine(exercise, exercise.solution)
         assert report.passed, report.message
+    assert len(exercise.mistakes) >= 2
+    for mistake in exercise.mistakes:
+        for _ in range(3):
+            report = examine(exercise, mistake.function)
+            assert not report.passed
+            assert mistake.message in report.message
 
 
-@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
-def test_a_stub_is_told_that_it_is_not_done_and_raises_nothing(exercise, capsys):
+def test_stub_is_reported_as_not_done(capsys):
     def stub(*_arguments, **_named): ...
 
-    assert check(renamed(stub, exercise.name)) is False
-    assert "not done yet" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
-def test_three_mistakes_or_more_are_planted(exercise):
-    assert len(exercise.mistakes) >= 3
-
-
-@pytest.mark.parametrize(("exercise", "mistake"), PLANTED, ids=lambda value: getattr(value, "name", "mistake"))
-def test_a_planted_mistake_is_refused_by_name(exercise, mistake):
-    for _ in range(5):
-        report = examine(exercise, mistake.function)
-        assert not report.passed
-        assert mistake.message in report.message
+    for exercise in ALL:
+        assert check(renamed(stub, exercise.name)) is False
+        assert "not done yet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("notebook", BY_NOTEBOOK)
@@ -116,11 +102,11 @@ DOUBLE = Exercise(
     [
         (lambda x: x**2, "You squared."),
         (lambda x: x.sum(), "wrong shape"),
-        (lambda x: -x, "The answer is positive. Yours does not"),
+        (lambda x: -x, "The answer is positive. This is not true of your result."),
         (lambda x: 2 * x + 1, "Add it to itself."),
         (lambda x: x * float("nan"), "NaN"),
-        (lambda x: "two", "must be a Tensor"),
-        (lambda x: (x, x), "yours gives a tuple of 2 things"),
+        (lambda x: "two", "cannot be read as numbers"),
+        (lambda x: (x, x), "yours returns a tuple of 2"),
         (lambda x: x.mul_(2), "changed its input"),
         (lambda x: x @ torch.ones(99), "raised RuntimeError"),
         (lambda x: None, "not done yet"),
@@ -135,26 +121,20 @@ def test_what_a_student_is_told(answer, told):
 @pytest.mark.parametrize(
     ("target", "answer", "told"),
     [
-        (TWO, [1.0, 2.0], "give back one tensor of shape (2,), yours gives a list of 2 things."),
-        (TWO, [TWO], "give back one tensor of shape (2,), yours gives a list of 1 thing."),
-        (TWO, (), "give back one tensor of shape (2,), yours gives a tuple of 0 things."),
-        (TWO.sum(), (TWO, TWO), "give back one number, yours gives a tuple of 2 things."),
-        (3, [3], "give back one number, yours gives a list of 1 thing."),
-        ((TWO, TWO[0]), TWO, "give back 2 things, one tensor of shape (2,) and one number; yours gives one tensor of"),
-        ((TWO, TWO), torch.stack([TWO, TWO]), "; yours gives one tensor of shape (2, 2)."),
-        ((TWO, TWO), 3.0, "; yours gives one number."),
-        ((TWO, TWO), "two", "; yours gives one str."),
-        ((TWO, TWO), [TWO, TWO, TWO], "; yours gives a list of 3 things."),
+        (TWO, [TWO], "return one tensor of shape (2,); yours returns a list of 1."),
+        ((TWO, TWO), torch.stack([TWO, TWO]), "return a tuple of 2; yours returns one tensor of shape (2, 2)."),
+        ((TWO, TWO), [TWO, TWO, TWO], "return a tuple of 2; yours returns a list of 3."),
+        (TWO, torch.empty(2, device="meta"), "cannot be read as numbers"),
     ],
+    ids=["list", "stacked", "too many", "meta device"],
 )
-def test_who_gives_back_too_much_or_too_little_is_told_what_to_give(target, answer, told):
-    exercise = Exercise("given", lambda: target, lambda g: {})
-    report = examine(exercise, lambda: answer)
+def test_result_of_another_kind_is_named(target, answer, told):
+    report = examine(Exercise("given", lambda: target, lambda g: {}), lambda: answer)
     assert not report.passed
     assert told in report.message
 
 
-def test_several_things_may_come_as_a_list_or_a_tuple():
+def test_list_and_tuple_are_alike():
     exercise = Exercise("given", lambda: (TWO, TWO), lambda g: {})
     assert examine(exercise, lambda: [TWO, TWO]).passed
 
@@ -210,20 +190,9 @@ def _detaching(*cut):
     ("answer", "told"),
     [
         (_detaching(), "Let no gradient flow into the teacher: detach the part net's logits"),
-        (_detaching("master"), "Let no gradient flow into the teacher"),
         (_detaching("master", "part"), "detach the part's logits only"),
         (torch.no_grad()(_detaching("part")), "no gradient flows back from it to part_logits"),
         (lambda **given: _detaching("part")(**given).item(), "no gradient flows back from it to part_logits"),
-        (lambda **given: _detaching("part")(**given).detach(), "without .item()"),
-        (
-            lambda attention_logits, **rest: _detaching("part")(attention_logits=attention_logits.detach(), **rest),
-            "The attention net learns from its labels",
-        ),
-        (lambda labels, **rest: _detaching("part")(labels=torch.from_numpy(labels.numpy()), **rest), ""),
-        (
-            lambda part_logits, **rest: _detaching()(part_logits=torch.from_numpy(part_logits.numpy()), **rest),
-            "raised RuntimeError when its input required a gradient",
-        ),
     ],
 )
 def test_a_joint_loss_of_the_right_value_with_another_gradient_is_refused(answer, told):
@@ -239,57 +208,25 @@ def test_gradients_are_compared_where_the_notebook_has_switched_them_off():
         assert not examine(EXERCISES["joint_loss"], _detaching()).passed
 
 
-def _exit(*_arguments):
-    sys.exit(1)
-
-
-@pytest.mark.parametrize("target", [2.0, 3, TWO], ids=str)
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        (lambda: np.arange(5), "has (5,)"),
-        (lambda: np.array(["a", "b"]), "yours is a ndarray"),
-        (lambda: np.array([None, TWO], dtype=object), "yours is a ndarray"),
-        (_exit, "raised SystemExit: 1"),
-        (lambda: torch.empty(2, device="meta"), "cannot be read, it is a tensor of torch.strided on meta."),
-        (lambda: TWO.to_sparse(), "cannot be read, it is a tensor of torch.sparse_coo on cpu."),
-        (lambda: 10**30, "cannot be read, it is a int."),
-    ],
-)
-def test_an_answer_that_cannot_be_compared_is_refused_in_words(target, answer, told):
-    report = examine(Exercise("given", lambda: target, lambda g: {}), answer)
-    assert not report.passed
-    assert told in report.message
-
-
 @pytest.mark.parametrize(
     ("target", "answer"),
-    [
-        (3, np.int64(3)),
-        (3.0, np.float32(3)),
-        (torch.tensor(3.0), np.float64(3)),
-        (torch.tensor(True), np.bool_(True)),
-        (TWO, np.array([1, 2])),
-        (TWO, np.array([2.0, 1.0])[::-1]),
-        ((TWO, TWO[0]), [np.array([1.0, 2.0]), np.float32(1)]),
-    ],
-    ids=repr,
+    [(3, np.int64(3)), (TWO, np.array([2.0, 1.0])[::-1]), ((TWO, TWO[0]), [np.array([1.0, 2.0]), np.float32(1)])],
+    ids=["number", "array", "several"],
 )
-def test_numbers_may_come_from_numpy(target, answer):
-    exercise = Exercise("given", lambda: target, lambda g: {})
-    assert examine(exercise, lambda: answer).passed
-    assert not examine(exercise, lambda: answer[0] + 1 if isinstance(answer, list) else answer + np.int64(1)).passed
+def test_results_may_be_numpy(target, answer):
+    assert examine(Exercise("given", lambda: target, lambda g: {}), lambda: answer).passed
 
 
-@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
-def test_a_wrong_answer_in_double_precision_is_refused_and_raises_nothing(exercise):
-    def answer(**given):
-        given = exercise.solution(**given)
-        parts = given if isinstance(given, (tuple, list)) else [given]
-        moved = [torch.as_tensor(part).double() * 1.37 + 0.21 for part in parts]
-        return moved if isinstance(given, (tuple, list)) else moved[0]
+def test_wrong_result_in_double_precision_is_rejected_and_raises_nothing():
+    for exercise in ALL:
 
-    assert not examine(exercise, answer).passed
+        def answer(exercise=exercise, **given):
+            result = exercise.solution(**given)
+            several = isinstance(result, (tuple, list))
+            moved = [torch.as_tensor(part).double() * 1.37 + 0.21 for part in (result if several else [result])]
+            return moved if several else moved[0]
+
+        assert not examine(exercise, answer).passed
 
 
 def _without_the_edge_at_0(zoom, out_size):
@@ -313,4 +250,4 @@ def _without_the_edge_at_0(zoom, out_size):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_right_for_some_inputs_only_is_refused_each_time(name, answer):
-    assert not any(examine(EXERCISES[name], answer).passed for _ in range(50))
+    assert not any(examine(EXERCISES[name], answer).passed for _ in range(20))

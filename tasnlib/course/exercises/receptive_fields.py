@@ -48,10 +48,6 @@ DILATION = Exercise(
             ),
         ),
         Mistake(
-            "You took the mean over the dilations. This block sums.",
-            lambda features, kernel, dilations: multi_dilation(features, kernel, dilations) / len(dilations),
-        ),
-        Mistake(
             "You applied the dilations one after another. Apply each to the block's input, and sum the results.",
             _one_after_another,
         ),
@@ -68,8 +64,6 @@ DILATION = Exercise(
     ],
     hint="Padding d keeps the size of a 3×3 convolution at dilation d; apply ReLU to each result, then add them.",
 )
-
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def receptive_field(layers):
@@ -122,15 +116,10 @@ FIELD = Exercise(
             lambda layers: _field(layers, early=True),
         ),
         Mistake(
-            "You added the whole kernel. A kernel of 3 adds 2 cells to the one that was there: kernel - 1.",
-            lambda layers: _field(layers, minus=0),
-        ),
-        Mistake(
             "You started from 0. Before any layer a cell sees its own pixel: start from 1.",
             lambda layers: _field(layers, start=0),
         ),
     ],
-    properties=[("A receptive field is at least one pixel wide.", lambda inputs, answer: answer >= 1)],
     hint="Layer by layer: add (kernel - 1) · dilation · step to the width, then multiply the step by the stride.",
 )
 

@@ -15,9 +15,6 @@ def _standard(values):
     return (values - values.mean(-1, keepdim=True)) / values.std(-1, keepdim=True)
 
 
-# 1. paired_difference
-
-
 def _two_variants(generator):
     """The seeds differ more than the variants do, so that pairing shows. The difference does not follow the seeds' ups
     and downs, so that the difference of the deviations is not the deviation of the differences."""
@@ -36,9 +33,6 @@ def paired_difference(mine, its):
     return differences.mean(), differences.std()  # std divides by n - 1
 
 
-# 2. standard_error
-
-
 def _differences(generator):
     """Deviations above 1 and below the root of n - 1, so that a forgotten root shows; fewer variants than seeds."""
     variants, seeds = whole(2, 3, generator), whole(5, 8, generator)
@@ -50,9 +44,6 @@ def _differences(generator):
 def standard_error(differences):
     seeds = differences.shape[1]
     return differences.std(dim=1) / seeds**0.5  # (v,)
-
-
-# 3. wins
 
 
 def _variants_and_reference(generator):
@@ -88,15 +79,6 @@ EXERCISES = [
                 lambda mine, its: (mine.mean() - its.mean(), (mine.var() + its.var()).sqrt()),
             ),
             Mistake(
-                "Your deviation is that of mine alone. Subtract first, then take the deviation of the differences.",
-                lambda mine, its: (mine.mean() - its.mean(), mine.std()),
-            ),
-            Mistake(
-                "You subtracted one deviation from the other. Subtract the accuracies, seed by seed, then take the "
-                "deviation.",
-                lambda mine, its: (mine.mean() - its.mean(), mine.std() - its.std()),
-            ),
-            Mistake(
                 "Your deviation divides by n: that is the population's. A few seeds are a sample: divide by n - 1.",
                 lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0)),
             ),
@@ -105,22 +87,9 @@ EXERCISES = [
                 lambda mine, its: ((its - mine).mean(), (its - mine).std()),
             ),
             Mistake(
-                "You gave the variance. The deviation is its root, and is in percent like the accuracies.",
-                lambda mine, its: ((mine - its).mean(), (mine - its).var()),
-            ),
-            Mistake(
                 "You gave the standard error. Here the spread of the differences themselves is asked for.",
                 lambda mine, its: ((mine - its).mean(), (mine - its).std() / len(mine) ** 0.5),
             ),
-        ],
-        properties=[
-            (
-                "The mean of the differences is the difference of the means.",
-                lambda inputs, answer: (
-                    abs(float(answer[0]) - float(inputs["mine"].mean() - inputs["its"].mean())) < 1e-3
-                ),
-            ),
-            ("A deviation is never below 0.", lambda inputs, answer: float(answer[1]) >= 0),
         ],
         hint="First mine - its; then the mean and the sample standard deviation of that.",
     ),
@@ -162,12 +131,6 @@ EXERCISES = [
                 lambda differences: differences.std() / differences.numel() ** 0.5,
             ),
         ],
-        properties=[
-            (
-                "The error of the mean is smaller than the deviation over seeds.",
-                lambda inputs, answer: bool((answer < inputs["differences"].std(1)).all()),
-            ),
-        ],
         hint="The sample deviation over the seeds, divided by the root of their number.",
     ),
     Exercise(
@@ -184,34 +147,12 @@ EXERCISES = [
                 lambda accuracies, reference: (accuracies >= reference).sum(1),
             ),
             Mistake(
-                "You compared with the reference's mean. Compare within a seed: both saw the same images there.",
-                lambda accuracies, reference: (accuracies > reference.mean()).sum(1),
-            ),
-            Mistake(
                 "You counted the reference's wins. Count where the variant's accuracy is the higher one.",
                 lambda accuracies, reference: (accuracies < reference).sum(1) + 0.5 * (accuracies == reference).sum(1),
             ),
             Mistake(
-                "You took the losses away from the wins. Count the wins alone, and half of the ties.",
-                lambda accuracies, reference: (accuracies - reference).sign().sum(1),
-            ),
-            Mistake(
-                "You gave the share of the seeds. Give their number: a sum, not a mean.",
-                lambda accuracies, reference: wins(accuracies, reference) / len(reference),
-            ),
-            Mistake(
                 "You counted over the variants, one number a seed. Count over the seeds, dim=1.",
                 lambda accuracies, reference: (accuracies > reference).sum(0) + 0.5 * (accuracies == reference).sum(0),
-            ),
-            Mistake(
-                "You counted over all variants together. Give one number a variant: dim=1.",
-                lambda accuracies, reference: wins(accuracies, reference).sum(),
-            ),
-        ],
-        properties=[
-            (
-                "No variant wins fewer than 0 seeds, or more than there are.",
-                lambda inputs, answer: bool(((answer >= 0) & (answer <= len(inputs["reference"]))).all()),
             ),
         ],
         hint="The number of seeds where it is greater, plus half the number where it is equal.",

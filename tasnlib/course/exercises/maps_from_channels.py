@@ -14,9 +14,6 @@ def _features(generator: torch.Generator, batch: int = 2) -> torch.Tensor:
     return 2 * torch.rand(b, c, h, 7, generator=generator) * (torch.rand(b, c, h, 7, generator=generator) > 0.4)
 
 
-# --------------------------------------------------------------------------------------------------------------------
-
-
 def maps_from_relation(relation, features):
     maps = relation @ features.flatten(2)  # (b, c, c) times (b, c, hw) gives (b, c, hw)
     return maps.view_as(features)  # (b, c, h, w)
@@ -41,28 +38,9 @@ MAPS = Exercise(
             "The numbers are right, but the places are still in one line. Give them back their height and width.",
             lambda relation, features: relation @ features.flatten(2),
         ),
-        Mistake(
-            "You divided by the number of channels. The weights of a row sum to 1 already: the sum is the mean.",
-            lambda relation, features: (relation @ features.flatten(2)).view_as(features) / features.shape[1],
-        ),
-        Mistake(
-            "You took only each channel's weight for itself. Sum over all channels j, not only j = i.",
-            lambda relation, features: relation.diagonal(dim1=1, dim2=2)[..., None, None] * features,
-        ),
-    ],
-    properties=[
-        (
-            "A mean lies between the smallest and the largest of what it averages, at every place.",
-            lambda inputs, answer: bool(
-                (answer <= inputs["features"].amax(1, keepdim=True) + 1e-4).all()
-                and (answer >= inputs["features"].amin(1, keepdim=True) - 1e-4).all()
-            ),
-        ),
     ],
     hint="Map i at a place is the sum over j of relation[i, j] times features[j] at that place.",
 )
-
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def map_of_a_dead_channel(features):
@@ -93,37 +71,12 @@ DEAD = Exercise(
             lambda features: (features.sum((2, 3)).softmax(-1)[:, :, None, None] * features).sum(1),
         ),
         Mistake(
-            "You divided the means by their sum. The outer softmax exponentiates them first.",
-            lambda features: (
-                (features.mean((2, 3)) / features.mean((2, 3)).sum(1, keepdim=True))[:, :, None, None] * features
-            ).sum(1),
-        ),
-        Mistake(
             "The outer softmax is missing: your weights do not sum to 1.",
             lambda features: (features.mean((2, 3))[:, :, None, None] * features).sum(1),
-        ),
-        Mistake(
-            "You took each channel's largest value. A dead channel asks all cells alike, so take the mean over space.",
-            lambda features: (features.amax((2, 3)).softmax(-1)[:, :, None, None] * features).sum(1),
-        ),
-        Mistake(
-            "Your map is 0: that is the raw map of the dead channel. Its trilinear map is made of the other channels.",
-            lambda features: torch.zeros_like(features[:, 0]),
-        ),
-    ],
-    properties=[
-        (
-            "A mean lies between the smallest and the largest of what it averages, at every place.",
-            lambda inputs, answer: bool(
-                (answer <= inputs["features"].amax(1) + 1e-4).all()
-                and (answer >= inputs["features"].amin(1) - 1e-4).all()
-            ),
         ),
     ],
     hint="The inner softmax of zeros is uniform, so the channel's row of R is the softmax of the channels' means.",
 )
-
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def structure_and_detail(relation, features, channel):
@@ -167,13 +120,6 @@ STRUCTURE = Exercise(
             ),
         ),
         Mistake(
-            "Your structure map is the sum over the channels. It is their mean.",
-            lambda relation, features, channel: (
-                _all_maps(relation, features).sum(1),
-                _all_maps(relation, features)[torch.arange(len(features)), channel],
-            ),
-        ),
-        Mistake(
             "Your detail map is the raw feature map of the channel. Make it with the channel's row of the relation.",
             lambda relation, features, channel: (
                 _all_maps(relation, features).mean(1),
@@ -190,8 +136,6 @@ STRUCTURE = Exercise(
     ],
     hint="The mean of the maps is weighted by the mean of the rows; `relation[torch.arange(b), channel]` picks a row.",
 )
-
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def attend_over_channels(features, scale):
@@ -220,12 +164,6 @@ ATTEND = Exercise(
             ),
         ),
         Mistake(
-            "You gave the inner scale s to the attention as well. It belongs inside the softmax over space only.",
-            lambda features, scale: _attend(
-                (scale * features.flatten(2)).softmax(-1), features.flatten(2), features.flatten(2), features, scale
-            ),
-        ),
-        Mistake(
             "Your query is X itself. It must be the softmax over space of s·X, so that loud channels do not shout.",
             lambda features, scale: _attend(features.flatten(2), features.flatten(2), features.flatten(2), features),
         ),
@@ -233,15 +171,6 @@ ATTEND = Exercise(
             "Your query is a softmax over channels. The inner one is over space: the last axis of (b, c, hw).",
             lambda features, scale: _attend(
                 (scale * features.flatten(2)).softmax(1), features.flatten(2), features.flatten(2), features
-            ),
-        ),
-        Mistake(
-            "Your key is the softmax too. Only the query is: key and value are X.",
-            lambda features, scale: _attend(
-                (scale * features.flatten(2)).softmax(-1),
-                (scale * features.flatten(2)).softmax(-1),
-                features.flatten(2),
-                features,
             ),
         ),
         Mistake(

@@ -5,8 +5,6 @@ import torch
 from tasnlib.course.exercises.checking import Exercise, Mistake
 from tasnlib.course.exercises.random_inputs import uniform, whole
 
-# 4. pareto_front
-
 
 def _accuracies_and_costs(generator):
     """Three variants on the front, one of them twice; one as accurate as the first but dearer; one as costly as the
@@ -36,39 +34,6 @@ def pareto_front(accuracies, costs):
     better = (accuracies > accuracies[:, None]) | (costs < costs[:, None])
     beaten = (as_accurate & as_cheap & better).any(dim=1)  # by any other
     return ~beaten
-
-
-def _against_the_next_cheaper(accuracies, costs):
-    order = costs.argsort(stable=True)
-    kept = torch.ones(len(costs), dtype=torch.bool)
-    kept[order[1:]] = accuracies[order].diff() > 0
-    return kept
-
-
-def _better_than_nobody(accuracies, costs):
-    as_good = (accuracies >= accuracies[:, None]) & (costs <= costs[:, None])
-    better = (accuracies > accuracies[:, None]) | (costs < costs[:, None])
-    return ~(as_good & better).any(dim=0)
-
-
-def _kept_by_twins_only(accuracies, costs):
-    as_good = (accuracies >= accuracies[:, None]) & (costs <= costs[:, None])
-    return ~(as_good & ~torch.eye(len(costs), dtype=torch.bool)).any(dim=1)
-
-
-def _alike_go_together(inputs, answer):
-    accuracies, costs = inputs["accuracies"], inputs["costs"]
-    alike = (accuracies == accuracies[:, None]) & (costs == costs[:, None])
-    return bool((answer == answer[:, None])[alike].all())
-
-
-def _best_and_cheapest(inputs):
-    """The cheapest of the most accurate variants."""
-    accuracies, costs = inputs["accuracies"], inputs["costs"]
-    return costs.masked_fill(accuracies < accuracies.max(), float("inf")).argmin()
-
-
-# 5. part_magnification
 
 
 def _positions(low, high, size, inside, outside, generator):
@@ -121,23 +86,9 @@ EXERCISES = [
                 lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1),
             ),
             Mistake(
-                "A variant that is as accurate as a cheaper one stays on your front. It is beaten: at least as good in "
-                "both, better in one of the two, whichever.",
-                lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1),
-            ),
-            Mistake(
-                "A variant that costs as much as a more accurate one stays on your front. It is beaten: at least as "
-                "good in both, better in one of the two, whichever.",
-                lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs < costs[:, None])).any(dim=1),
-            ),
-            Mistake(
                 "In your answer each variant is beaten by itself, so the front is empty. Ask also that the other is "
                 "better in one of the two.",
                 lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1),
-            ),
-            Mistake(
-                "Two variants that are alike in both beat each other in your answer. The other must be better in one.",
-                _kept_by_twins_only,
             ),
             Mistake(
                 "Your front is that of the costliest. A lower cost is the better one: turn that comparison round.",
@@ -147,22 +98,6 @@ EXERCISES = [
                 "You marked those that are beaten. True must stand for those on the front.",
                 lambda accuracies, costs: ~pareto_front(accuracies, costs),
             ),
-            Mistake(
-                "You marked those that beat nobody: your `any` runs over the wrong axis. Ask, for each variant, over "
-                "all others.",
-                _better_than_nobody,
-            ),
-            Mistake(
-                "You compared each variant with the next cheaper one only. Compare with every other, cheaper or not.",
-                _against_the_next_cheaper,
-            ),
-        ],
-        properties=[
-            (
-                "The most accurate variant, at its lowest cost, is on the front.",
-                lambda inputs, answer: bool(answer[_best_and_cheapest(inputs)]),
-            ),
-            ("Two variants that are alike in both are both on the front, or both off it.", _alike_go_together),
         ],
         hint="Compare all pairs, (v, v): as accurate, as cheap, and better in one. Beaten by any: not on the front.",
     ),
@@ -184,30 +119,14 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "You divided by the area of the box in pixels. Plain resizing gives the part n_w · n_h pixels times "
-                "the box's share of the image.",
-                lambda x, y, box, height, width: _along(x, box[0], box[2], len(x)) * _along(y, box[1], box[3], len(y)),
-            ),
-            Mistake(
                 "You counted along x only. A pixel is in the part when both its x and its y are: multiply by y's.",
                 lambda x, y, box, height, width: _along(x, box[0], box[2], width),
-            ),
-            Mistake(
-                "You averaged the magnifications along x and along y. Pixels are rows times columns: multiply them.",
-                lambda x, y, box, height, width: (
-                    (_along(x, box[0], box[2], width) + _along(y, box[1], box[3], height)) / 2
-                ),
             ),
             Mistake(
                 "You mixed up the axes of the box. It is (x0, y0, x1, y1): x lies between x0 and x1.",
                 lambda x, y, box, height, width: _along(x, box[1], box[3], width) * _along(y, box[0], box[2], height),
             ),
-            Mistake(
-                "You divided where you must multiply: this is how much smaller the part is drawn. Turn it round.",
-                lambda **given: 1 / part_magnification(**given),
-            ),
         ],
-        properties=[("A magnification is never below 0.", lambda inputs, answer: float(answer) >= 0)],
         hint="The part's share of the sampled pixels, over the box's share of the image's area.",
     ),
 ]

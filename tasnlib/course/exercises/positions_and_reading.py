@@ -6,8 +6,6 @@ from torch.nn import functional as F
 from tasnlib.course.exercises.checking import Exercise, Mistake
 from tasnlib.course.exercises.random_inputs import random_zoom, whole
 
-# 4. positions_of
-
 
 def _zoom_and_size(generator):
     size = 2 * whole(3, 6, generator) + 1  # odd: then plain resizing reads no position at an edge
@@ -30,9 +28,6 @@ def positions_of(zoom, out_size):
     levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
     pixel = torch.searchsorted(at_edges[1:], levels)  # the first pixel whose right edge reaches the level
     return pixel + (levels - at_edges[pixel]) / zoom[pixel]
-
-
-# 5. read_row
 
 
 def _row_and_positions(generator):
@@ -65,16 +60,6 @@ def _read_zero_outside(values, positions):
     return torch.lerp(padded[first], padded[first + 1], centred - first)
 
 
-def _read_shares_swapped(values, positions):
-    centred = (positions - 0.5).clamp(0, len(values) - 1)
-    first = centred.floor().long()
-    second = (first + 1).clamp(max=len(values) - 1)
-    return torch.lerp(values[second], values[first], centred - first)
-
-
-# 6. reading_matrix
-
-
 def _positions_and_size(generator):
     inputs = _row_and_positions(generator)
     return {"positions": inputs["positions"], "size": len(inputs["values"])}
@@ -105,13 +90,6 @@ EXERCISES = [
                 lambda zoom, out_size: _inverse(zoom, (torch.arange(out_size) + 0.5) / out_size).floor(),
             ),
             Mistake(
-                "You added the rest of the level without dividing by the pixel's zoom. Where the zoom is 2, F climbs 2 "
-                "a pixel.",
-                lambda zoom, out_size: (
-                    lambda at: at.floor() + (at - at.floor()) * zoom[at.floor().long().clamp(max=len(zoom) - 1)]
-                )(_inverse(zoom, (torch.arange(out_size) + 0.5) / out_size)),
-            ),
-            Mistake(
                 "These are the positions of plain resizing. Use the zoom: invert its cumulative sum.",
                 lambda zoom, out_size: (torch.arange(out_size) + 0.5) / out_size * len(zoom),
             ),
@@ -140,11 +118,6 @@ EXERCISES = [
             Mistake(
                 "You read the pixel that each position falls into. Mix the two nearest centres by their distances.",
                 lambda values, positions: values[positions.long().clamp(max=len(values) - 1)],
-            ),
-            Mistake(
-                "You gave the nearer pixel the smaller weight. The share of the right neighbour is the distance from "
-                "the left one.",
-                _read_shares_swapped,
             ),
         ],
         hint="Subtract ½, clamp to the first and last centre, then mix the two neighbours.",

@@ -5,8 +5,6 @@ import torch
 from tasnlib.course.exercises.checking import Exercise, Mistake
 from tasnlib.course.exercises.random_inputs import whole
 
-# 1. mass_in_box
-
 
 def _map_and_box(generator):
     h = whole(4, 6, generator)
@@ -27,9 +25,6 @@ def mass_in_box(attention, box):
             if x0 <= column < x1 and y0 <= row < y1:
                 inside += value
     return inside / total
-
-
-# 2. largest_place
 
 
 def _map_and_size(generator):
@@ -55,9 +50,6 @@ def _place(attention, height, width, half=0.5, columns=None):
     return torch.tensor([(column + half) * width / w, (row + half) * height / h])
 
 
-# 3. margin
-
-
 def _logits(generator):
     logits = 2 * torch.rand(whole(3, 5, generator), whole(4, 6, generator), generator=generator)
     logits[:, -1] += 2  # the first class is never the best
@@ -67,9 +59,6 @@ def _logits(generator):
 def margin(logits):
     first, second = logits.softmax(dim=1).topk(2, dim=1).values.unbind(1)
     return first - second
-
-
-# 4. share_reached
 
 
 def _magnifications(generator):
@@ -105,21 +94,12 @@ EXERCISES = [
                 lambda attention, box: attention[box[1] : box[3], box[0] : box[2]].sum(),
             ),
             Mistake(
-                "This is the mean in the box. A share is the sum in the box over the sum of the map.",
-                lambda attention, box: attention[box[1] : box[3], box[0] : box[2]].mean(),
-            ),
-            Mistake(
                 "You took x for the row. A map is indexed attention[row, column], and the row is y.",
                 lambda attention, box: attention[box[0] : box[2], box[1] : box[3]].sum() / attention.sum(),
             ),
             Mistake(
                 "You counted the cells at x1 and y1. The box ends at their left and upper edges, so they lie outside.",
                 lambda attention, box: attention[box[1] : box[3] + 1, box[0] : box[2] + 1].sum() / attention.sum(),
-            ),
-            Mistake(
-                "You divided by the share of the area as well. That is a good comparison, but here the share alone is "
-                "asked for.",
-                lambda attention, box: attention[box[1] : box[3], box[0] : box[2]].mean() / attention.mean(),
             ),
         ],
         hint="Two sums in one pass over all cells: of the cells with x0 <= column < x1 and y0 <= row < y1, and of all.",
@@ -141,22 +121,6 @@ EXERCISES = [
                 "You counted in cells. A cell is width / w pixels wide and height / h pixels high.",
                 lambda attention, height, width: _place(attention, *attention.shape),
             ),
-            Mistake(
-                "You divided argmax by the number of rows. It counts row by row, and each row has w cells.",
-                lambda attention, height, width: _place(attention, height, width, columns=attention.shape[0]),
-            ),
-            Mistake(
-                "You used the width for both axes. Images need not be square: a cell is height / h pixels high.",
-                lambda attention, height, width: _place(attention, width, width),
-            ),
-        ],
-        properties=[
-            (
-                "The place lies inside of the image.",
-                lambda inputs, answer: (
-                    0 <= float(answer[0]) <= inputs["width"] and 0 <= float(answer[1]) <= inputs["height"]
-                ),
-            )
         ],
         hint="argmax counts row by row; divmod by the number of columns gives row and column. Then take the centre.",
     ),
@@ -174,23 +138,9 @@ EXERCISES = [
                 lambda logits: logits.softmax(1).amax(1),
             ),
             Mistake(
-                "You subtracted the least probable class. The margin is to the second best.",
-                lambda logits: logits.softmax(1).amax(1) - logits.softmax(1).amin(1),
-            ),
-            Mistake(
-                "You compared the first two classes. Sort by probability first, or use topk.",
-                lambda logits: (logits.softmax(1)[:, 0] - logits.softmax(1)[:, 1]).abs(),
-            ),
-            Mistake(
                 "Your softmax is over the birds. Each row is one bird: it goes over dim=1, the classes.",
                 lambda logits: logits.softmax(0).topk(2, 1).values[:, 0] - logits.softmax(0).topk(2, 1).values[:, 1],
             ),
-        ],
-        properties=[
-            (
-                "A margin lies between 0 and 1.",
-                lambda inputs, answer: bool(((answer >= 0) & (answer <= 1)).all()),
-            )
         ],
         hint="softmax over the classes, then topk(2).",
     ),
@@ -208,18 +158,8 @@ EXERCISES = [
                 lambda magnifications, at_least: (magnifications >= at_least).float().mean(1).cumsum(0),
             ),
             Mistake(
-                "This is a mean over the draws so far. A part counts from its first time on, however often missed.",
-                lambda magnifications, at_least: (
-                    (magnifications >= at_least).float().mean(1).cumsum(0) / torch.arange(1, len(magnifications) + 1)
-                ),
-            ),
-            Mistake(
                 "You averaged over the draws, one number a part. One number a draw is asked for: the mean over parts.",
                 lambda magnifications, at_least: (magnifications >= at_least).float().mean(0),
-            ),
-            Mistake(
-                "You averaged the magnifications themselves. Compare them with at_least first, then average.",
-                lambda magnifications, at_least: magnifications.cummax(0).values.mean(1),
             ),
         ],
         properties=[

@@ -5,8 +5,6 @@ import torch
 from tasnlib.course.exercises.checking import Exercise, Mistake
 from tasnlib.course.exercises.random_inputs import random_zoom, whole
 
-# 1. magnification
-
 
 def _zoom_and_interval(generator):
     size = whole(8, 14, generator)
@@ -19,9 +17,6 @@ def magnification(zoom, left, right):
     return zoom[left:right].mean()
 
 
-# 2. marginal_zoom
-
-
 def _map(generator):
     h = whole(3, 6, generator)
     w = h + whole(1, 3, generator)
@@ -31,9 +26,6 @@ def _map(generator):
 def marginal_zoom(attention):
     profile = attention.amax(dim=0)  # (w,): the maximum over the rows
     return profile / profile.mean()
-
-
-# 3. limit_zoom
 
 
 def _zoom_and_cap(generator):
@@ -82,10 +74,6 @@ EXERCISES = [
                 "You counted pixel `right` too. The stretch ends at the edge `right`, so its last pixel is right - 1.",
                 lambda zoom, left, right: zoom[left : right + 1].mean(),
             ),
-            Mistake(
-                "That is the share of all samples. Compare it with plain resizing's share, (right - left) / W.",
-                lambda zoom, left, right: zoom[left:right].sum() / zoom.sum(),
-            ),
         ],
         hint="Plain resizing has a zoom of 1 everywhere, so the answer is the mean of the zoom over the stretch.",
     ),
@@ -105,10 +93,6 @@ EXERCISES = [
             Mistake(
                 "You divided by the sum, so the answer sums to 1. A zoom has mean 1: divide by the mean.",
                 lambda attention: attention.amax(0) / attention.amax(0).sum(),
-            ),
-            Mistake(
-                "You divided by the peak, so the answer has the peak 1. A zoom has mean 1: divide by the mean.",
-                lambda attention: attention.amax(0) / attention.max(),
             ),
             Mistake(
                 "These are the plain maxima. Divide by their mean, so that the budget is kept.",

@@ -94,10 +94,6 @@ EXERCISES = [
                     (features.flatten(2) @ features.flatten(2).mT).sum(0, keepdim=True).expand(len(features), -1, -1)
                 ),
             ),
-            Mistake(
-                "You divided by the number of places. This exercise wants the plain sum.",
-                lambda features: features.flatten(2) @ features.flatten(2).mT / features[0, 0].numel(),
-            ),
         ],
         properties=[
             (
@@ -121,15 +117,6 @@ EXERCISES = [
                 "Your softmax runs over the channels. That asks which channel wins a place; "
                 "here each channel must choose among its places.",
                 lambda features, scale: (scale * features).softmax(1),
-            ),
-            Mistake(
-                "Your softmax runs over channels and places together. Each channel needs weights of its own: "
-                "flatten from axis 2, not from axis 1.",
-                lambda features, scale: (scale * features).flatten(1).softmax(-1).view_as(features),
-            ),
-            Mistake(
-                "You multiplied by s after the softmax, so the weights sum to s. Multiply the features before it.",
-                lambda features, scale: scale * features.flatten(2).softmax(-1).view_as(features),
             ),
             Mistake(
                 "Your weights do not depend on s. Multiply the features by s before the softmax.",
@@ -161,12 +148,6 @@ EXERCISES = [
             Mistake(
                 "The outer softmax is missing: your rows do not sum to 1.",
                 lambda where, features: where.flatten(2) @ features.flatten(2).mT,
-            ),
-            Mistake(
-                "You divided each row by its sum. That is not a softmax: take exp first.",
-                lambda where, features: torch.nn.functional.normalize(
-                    where.flatten(2) @ features.flatten(2).mT, p=1, dim=-1
-                ),
             ),
         ],
         properties=[("Every row sums to 1.", _rows_sum_to_one)],
@@ -206,10 +187,6 @@ EXERCISES = [
                 lambda maps, cover: (maps * cover[:, None]).sum((2, 3)) / cover.sum((1, 2))[:, None],
             ),
             Mistake(
-                "You divided by the total of all channels together. Every channel has a total of its own.",
-                lambda maps, cover: (maps * cover[:, None]).sum((2, 3)) / maps.sum((1, 2, 3))[:, None],
-            ),
-            Mistake(
                 "You averaged over the channels. Every channel has a share of its own: the answer is (b, c).",
                 lambda maps, cover: share_in_box(maps, cover).mean(1),
             ),
@@ -233,29 +210,12 @@ EXERCISES = [
                 lambda features, scale: (scale * features.flatten(2) @ features.flatten(2).mT).softmax(-1),
             ),
             Mistake(
-                "You used the inner softmax on both sides. The right factor is the plain X, "
-                "which says how strongly a channel fires.",
-                lambda features, scale: (
-                    (scale * features.flatten(2)).softmax(-1) @ (scale * features.flatten(2)).softmax(-1).mT
-                ).softmax(-1),
-            ),
-            Mistake(
-                "You scaled the right factor too. s belongs to the inner softmax only: the right factor is plain X.",
-                lambda features, scale: (
-                    (scale * features.flatten(2)).softmax(-1) @ (scale * features.flatten(2)).mT
-                ).softmax(-1),
-            ),
-            Mistake(
                 "The outer softmax is missing: your rows do not sum to 1.",
                 lambda features, scale: (scale * features.flatten(2)).softmax(-1) @ features.flatten(2).mT,
             ),
             Mistake(
                 "Your answer does not depend on s. Multiply the features by s inside the inner softmax.",
                 lambda features, scale: (features.flatten(2).softmax(-1) @ features.flatten(2).mT).softmax(-1),
-            ),
-            Mistake(
-                "Your columns sum to 1, not your rows. Take the outer softmax over the last axis.",
-                lambda features, scale: ((scale * features.flatten(2)).softmax(-1) @ features.flatten(2).mT).softmax(1),
             ),
         ],
         properties=[("Every row sums to 1.", _rows_sum_to_one)],

@@ -85,11 +85,6 @@ def _hard_student(student_logits, teacher_logits, temperature):
     return soft_cross_entropy(temperature * student_logits, teacher_logits, temperature)
 
 
-def _labels_weighted(attention_logits, master_logits, part_logits, labels, weight, temperature):
-    plain = sum(F.cross_entropy(logits, labels) for logits in (attention_logits, master_logits, part_logits))
-    return weight * plain + soft_cross_entropy(master_logits, part_logits, temperature)
-
-
 def _softmax_twice(attention_logits, master_logits, part_logits, labels, weight, temperature):
     three = (attention_logits, master_logits, part_logits)
     plain = sum(F.cross_entropy(logits.softmax(dim=-1), labels) for logits in three)
@@ -118,10 +113,6 @@ EXERCISES = [
                 "Your softmax runs over the batch. Run it over the classes, the last axis.",
                 lambda logits, temperature: (logits / temperature).softmax(dim=0),
             ),
-            Mistake(
-                "You took powers and did not divide by their sum. Divide each row by its sum.",
-                lambda logits, temperature: (logits / temperature).exp(),
-            ),
         ],
         properties=[
             (
@@ -141,29 +132,13 @@ EXERCISES = [
                 lambda probabilities: (probabilities * probabilities.log()).sum(dim=-1),
             ),
             Mistake(
-                "You used the logarithm of base 2. Use the natural one, torch.log.",
-                lambda probabilities: -(probabilities * probabilities.log2()).sum(dim=-1),
-            ),
-            Mistake(
                 "You took the mean over the classes. Take the sum.",
                 lambda probabilities: -(probabilities * probabilities.log()).mean(dim=-1),
-            ),
-            Mistake(
-                "You left out the factor q in front of the logarithm. Weight each logarithm with its probability.",
-                lambda probabilities: -probabilities.log().sum(dim=-1),
             ),
             Mistake(
                 "You gave one number for all rows. Sum over the classes only, dim=-1.",
                 lambda probabilities: -(probabilities * probabilities.log()).sum(),
             ),
-        ],
-        properties=[
-            (
-                "Entropy is never negative and never above log k.",
-                lambda inputs, answer: bool(
-                    ((answer >= 0) & (answer <= torch.tensor(inputs["probabilities"].shape[-1]).log() + 1e-4)).all()
-                ),
-            )
         ],
         hint="For each row: minus the sum over the classes of q times log q.",
     ),
@@ -180,15 +155,10 @@ EXERCISES = [
                 lambda student_logits, **rest: len(student_logits) * soft_cross_entropy(student_logits, **rest),
             ),
             Mistake(
-                "You took the mean over the classes. Sum over the classes, mean over the batch.",
-                lambda student_logits, **rest: soft_cross_entropy(student_logits, **rest) / student_logits.shape[-1],
-            ),
-            Mistake(
                 "You multiplied by T². Some do, but the paper does not; leave it out here.",
                 lambda temperature, **rest: temperature**2 * soft_cross_entropy(temperature=temperature, **rest),
             ),
         ],
-        properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
         hint="Softmax of the teacher's logits / T times log softmax of the student's logits / T; sum over classes.",
         tolerance=1e-5,
     ),
@@ -210,24 +180,6 @@ EXERCISES = [
                 "You left out that the loss is a mean over the batch. Divide by the number of birds.",
                 lambda student_logits, **rest: len(student_logits) * soft_gradient(student_logits, **rest),
             ),
-            Mistake(
-                "You gave the approximation for large T. Give the exact gradient, from the softmaxes at T.",
-                lambda student_logits, teacher_logits, temperature: (
-                    (student_logits - teacher_logits) / temperature**2 / student_logits.numel()
-                ),
-            ),
-            Mistake(
-                "Your softmaxes are taken at temperature 1. Divide the logits by T first.",
-                lambda student_logits, teacher_logits, temperature: (
-                    soft_gradient(student_logits, teacher_logits, 1.0) / temperature
-                ),
-            ),
-        ],
-        properties=[
-            (
-                "What one class gains the others lose: every row of the gradient sums to 0.",
-                lambda inputs, answer: torch.allclose(answer.sum(-1), torch.zeros(len(answer)), atol=1e-5),
-            )
         ],
         hint="Section 6 gives it for one bird; the loss is the mean over the birds.",
         tolerance=1e-5,
@@ -254,16 +206,10 @@ EXERCISES = [
                 "You left out the weight of the distillation term. Multiply the soft cross entropy by it.",
                 lambda weight, **rest: joint_loss(weight=1.0, **rest),
             ),
-            Mistake("You put the weight on the labels' terms. It belongs to the soft one.", _labels_weighted),
             Mistake(
                 "You gave F.cross_entropy probabilities. It wants logits: it takes the softmax itself.", _softmax_twice
             ),
-            Mistake(
-                "You left out the distillation term.",
-                lambda weight, **rest: joint_loss(weight=0.0, **rest),
-            ),
         ],
-        properties=[("The loss is one number above 0.", lambda inputs, answer: float(answer) > 0)],
         gradients=[
             ("part_logits", "Let no gradient flow into the teacher: detach the part net's logits in the soft term."),
             ("master_logits", "The master learns from its labels and from the part: detach the part's logits only."),
