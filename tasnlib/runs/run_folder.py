@@ -36,10 +36,19 @@ def in_project() -> bool:
     return (project_folder() / NOTEBOOK).is_file()
 
 
+def course_folder() -> Path:
+    """The folder notebooks/ of this project, also from outside of it; raises FileNotFoundError without a checkout."""
+    project = project_folder() if in_project() else Path(__file__).parents[2]
+    if not (project / NOTEBOOK).is_file():
+        raise FileNotFoundError(
+            "the notebooks' saved runs are not in the installed package; start this inside a checkout of the project"
+        )
+    return project / NOTEBOOK.parent
+
+
 def saved_run() -> Path:
     """The folder of the small trained run that comes with the course."""
-    project = project_folder() if in_project() else Path(__file__).parents[2]
-    return project / "notebooks" / "saved_run"
+    return course_folder() / "saved_run"
 
 
 def as_typed(path: Path) -> str:

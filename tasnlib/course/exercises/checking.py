@@ -75,7 +75,7 @@ def examine(exercise: Exercise, function: Callable) -> Report:
             result = function(**given)
         except NotImplementedError:
             return _unfinished(exercise)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problem = f"your function raised {type(error).__name__}: {error}. The input was {_describe(inputs)}."
             return Report(False, f"{exercise.name}: {problem}")
         if result is None or result is ...:
@@ -138,7 +138,7 @@ def _known_mistake(
         fresh = exercise.inputs(generator)
         try:
             again = function(**copy.deepcopy(fresh))
-        except Exception:
+        except (Exception, SystemExit):
             break  # it works for some inputs only
         fitting = [one for one in fitting if _makes(one, fresh, again, exercise.tolerance)] or fitting[:1]
     return f"{fitting[0].message} The input was {_describe(inputs)}." if fitting else ""
@@ -158,7 +158,7 @@ def _wrong_gradient(exercise: Exercise, function: Callable, inputs: dict[str, An
         return ""
     try:
         got = _gradients(function, inputs, names)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return f"your function raised {type(error).__name__} when its input required a gradient: {error}"
     if got is None:
         return (

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, validate_call
 from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.research.ablations.study import study
 from tasnlib.research.ablations.variants import TABLES, Table
-from tasnlib.runs.run_folder import in_project, project_folder
+from tasnlib.runs.run_folder import course_folder, project_folder
 
 NOT_TRAINED = "(not trained; set optional = True to train it)"
 NETS = ("master", "downsampled", "downsampled_aliased")
@@ -204,12 +204,12 @@ def open_study(
         optional: also train what is missing of the optional tables.
 
     Raises:
-        ValueError: for other arguments; outside the project; for "gpu" without a GPU if results are missing; for a
-            result that is damaged or belongs to another run, naming its file.
+        ValueError: for other arguments; for "gpu" without a GPU if results are missing; for a result that is damaged
+            or belongs to another run, naming its file.
+        FileNotFoundError: without a checkout of the project, where the results are.
     """
-    if not in_project():
-        raise ValueError("the working folder is outside the project, where the results are; change into the project")
-    folder = project_folder() / ("runs/ablations" if profile == "smoke" else "notebooks/ablations") / profile
+    smoke = profile == "smoke"
+    folder = (project_folder() / "runs" / "ablations" if smoke else course_folder() / "ablations") / profile
 
     def is_trained(table: Table) -> bool:
         return all((folder / run.file_name).is_file() for run in plan(PROFILES[profile], [table]))
