@@ -147,9 +147,9 @@ def _run(notebook: Path, given: argparse.Namespace) -> int:
         return 0
     except KeyboardInterrupt:
         new = [str(noted.parent) for noted in set(runs.glob("*/settings.json")) - begun]
-        folder = expanded(parameters.get("output_folder") or (new[0] if len(new) == 1 else ""), "output_folder")
         code, message = 130, f"\nstopped; the executed part is in {as_typed(output)}"
-        if (noted := folder / "settings.json").is_file():
+        typed = parameters.get("output_folder") or (new[0] if len(new) == 1 else None)
+        if typed and (noted := (folder := expanded(typed, "output_folder")) / "settings.json").is_file():
             message += f". To continue: {notebook_command(noted_settings(noted), folder, notebook)}"
     except papermill.PapermillExecutionError as reason:  # the traceback is in the output notebook
         code, message = 1, f"error in cell {reason.cell_index} of {as_typed(output)}: {reason.ename}: {reason.evalue}"
