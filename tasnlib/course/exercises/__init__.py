@@ -9,7 +9,7 @@ from tasnlib.course.exercises import (
     explore_exercises,
     receptive_field_exercises,
     sampler_exercises,
-    seeds_exercises,
+    seed_exercises,
     trilinear_exercises,
     zoom_exercises,
 )
@@ -22,14 +22,14 @@ BY_NOTEBOOK: dict[str, list[Exercise]] = {
     "02_trilinear_attention": trilinear_exercises.EXERCISES + receptive_field_exercises.EXERCISES,
     "03_attention_sampler": zoom_exercises.EXERCISES + sampler_exercises.EXERCISES,
     "04_distillation": distillation_exercises.EXERCISES,
-    "06_ablations": seeds_exercises.EXERCISES + ablation_exercises.EXERCISES,
+    "06_ablations": seed_exercises.EXERCISES + ablation_exercises.EXERCISES,
     "07_explore": explore_exercises.EXERCISES,
 }
 EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}
 
 
 def check(function: Callable) -> bool:
-    """Test a student's function, print what is right or wrong about it, and draw the target beside its answer.
+    """Test a student's function, print what is right or wrong about it, and draw the target beside its result.
 
     Never raises for what the function does: a notebook with unfinished exercises runs to its end.
 
@@ -51,5 +51,5 @@ def check(function: Callable) -> bool:
     report = examine(EXERCISES[name], function)
     print(report.message)
     if report.figure is not None:
-        show(report.figure, f"target and your answer side by side, for the exercise {name}")
+        show(report.figure, f"target and your result side by side, for the exercise {name}")
     return report.passed
