@@ -122,8 +122,8 @@ def test_a_training_on_all_of_them_is_one_of_numbers(folder, tmp_path):
     assert math.isfinite(trained.history[0]["loss"])
     assert all(bool(tensor.isfinite().all()) for tensor in load_model(trained.weights_path)[0].state_dict().values())
     unreadable = [path.name in BAD for path in data[1].paths]
-    assert trained.answers["master"][torch.tensor(unreadable)].eq(-1).all()  # wrong, and not left out
-    assert trained.answers["master"][~torch.tensor(unreadable)].ge(0).all()
+    assert trained.predictions["master"][torch.tensor(unreadable)].eq(-1).all()  # wrong, and not left out
+    assert trained.predictions["master"][~torch.tensor(unreadable)].ge(0).all()
 
 
 @pytest.fixture(scope="module")
