@@ -16,7 +16,7 @@ from tasnlib.data.batch import Batch, image_numbers
 from tasnlib.data.image_file import open_image
 from tasnlib.data.inspection import inspect_files
 from tasnlib.data.randomness import image_keys
-from tasnlib.data.transforms import augment, check_style, resize_short_side
+from tasnlib.data.transforms import augment, augmentation, resize_short_side
 
 GREY = 128  # the value of all pixels of an image that cannot be read
 
@@ -110,7 +110,7 @@ class ImageFiles(Dataset):
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images of a style of `transforms.augment`."""
-        check_style(style)
+        augmentation(style, self.image_size)  # raises for an unknown style
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
         return self._with(style=style, seed=seed)
