@@ -2,9 +2,9 @@
 
 Decoding large photographs is most of the work of reading them. The copy has the same folders, names and lists, so every
 loader reads it as it reads the original: images upright with a short side of --size pixels (JPEG of quality 95, and
-PNG for all other formats, whatever the name ends with), smaller ones and those that cannot be read unchanged, and the
-part points of CUB-200-2011 where they then are. Lists that no loader reads (bounding boxes) keep their numbers. Run the
-same command again after a stop: it goes on.
+PNG for all other formats, whatever the name ends with), smaller ones and those that cannot be read unchanged. Lists of
+places in the images (bounding boxes, part points), which no loader reads, keep their numbers. Run the same command
+again after a stop: it goes on.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from progress_bar import bar
 from typed_path import typed_path
 
 from tasnlib.data.files import write_atomically
-from tasnlib.data.image_file import decode_image, formats, read_bytes, stored_geometry, upright_place
+from tasnlib.data.image_file import decode_image, formats, read_bytes
 
 NOTE = ".resized.json"  # in the copy: with which options it was made
 
@@ -70,29 +70,6 @@ def _smaller(original: bytes, source: Path, size: int, quality: int) -> bytes | 
     return file.getvalue()
 
 
-def move_points(source: Path, copy: Path) -> None:
-    """Rewrite parts/part_locs.txt of CUB-200-2011 in pixels of the copy's images."""
-    lines = (source / "parts" / "part_locs.txt").read_text(encoding="utf-8-sig").splitlines()
-    images = (source / "images.txt").read_text(encoding="utf-8-sig").splitlines()
-    file_of = dict(line.split(maxsplit=1) for line in images if line.strip())
-    geometry: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {}
-    moved = []
-    for line in filter(str.strip, lines):
-        image, part, x, y, visible = line.split()
-        if image not in geometry:
-            file = Path("images", file_of[image].strip())
-            try:
-                geometry[image] = stored_geometry(source / file), stored_geometry(copy / file)
-            except ValueError:  # neither can be read
-                geometry[image] = (1, 1, 1), (1, 1, 1)
-        before, after = geometry[image]
-        if before != after and visible == "1":
-            upright_x, upright_y, width, height = upright_place(float(x), float(y), *before)
-            x, y = f"{upright_x * after[0] / width:.3f}", f"{upright_y * after[1] / height:.3f}"
-        moved.append(f"{image} {part} {x} {y} {visible}\n")
-    write_atomically(copy / "parts" / "part_locs.txt", "".join(moved).encode())
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].split(":")[0])
     parser.add_argument("source", type=typed_path, metavar="FOLDER", help="the data set, or several in one folder")
@@ -135,17 +112,12 @@ def _resize_all(source: Path, copy: Path, given: argparse.Namespace) -> int:
         for folder, _, names in os.walk(source, onerror=fail, followlinks=True)
         for name in names
     ]
-    points = Path("parts", "part_locs.txt")
-    others = [file for file in files if not file.as_posix().endswith(points.as_posix())]
     work = partial(_one, source, copy, given.size, given.quality, given.megapixels)
     problems = []
-    with Pool(given.processes) as pool, bar(f"resizing to {given.size}", len(others), " files") as shown:
-        for problem in pool.imap_unordered(work, others, chunksize=8):
+    with Pool(given.processes) as pool, bar(f"resizing to {given.size}", len(files), " files") as shown:
+        for problem in pool.imap_unordered(work, files, chunksize=8):
             problems += [problem] * bool(problem)
             shown.update()
-    for file in set(files) - set(others):
-        home = file.parent.parent
-        move_points(source / home, copy / home)
     for problem in problems:
         print(f"copied unchanged: {problem}")
     print(f"{len(files):,} files in {copy}" + f"; {len(problems):,} images could not be read" * bool(problems))

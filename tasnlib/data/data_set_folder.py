@@ -1,12 +1,16 @@
 """Finding a data set in a folder, and an error that shows what was expected where it is not there."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tasnlib.data.files import cannot_read, expanded, is_folder
 from tasnlib.data.folder_listing import list_folder
+from tasnlib.data.photographs import ImageFiles
+
+Meaning = TypeVar("Meaning")
 
 
 class DataSetFolder(NamedTuple):
@@ -62,24 +66,26 @@ class DataSetFolder(NamedTuple):
             raise unreadable[0] if unreadable else self.error(folder, f"{missing}, here or in a folder inside")
         return homes[0]
 
-    def image_paths(self, home: Path, files: Sequence[str], source: str) -> list[Path]:
-        """The paths of `files`, which `source` names relative to `home`, once all of them are known to exist.
+    def photographs(
+        self, home: Path, split: str, labels: dict[str, int], class_names: list[str], image_size: int, source: Path
+    ) -> ImageFiles:
+        """The images of a split, once all of them are known to exist.
 
-        Folders are listed instead of asking for one file after the other: half a million images on a network drive take
-        seconds instead of an hour.
+        `labels` are by file, which `source` names relative to `home`. Folders are listed instead of asking for one file
+        after the other: half a million images on a network drive take seconds instead of an hour.
 
         Raises:
-            ValueError: where images are missing (how many, and the first three), listed twice or outside `home`.
+            ValueError: where images are missing (how many, and the first three) or outside `home`, or there are none.
             OSError: where a folder cannot be read.
         """
+        if not labels:
+            raise ValueError(f"{source} has no images for {split!r}. {self.advice}")
         present: dict[str, set[str]] = {}
-        missing, seen = [], set()
-        for file in files:
+        missing = []
+        for file in labels:
             parent, _, base = file.rpartition("/")
-            if file in seen or file.startswith("/") or ".." in PurePosixPath(file).parts:
-                problem = "is listed twice" if file in seen else "is outside of the data set's folder"
-                raise ValueError(f"{self.name}: {source} in {home}: the image {file} {problem}")
-            seen.add(file)
+            if file.startswith("/") or ".." in PurePosixPath(file).parts:
+                raise ValueError(f"{source}: the image {file} is outside of the data set's folder")
             if parent not in present:
                 try:
                     present[parent] = set(os.listdir(home / parent))  # noqa: PTH208  names are wanted, not paths
@@ -92,13 +98,34 @@ class DataSetFolder(NamedTuple):
         if missing:
             first = "".join(f"\n    {file}" for file in missing[:3])
             raise ValueError(
-                f"{self.name}: {len(missing):,} of the {len(files):,} images in {source} are missing in {home}, "
+                f"{self.name}: {len(missing):,} of the {len(labels):,} images in {source.name} are missing in {home}, "
                 f"the first:{first}\n{self.advice}"
             )
-        return [home / file for file in files]
+        paths = [home / file for file in labels]
+        return ImageFiles(paths, list(labels.values()), class_names, image_size, f"{self.name}, {split}", root=home)
 
 
 def require_split(split: str) -> None:
     """Raise ValueError unless `split` is "train" or "test"."""
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}; it must be 'train' or 'test'")
+
+
+def require_distinct(source: Path, what: str, values: Iterable[object]) -> None:
+    """Raise ValueError where the file `source` lists one of the values twice."""
+    for value, count in Counter(values).most_common(1):
+        if count > 1:
+            raise ValueError(f"{source}: {what} {value} is listed twice")
+
+
+def look_up(source: Path, values: Mapping[str, object], meaning: Mapping[Any, Meaning]) -> dict[str, Meaning]:
+    """What each image's number in the file `source` means; raises ValueError, naming the image, for all others.
+
+    >>> look_up(Path("labels.txt"), {"wren.jpg": 2.0}, {1: "robin", 2: "wren"})
+    {'wren.jpg': 'wren'}
+    """
+    for image, value in values.items():
+        if value not in meaning:
+            allowed = f"an integer from {min(meaning, key=int)} to {max(meaning, key=int)}"
+            raise ValueError(f"{source}: image {image} has {value}; it must be {allowed}")
+    return {image: meaning[value] for image, value in values.items()}

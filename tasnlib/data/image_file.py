@@ -6,7 +6,6 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -83,28 +82,6 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     rgb.info = {}  # a damaged EXIF block must not make the image unreadable: its orientation is all that is needed
     rgb.getexif()[ORIENTATION] = _orientation(image)
     return ImageOps.exif_transpose(rgb)
-
-
-def stored_geometry(path: Path) -> tuple[int, int, int]:
-    """Width and height of the image as stored, and its EXIF orientation, without decoding the pixels."""
-    with _opened(read_bytes(path), path) as image:
-        orientation, (width, height) = _orientation(image), image.size
-        if image.format == "TIFF" and orientation >= 5:  # of TIFF, Pillow gives the upright size
-            width, height = height, width
-        return width, height, orientation
-
-
-def upright_place(x: Any, y: Any, width: int, height: int, orientation: int) -> tuple[Any, Any, int, int]:
-    """A place in a stored image (numbers, arrays or tensors) in the upright one, and the width and height of that.
-
-    >>> upright_place(10, 2, 40, 30, orientation=3)  # stored upside down
-    (30, 28, 40, 30)
-    """
-    if orientation in (5, 6, 7, 8):
-        x, y, width, height = y, x, height, width
-    x = width - x if orientation in (2, 3, 6, 7) else x
-    y = height - y if orientation in (3, 4, 7, 8) else y
-    return x, y, width, height
 
 
 def _orientation(image: Image.Image) -> int:

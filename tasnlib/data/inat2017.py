@@ -3,13 +3,12 @@
 Van Horn, Mac Aodha, Song, Cui, Sun, Shepard, Adam, Perona and Belongie, CVPR 2018. For research and education only.
 """
 
-from collections import Counter
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from tasnlib.data.data_set_folder import DataSetFolder, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, require_distinct, require_split
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -75,12 +74,10 @@ def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> Imag
         raise ValueError(f"{at}: the two JSON files must have the same categories; the first lacks {strange[0]}")
     if both := sorted(train.keys() & test.keys()):
         raise ValueError(f"{at}: {len(both):,} images are in both JSON files, as {both[0]}")
-    chosen = train if split == "train" else test
-    paths = INAT.image_paths(home, list(chosen), FILES[split])
-    label_of = {category: label for label, category in enumerate(sorted(names))}
-    labels = [label_of[category] for category in chosen.values()]
-    class_names = [names[category] for category in sorted(names)]
-    return ImageFiles(paths, labels, class_names, image_size, f"{INAT.name}, {split}", root=home)
+    numbers = sorted(names)
+    label_of = {number: label for label, number in enumerate(numbers)}
+    labels = {file: label_of[number] for file, number in (train if split == "train" else test).items()}
+    return INAT.photographs(home, split, labels, [names[number] for number in numbers], image_size, at / FILES[split])
 
 
 def _lists(home: Path) -> Path | None:
@@ -96,21 +93,15 @@ def _read(path: Path) -> tuple[dict[int, str], dict[str, int]]:
         first = reason.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise ValueError(f"{path}: {where}: {first['msg']}. Is it cut short? {INAT.advice}") from None
+    require_distinct(path, "the category", (category["id"] for category in lists["categories"]))
+    require_distinct(path, "the image", (image["id"] for image in lists["images"]))
+    require_distinct(path, "the image", (image["file_name"] for image in lists["images"]))
+    require_distinct(path, "the annotation of image", (one["image_id"] for one in lists["annotations"]))
     names = {category["id"]: category["name"] for category in lists["categories"]}
     files = {image["id"]: image["file_name"] for image in lists["images"]}
     category_of = {one["image_id"]: one["category_id"] for one in lists["annotations"]}
-    for what, ids in (
-        ("categories", [category["id"] for category in lists["categories"]]),
-        ("images", [image["id"] for image in lists["images"]]),
-        ("annotations of images", [one["image_id"] for one in lists["annotations"]]),
-        ("images", list(files.values())),
-    ):
-        if len(set(ids)) < len(ids):
-            raise ValueError(f"{path}: {what}: {Counter(ids).most_common(1)[0][0]} is listed twice")
     if odd := sorted(files.keys() ^ category_of.keys()):
         raise ValueError(f"{path}: image {odd[0]} must be both in images and in annotations")
     if odd := sorted(set(category_of.values()) - names.keys()):
         raise ValueError(f"{path}: annotations have the category {odd[0]}, which is not in categories")
-    if not files:
-        raise ValueError(f"{path} has no images. {INAT.advice}")
     return names, {file: category_of[image] for image, file in files.items()}

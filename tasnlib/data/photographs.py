@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from tasnlib.data.batch import Batch, image_numbers
-from tasnlib.data.image_file import open_image, stored_geometry, upright_place
+from tasnlib.data.image_file import open_image
 from tasnlib.data.inspection import inspect_files
 from tasnlib.data.randomness import image_keys
-from tasnlib.data.transforms import augment, centre_window, check_style, resize_short_side, resized_geometry
+from tasnlib.data.transforms import augment, augmentation, resize_short_side
 
 GREY = 128  # the value of all pixels of an image that cannot be read
 
 
 class ImageFiles(Dataset):
-    """Images in files, with their labels and, where known, the places of their parts.
+    """Images in files, with their labels.
 
     Hands out images as evaluation sees them: short side to `image_size`, and of that the square in the middle.
     `augmented` gives a copy that hands out training images, each a pure function of (seed, epoch, image).
@@ -33,9 +33,6 @@ class ImageFiles(Dataset):
         class_names: one a label.
         image_size: in pixels.
         name: for messages and result files, such as "CUB-200-2011, test".
-        points: the place of each part in pixels of the image as stored in the file (x to the right, y down, 0 at the
-            image's left and upper edge), NaN where the part is not visible.
-        part_names: one a part.
         root: paths are shown and hashed relative to this folder. Left out: the folder that contains them all.
 
     >>> import tempfile
@@ -56,15 +53,12 @@ class ImageFiles(Dataset):
         class_names: Sequence[str],
         image_size: int,
         name: str,
-        points: Float[Tensor, "images parts 2"] | None = None,
-        part_names: Sequence[str] = (),
         root: Path | None = None,
     ):
         self.paths = [Path(path) for path in paths]
         self.labels = torch.as_tensor(labels).long()
         self.class_names, self.classes = list(class_names), len(class_names)
         self.image_size, self.name = image_size, name
-        self.points, self.part_names = points, list(part_names)
         self._check()
         self.root = Path(root) if root is not None else Path(os.path.commonpath([p.parent for p in self.paths]))
         self.unreadable: frozenset[int] = frozenset()
@@ -72,17 +66,12 @@ class ImageFiles(Dataset):
         self.style, self.seed = "none", 0
 
     def _check(self) -> None:
-        count, parts = len(self.paths), len(self.part_names)
+        count = len(self.paths)
         low, high = (int(self.labels.min()), int(self.labels.max())) if count and self.labels.numel() else (-1, -1)
-        points = (0, 0, 2) if self.points is None else tuple(self.points.shape)
         for wrong, problem in (
             (self.labels.shape != (count,) or not count, f"{tuple(self.labels.shape)} labels for {count} paths"),
             (low < 0 or high >= self.classes, f"labels from {low} to {high} for {self.classes} class_names"),
             (len(set(self.class_names)) < self.classes, "class_names that are not all different"),
-            (
-                points != ((count, parts, 2) if parts or points[1] else (0, 0, 2)),
-                f"{points} points, {parts} part_names",
-            ),
             (not 1 <= self.image_size <= 2**16, f"image_size {self.image_size}, which must be from 1 to {2**16}"),
         ):
             if wrong:
@@ -121,7 +110,7 @@ class ImageFiles(Dataset):
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images of a style of `transforms.augment`."""
-        check_style(style)
+        augmentation(style, self.image_size)  # raises for an unknown style
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
         return self._with(style=style, seed=seed)
@@ -135,7 +124,6 @@ class ImageFiles(Dataset):
         return self._with(
             paths=[self.paths[i] for i in old],
             labels=self.labels[chosen],
-            points=None if self.points is None else self.points[chosen],
             unreadable=frozenset(new for new, i in enumerate(old) if i in self.unreadable),
             data_hash=self.data_hash if count == len(self) else None,
         )
@@ -144,23 +132,6 @@ class ImageFiles(Dataset):
         """A copy with `unreadable` and `data_hash` filled in, by opening every file once, see `inspect_files`."""
         found = inspect_files(self.paths, self.labels.tolist(), self.root, self.name, workers, progress, folder)
         return self._with(unreadable=frozenset(found.unreadable), data_hash=found.data_hash)
-
-    def part_points(self, indices: Iterable[int] | Tensor | np.ndarray) -> Float[Tensor, "b parts 2"]:
-        """Where the parts are in the images as evaluation sees them, in pixels; NaN where they cannot be seen there."""
-        if self.points is None:
-            raise ValueError(f"{self.name} has no part points")
-        return torch.stack([self._as_seen(self.points[index], index) for index in image_numbers(indices)])
-
-    def _as_seen(self, points: Float[Tensor, "parts 2"], image: int) -> Float[Tensor, "parts 2"]:
-        if image in self.unreadable:
-            return torch.full_like(points, torch.nan)
-        x, y, width, height = upright_place(points[:, 0], points[:, 1], *stored_geometry(self.paths[image]))
-        (left, top, right, bottom), resized = resized_geometry(width, height, self.image_size)
-        scale = torch.tensor([resized[0] / (right - left), resized[1] / (bottom - top)])
-        crop = centre_window(*resized, self.image_size)[:2]
-        points = (torch.stack([x, y], dim=-1) - torch.tensor([left, top])) * scale - torch.tensor(crop)
-        inside = ((points >= 0) & (points <= self.image_size)).all(-1, keepdim=True)
-        return points.where(inside, torch.nan)
 
     def _with(self, **changes: Any) -> "ImageFiles":
         other = copy.copy(self)

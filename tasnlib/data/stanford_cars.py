@@ -4,14 +4,12 @@ Krause, Stark, Deng and Fei-Fei, 3DRR 2013. The original links are dead, and the
 layouts; each is read as it is.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 
-from tasnlib.data.data_set_folder import DataSetFolder, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct, require_split
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -54,16 +52,14 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
     devkit = _devkit(home)
     # Some copies have both layouts, or cars_annos.mat without its images: the one that is whole counts.
     if devkit is not None and (_image_folder(home, split) or not is_folder(home / "car_ims")):
-        source, files, labels = _from_devkit(home, devkit, split)
+        source, classes = _from_devkit(home, devkit, split)
         names_file = devkit / "cars_meta.mat"
     else:
-        source, files, labels = _from_one_folder(home, split)
+        source, classes = _from_one_folder(home, split)
         names_file = home / "cars_annos.mat"
     class_names = [str(name) for name in _read(names_file, "class_names")]
-    labels = _integers(source, "class", files, labels, 1, len(class_names))
-    paths = CARS.image_paths(home, files, source.name)
-    labels = [label - 1 for label in labels]
-    return ImageFiles(paths, labels, class_names, image_size, f"{CARS.name}, {split}", root=home)
+    labels = look_up(source, classes, {number: number - 1 for number in range(1, len(class_names) + 1)})
+    return CARS.photographs(home, split, labels, class_names, image_size, source)
 
 
 def _devkit(home: Path) -> Path | None:
@@ -75,7 +71,7 @@ def _image_folder(home: Path, split: str) -> str | None:
     return next((at for at in (f"{part}/{part}", part) if is_folder(home / at)), None)
 
 
-def _from_devkit(home: Path, devkit: Path, split: str) -> tuple[Path, list[str], list]:
+def _from_devkit(home: Path, devkit: Path, split: str) -> tuple[Path, dict[str, object]]:
     name = {"train": "cars_train_annos.mat", "test": TEST_LABELS}[split]
     places = (devkit,) if split == "train" else (home, devkit, devkit.parent)
     source = next((at / name for at in places if is_file(at / name)), None)
@@ -88,26 +84,21 @@ def _from_devkit(home: Path, devkit: Path, split: str) -> tuple[Path, list[str],
     if images is None:
         raise CARS.error(home, f"no folder cars_{split}/")
     annotations = _read(source, "annotations", "fname", "class")
-    return source, [f"{images}/{file}" for file in annotations["fname"]], list(annotations["class"])
+    return source, {f"{images}/{file}": kind for file, kind in zip(*annotations, strict=True)}
 
 
-def _from_one_folder(home: Path, split: str) -> tuple[Path, list[str], list]:
+def _from_one_folder(home: Path, split: str) -> tuple[Path, dict[str, object]]:
     source = home / "cars_annos.mat"
     if not is_folder(home / "car_ims"):
         # Its numbers are not those of cars_train/ and cars_test/: nothing tells which image is which.
         raise CARS.error(home, "cars_annos.mat needs car_ims/, which is missing (cars_train/ needs the devkit)")
-    annotations = _read(source, "annotations", "relative_im_path", "class", "test")
-    files = [str(file) for file in annotations["relative_im_path"]]
-    sides = _integers(source, "test", files, annotations["test"], 0, 1)
-    file, count = Counter(files).most_common(1)[0]  # also where it is in both splits
-    if count > 1:
-        raise ValueError(f"{source}: {file} is listed twice")
-    chosen = [i for i, side in enumerate(sides) if side == (split == "test")]
-    return source, [files[i] for i in chosen], [annotations["class"][i] for i in chosen]
+    files, classes, tests = _read(source, "annotations", "relative_im_path", "class", "test")
+    splits = look_up(source, dict(zip(files, tests, strict=True)), {0: "train", 1: "test"})
+    return source, {file: kind for file, kind in zip(files, classes, strict=True) if splits[file] == split}
 
 
-def _read(path: Path, variable: str, *fields: str) -> np.ndarray:
-    """One variable of a MATLAB file, as an array of one axis."""
+def _read(path: Path, variable: str, *fields: str) -> list:
+    """One variable of a MATLAB file, or the fields of it, of which the first names the images."""
     try:
         contents = scipy.io.loadmat(path, squeeze_me=True)
     except Exception as reason:  # scipy meets a broken file with many kinds of errors
@@ -118,13 +109,7 @@ def _read(path: Path, variable: str, *fields: str) -> np.ndarray:
     if not array.size or not set(fields) <= set(array.dtype.names or ()):
         needed = f" with {' and '.join(fields)}" if fields else ""
         raise ValueError(f"{path} has no {variable}{needed}; it is not the file of that name. {CARS.advice}")
-    return array
-
-
-def _integers(source: Path, field: str, files: list[str], values: Iterable, low: int, high: int) -> list[int]:
-    """A field of all annotations. MATLAB has integers as bytes, as 16 bits and as floats."""
-    for number, (file, value) in enumerate(zip(files, values, strict=True), 1):
-        if value not in range(low, high + 1):
-            where = f"{source}, annotation {number} ({file})"
-            raise ValueError(f"{where}: {field} is {value}; it must be an integer from {low} to {high}")
-    return [int(value) for value in values]
+    if not fields:
+        return list(array)
+    require_distinct(path, "the image", array[fields[0]])
+    return [array[field] for field in fields]

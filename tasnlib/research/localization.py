@@ -17,7 +17,7 @@ from tasnlib.sampler import Size
 
 
 def boxes_around(points: Float[Tensor, "b p 2"], side: float) -> Float[Tensor, "b p 4"]:
-    """A square box around each point (x, y), its side in pixels; NaN stays NaN. For the part points of CUB-200-2011.
+    """A square box around each point (x, y), its side in pixels; NaN stays NaN.
 
     >>> boxes_around(torch.tensor([[[10.0, 20.0]]]), side=4).tolist()
     [[[8.0, 18.0, 12.0, 22.0]]]

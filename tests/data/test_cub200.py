@@ -2,13 +2,10 @@ import csv
 import re
 import shutil
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from tasnlib.data.cub200 import load_cub200
-from tests.data.photo_sets import BIRD, colour_of, cub200_photos, make_cub200
+from tests.data.photo_sets import cub200_photos, make_cub200
 
 
 @pytest.fixture
@@ -30,9 +27,7 @@ def test_what_is_read_is_what_was_written(home, split):
     assert birds.paths == [home / p.file for p in photos]
     assert birds.labels.tolist() == [p.label for p in photos]
     assert birds.class_names == ["Black footed Albatross", "Laysan Albatross", "Sooty Albatross"]
-    assert birds.part_names == list(BIRD)
     assert (birds.name, birds.image_size, birds.root) == (f"CUB-200-2011, {split}", 48, home)
-    np.testing.assert_array_equal(birds.points, np.array([p.points for p in photos], np.float32))
     assert birds.take(range(len(birds))).images.shape == (len(photos), 3, 48, 48)
 
 
@@ -48,37 +43,6 @@ def test_it_reads_the_files_as_the_readme_of_the_data_set_describes_them(home):
     birds = load_cub200(home, "test")
     assert [path.relative_to(home / "images").as_posix() for path in birds.paths] == [file[image] for image in tests]
     assert [str(number + 1) for number in birds.labels.tolist()] == [label[image] for image in tests]
-    seen = {
-        (image, part): (float(x), float(y))
-        for image, part, x, y, shows in columns("parts/part_locs.txt")
-        if shows == "1"
-    }
-    points = {
-        (image, str(part + 1)): tuple(np.round(birds.points[row, part].tolist(), 3))
-        for row, image in enumerate(tests)
-        for part in range(15)
-        if not birds.points[row, part].isnan().any()
-    }
-    assert points == {key: point for key, point in seen.items() if key[0] in tests}
-    assert 0 < len(points) < 15 * len(tests)
-
-
-def test_the_drawn_points_are_on_the_parts(home):
-    """So that whoever tests localisation on these images can trust them."""
-    birds = load_cub200(home, "train")
-    eyes = [birds.part_names.index(f"{side} eye") for side in ("left", "right")]
-    body, checked = birds.part_names.index("belly"), 0
-    for path, label, points in zip(birds.paths, birds.labels.tolist(), birds.points, strict=True):
-        image = Image.open(path)
-        if image.mode == "L":
-            continue
-        pixels = np.asarray(image).astype(int)
-        for part, colour in [(eyes[0], (0, 0, 0)), (eyes[1], (0, 0, 0)), (body, colour_of(label))]:
-            if not points[part].isnan().any():
-                x, y = points[part].round().int().tolist()
-                assert np.abs(pixels[y, x] - colour).max() < 90, (path, birds.part_names[part])
-                checked += 1
-    assert checked > 10
 
 
 def test_the_folder_above_will_do(home):
@@ -90,8 +54,7 @@ def test_the_folder_above_will_do(home):
 def test_a_copy_without_parts_can_be_trained_on(home):
     shutil.rmtree(home / "parts")
     birds = load_cub200(home, "train")
-    assert birds.points is None
-    assert birds.part_names == []
+    assert len(birds) == 9
 
 
 def test_windows_line_ends_and_empty_lines_do_not_matter(home):
@@ -100,7 +63,6 @@ def test_windows_line_ends_and_empty_lines_do_not_matter(home):
         table.write_bytes(table.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
     birds = load_cub200(home, "test")
     assert birds.paths == expected.paths
-    assert torch.equal(birds.points.nan_to_num(-1), expected.points.nan_to_num(-1))
 
 
 def test_a_byte_order_mark_does_not_matter(home):
@@ -110,7 +72,6 @@ def test_a_byte_order_mark_does_not_matter(home):
     birds = load_cub200(home, "test")
     assert birds.paths == expected.paths
     assert birds.class_names == expected.class_names
-    assert torch.equal(birds.points.nan_to_num(-1), expected.points.nan_to_num(-1))
 
 
 WRONG_LINES = [
@@ -125,12 +86,6 @@ WRONG_LINES = [
     ("image_class_labels.txt", "\n7 2\n", "\n7 2\n99 2\n"),
     ("train_test_split.txt", "\n11 1\n", "\n11 2\n"),
     ("classes.txt", "\n2 002", "\n5 002"),
-    ("parts/parts.txt", "2 beak\n", ""),
-    ("parts/part_locs.txt", "\n2 1 ", "\n99 1 "),
-    ("parts/part_locs.txt", "\n2 1 ", "\n2 16 "),
-    ("parts/part_locs.txt", "\n2 1 ", "\n2 2 "),
-    ("parts/part_locs.txt", "\n2 1 ", "\n2 1 nan "),
-    ("parts/part_locs.txt", "\n15 15 ", "\n15 15 9 "),
 ]
 
 
@@ -146,18 +101,11 @@ def test_a_wrong_line_is_rejected_naming_the_file(home):
         path.write_text(text)
 
 
-def test_an_incomplete_list_of_parts_is_named(home):
-    path = home / "parts" / "part_locs.txt"
-    path.write_text("\n".join(path.read_text().split("\n")[:-2]))
-    with pytest.raises(ValueError, match=r"one line for each of 15 parts; image 15 has not"):
-        load_cub200(home, "train")
-
-
 def test_one_image_under_two_numbers_in_both_splits(home):
     photos = cub200_photos(3, 5, 1)
     train, test = (next(p for p in photos if p.train == side) for side in (True, False))
     change(home / "images.txt", test.file.removeprefix("images/"), train.file.removeprefix("images/"))
-    with pytest.raises(ValueError, match=rf"{train.file.removeprefix('images/')} is listed 2 times"):
+    with pytest.raises(ValueError, match=rf"{train.file.removeprefix('images/')} is listed twice"):
         load_cub200(home, "train")
 
 
@@ -190,7 +138,6 @@ def test_missing_images_are_counted_and_the_first_three_named(home):
         (shutil.rmtree, "no images.txt, here or in a folder inside", ": attributes.txt."),
         (lambda home: (home / "images.txt").unlink(), "no images.txt, here or in", ": CUB_200_2011/, attributes.txt."),
         (lambda home: (home / "classes.txt").unlink(), "no classes.txt", "/CUB_200_2011: README, attributes/, "),
-        (lambda home: (home / "parts" / "part_locs.txt").unlink(), "no parts/part_locs.txt", " parts/ and 1 more."),
     ],
 )
 def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(home, spoil, problem, found):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasnlib.data.image_file import open_image, stored_geometry
+from tasnlib.data.image_file import open_image
 from tests.data.photo_sets import STORED, photograph, spoil
 
 
@@ -125,7 +125,6 @@ def test_images_stand_upright(tmp_path):
         exif[0x0112] = orientation
         stored.save(folder / f"turned.{kind}", exif=exif)
         assert np.array_equal(np.asarray(open_image(folder / f"turned.{kind}")), upright)
-        assert stored_geometry(folder / f"turned.{kind}") == (*stored.size, orientation)
 
 
 def test_a_damaged_note_in_the_file_does_not_matter(tmp_path):
@@ -177,7 +176,6 @@ def test_a_png_with_long_text_is_read(tmp_path, text):
     with pytest.raises(ValueError, match=r"Decompressed data too large|text chunks"), Image.open(wordy) as image:
         image.load()
     assert open_image(wordy).tobytes() == open_image(plain).tobytes()
-    assert stored_geometry(wordy) == (20, 12, 1)
 
 
 def test_a_path_as_people_paste_it(tmp_path):

@@ -82,20 +82,20 @@ def first(table, **changes):
 
 
 WRONG_ENTRIES = [
-    (first("images", id=1), "images: 1 is listed twice"),
+    (first("images", id=1), "the image 1 is listed twice"),
     (first("images", id="0"), r"images\.0\.id: .*integer"),
     (first("images", file_name="../secret.jpg"), r"the image \.\./secret\.jpg is outside"),
     (first("images", file_name="/etc/secret.jpg"), r"the image /etc/secret\.jpg is outside"),
     (first("annotations", category_id=4), "the category 4, which is not in categories"),
     (first("annotations", category_id=True), r"annotations\.0\.category_id: .*integer"),
     (first("annotations", image_id=999), "image 0 must be both in images and in annotations"),
-    (first("annotations", image_id=1), "annotations of images: 1 is listed twice"),
-    (first("categories", id=1), "categories: 1 is listed twice"),
+    (first("annotations", image_id=1), "the annotation of image 1 is listed twice"),
+    (first("categories", id=1), "the category 1 is listed twice"),
     (lambda c: c["images"][0].pop("file_name"), r"images\.0\.file_name: Field required"),
-    (lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]), r"images: .* is listed twice"),
+    (lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]), r"the image .* is listed twice"),
     (lambda c: c.pop("categories"), "categories: Field required"),
     (lambda c: c.update(images={}), "images: .*array"),
-    (lambda c: c.update(images=[], annotations=[]), "has no images"),
+    (lambda c: c.update(images=[], annotations=[]), "has no images for 'train'"),
     (first("categories", name="Accipiter nisus"), r"same categories; the first lacks \(0, 'Accipiter badius"),
 ]
 
@@ -141,7 +141,7 @@ def test_missing_images_are_counted_and_the_first_three_named(home):
 def test_folders_are_listed_once_instead_of_asking_for_every_file(tmp_path, monkeypatch):
     """200,000 images in 40 folders, none of them on the disk."""
     files = [f"group/species {i % 40}/{i}.jpg" for i in range(200_000)]
-    listed = []
+    nature, listed = DataSetFolder("nature", "", "Look again."), []
 
     def listdir(folder):
         listed.append(folder)
@@ -151,11 +151,9 @@ def test_folders_are_listed_once_instead_of_asking_for_every_file(tmp_path, monk
     monkeypatch.setattr(data_set_folder.os, "listdir", listdir)
     monkeypatch.setattr(data_set_folder.os, "stat", lambda *_: pytest.fail("a file was asked for"))
     with pytest.raises(ValueError, match=r"1 of the 200,000 images .*\n    group/species 16/123456\.jpg\n") as caught:
-        DataSetFolder("nature", "", "Look again.").image_paths(tmp_path, files, "list.json")
+        nature.photographs(tmp_path, "train", dict.fromkeys(files, 0), ["x"], 40, tmp_path / "list.json")
     assert len(listed) == 40
     assert str(caught.value).endswith("Look again.")
-    with pytest.raises(ValueError, match=r"image group/species 0/0\.jpg is listed twice"):
-        DataSetFolder("nature", "", "Look again.").image_paths(tmp_path, [*files[:1], *files[:1]], "list.json")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
-"""Training images are pure functions of (seed, epoch, image), and part points follow the images."""
+"""Training images are pure functions of (seed, epoch, image)."""
 
 import pickle
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from tasnlib.data.photographs import ImageFiles
-from tests.data.photo_sets import STORED, photograph, spoil
+from tests.data.photo_sets import photograph, spoil
 
 SIZES = [(60, 40), (40, 60), (48, 48), (33, 90), (300, 40), (20, 24), (41, 40)]
 
@@ -69,48 +68,6 @@ def test_two_images_with_the_same_pixels_are_augmented_apart(tmp_path):
     assert not torch.equal(*twice.take([0, 1]).images)
 
 
-def test_points_follow_the_image(tmp_path):
-    for number, orientation in enumerate(STORED):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        for size, place in [((60, 40), (30.5, 11.5)), ((40, 70), (8.5, 40.5)), ((600, 40), (290.5, 30.5))]:
-            assert_points_follow(folder, size, place, orientation)
-
-
-def assert_points_follow(tmp_path, size, place, orientation):
-    pixels = np.zeros((size[1], size[0], 3), np.uint8)
-    y, x = np.mgrid[: size[1], : size[0]] + 0.5
-    pixels += (255 * np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / 4))[..., None].astype(np.uint8)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(pixels).save(tmp_path / "dot.png", exif=exif)
-    points = torch.tensor([[place, (torch.nan, torch.nan)]])
-    data = ImageFiles([tmp_path / "dot.png"], [0], ["dot"], 48, "dots", points=points, part_names=["dot", "unseen"])
-    bright = data[0].images[0, 0].double()
-    y, x = torch.meshgrid(*[torch.arange(48) + 0.5] * 2, indexing="ij")
-    found = torch.stack([(bright * x).sum(), (bright * y).sum()]) / bright.sum()
-    given = data.part_points([0])
-    assert given.shape == (1, 2, 2)
-    assert (given[0, 0] - found).abs().max() < 0.15
-    assert given[0, 1].isnan().all()
-
-
-def test_points_that_are_cut_off_are_not_visible(tmp_path):
-    Image.new("RGB", (80, 40)).save(tmp_path / "wide.png")
-    points = torch.tensor([[(19.0, 5.0), (21.0, 5.0), (59.0, 40.0), (61.0, 5.0)]])
-    data = ImageFiles([tmp_path / "wide.png"] * 2, [0, 0], ["wide"], 20, "wide", points.repeat(2, 1, 1), list("abcd"))
-    found = data.part_points([1])[0]
-    assert found.isnan().all(1).tolist() == [True, False, False, True]
-    torch.testing.assert_close(found[1:3], torch.tensor([[0.5, 2.5], [19.5, 20.0]]))
-    with pytest.raises(IndexError):
-        data.part_points([2])
-
-
-def test_without_points_there_are_none(birds):
-    with pytest.raises(ValueError, match="birds, train has no part points"):
-        birds.part_points([0])
-
-
 def test_an_unreadable_image_is_named_or_grey(birds):
     spoil(birds.paths[4], "truncated")
     with pytest.raises(ValueError, match=birds.paths[4].name):
@@ -128,13 +85,11 @@ def test_subsets_are_balanced_and_keep_what_belongs_to_each_image(tmp_path):
     for number in range(60):
         paths.append(tmp_path / f"{number}.png")
         Image.new("RGB", (8, 8), (number, 0, 0)).save(paths[-1])
-    points = torch.arange(120.0).view(60, 1, 2)
-    data = ImageFiles(paths, [i // 12 for i in range(60)], list("abcde"), 8, "sixty", points, ["part"])
+    data = ImageFiles(paths, [i // 12 for i in range(60)], list("abcde"), 8, "sixty")
     data.unreadable = frozenset(range(0, 60, 2))
     some = data.subset(25)
     assert torch.bincount(some.labels).tolist() == [5] * 5
     chosen = torch.tensor([paths.index(path) for path in some.paths])
-    assert torch.equal(some.points[:, 0, 0], chosen * 2.0)
     assert some.unreadable == frozenset((chosen % 2 == 0).nonzero()[:, 0].tolist())
     seen = some.subset(11).take(range(11)).images[:, 0, 0, 0]  # a subset of a subset
     for path, value in zip(some.subset(11).paths, seen.tolist(), strict=True):
@@ -158,8 +113,6 @@ def test_what_does_not_fit_together_is_rejected(tmp_path):
             {"labels": [-1, 0]},
             {"class_names": ["x", "x"]},
             {"image_size": 0},
-            {"points": torch.zeros(2, 3, 2), "part_names": ["beak"]},
-            {"part_names": ["beak"]},
         ]
     ):
         folder = tmp_path / str(number)

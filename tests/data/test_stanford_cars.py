@@ -106,7 +106,7 @@ def test_a_label_out_of_range_is_named(tmp_path, layout, file, value):
         annotations[0, number.index(photo.file)]["class"] = value
 
     rewrite(home / file, "annotations", change)
-    with pytest.raises(ValueError, match=rf"annotation 1 \({photo.file}\): class is {value}; .* from 1 to 3"):
+    with pytest.raises(ValueError, match=rf"image {photo.file} has {value}; .* from 1 to 3"):
         load_stanford_cars(home, "test")
 
 
@@ -126,7 +126,7 @@ def test_an_image_in_both_splits_or_twice(tmp_path):
         annotations[0, 1]["fname"] = "00001.jpg"
 
     rewrite(two / "devkit" / "cars_train_annos.mat", "annotations", same_name)
-    with pytest.raises(ValueError, match=r"the image cars_train/00001\.jpg is listed twice"):
+    with pytest.raises(ValueError, match=r"the image 00001\.jpg is listed twice"):
         load_stanford_cars(two, "train")
 
 
@@ -137,7 +137,7 @@ def test_neither_training_nor_test(tmp_path):
         annotations[0, 2]["test"] = 2
 
     rewrite(home / "cars_annos.mat", "annotations", change)
-    with pytest.raises(ValueError, match=r"annotation 3 \(car_ims/000003.jpg\): test is 2; .* from 0 to 1"):
+    with pytest.raises(ValueError, match=r"image car_ims/000003\.jpg has 2; .* from 0 to 1"):
         load_stanford_cars(home, "train")
 
 

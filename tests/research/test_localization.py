@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasnlib.data.birds import EASY, draw_birds
-from tasnlib.data.cub200 import load_cub200
 from tasnlib.research.localization import (
     area_share,
     attention_mass,
@@ -21,7 +20,6 @@ from tasnlib.research.localization import (
     uniform_attention,
 )
 from tasnlib.sampler import sampling_positions
-from tests.data.photo_sets import make_cub200
 
 SIZE = (30, 40)  # height, width
 
@@ -234,26 +232,6 @@ def test_attention_on_the_head_of_drawn_birds():
     assert head.min() > 0.8
     assert wing.max() < 0.35
     assert pointing_game(on_head, birds.boxes, size)[:, 0].min() > 0.8
-
-
-def test_part_points_of_cub(tmp_path):
-    images = load_cub200(make_cub200(tmp_path), "test", image_size=96)
-    points = images.part_points(range(len(images)))
-    boxes = boxes_around(points, side=8)
-    seen = ~points.isnan().any(-1)
-    assert 0 < seen.float().mean() < 1  # some parts are hidden
-    part = images.part_names.index("beak")
-    attention = torch.zeros(len(images), 96, 96)
-    for image in seen[:, part].nonzero().flatten().tolist():
-        x, y = points[image, part].floor().int().clamp(0, 95).tolist()
-        attention[image, y, x] = 1.0
-    pointing = pointing_game(attention, boxes, 96)
-    assert pointing[:, part][seen[:, part]].unique().tolist() == [1.0]
-    assert pointing.isnan().equal(~seen)
-    x, y = sampling_positions(attention, 96, 48, 4.0)
-    zoomed = magnification(x, y, boxes, 96)[:, part][seen[:, part]]
-    assert zoomed.min() > 1.5  # one pixel at the cap of 4 along each side, 7 pixels just under 1
-    assert attention_mass(attention, boxes, 96)[:, part][seen[:, part]].min() == 1
 
 
 @pytest.mark.parametrize(
