@@ -1,12 +1,13 @@
 """Finding a data set in a folder, and an error that shows what was expected where it is not there."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
-from tasnlib.data.files import cannot_read, expanded, is_folder
+from tasnlib.data.files import expanded, is_folder
 from tasnlib.data.folder_listing import list_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -87,12 +88,9 @@ class DataSetFolder(NamedTuple):
             if file.startswith("/") or ".." in PurePosixPath(file).parts:
                 raise ValueError(f"{source}: the image {file} is outside of the data set's folder")
             if parent not in present:
-                try:
-                    present[parent] = set(os.listdir(home / parent))  # noqa: PTH208  names are wanted, not paths
-                except (FileNotFoundError, NotADirectoryError):
-                    present[parent] = set()
-                except OSError as reason:
-                    raise cannot_read(home / parent, reason) from reason
+                present[parent] = set()
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    present[parent] |= set(os.listdir(home / parent))  # noqa: PTH208  names are wanted, not paths
             if base not in present[parent]:
                 missing.append(file)
         if missing:

@@ -11,11 +11,6 @@ from typing import Any
 from urllib.request import url2pathname
 
 QUOTES = ("''", '""', "‘’", "“”")
-# What to do besides naming another folder, by the error; for all others the folder is not writable.
-_REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)), "make room on its disk, or "),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT), ""),
-}
 
 
 def expanded(path: str | Path, name: str) -> Path:
@@ -112,19 +107,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except BaseException as reason:
+    except OSError as reason:
+        raise cannot_write(path, reason, len(content)) from reason
+    finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
-        if isinstance(reason, OSError):
-            raise cannot_write(path, reason, len(content)) from reason
-        raise
 
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
     """The same kind of error, saying what to do about it."""
-    remedy = _REMEDIES.get(reason.errno or 0, "make the folder writable, or ")
     return OSError(
         reason.errno,
         f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. "
-        f"Nothing in the folder was changed; {remedy}name another folder.",
+        "Nothing in the folder was changed; make room on its disk, make the folder writable, or name another folder.",
     )
