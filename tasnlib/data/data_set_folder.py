@@ -22,15 +22,7 @@ class DataSetFolder(NamedTuple):
     advice: str  #: how to get it
 
     def error(self, folder: Path, problem: str) -> ValueError:
-        """Says what is wrong, what is expected, what was found instead and what to do.
-
-        >>> print(DataSetFolder("Finches", "finches/", "Draw some.").error(Path("nowhere"), "there is no such folder"))
-        Finches: nowhere: there is no such folder.
-        Expected:
-        finches/
-        Found in nowhere: nothing.
-        Draw some.
-        """
+        """Says what is wrong, what is expected, what was found instead and what to do."""
         entries: list[str] = []
         if is_folder(folder):
             listing = list_folder(folder)

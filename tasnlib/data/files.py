@@ -25,8 +25,6 @@ def expanded(path: str | Path, name: str) -> Path:
     '/data/my birds'
     """
     text = os.fspath(path)
-    if "\0" in text:
-        raise ValueError(f"{name} is {text!r}, which contains a zero byte; a path cannot")
     # Not for ~: a folder of that name is an accident, and not what is meant.
     if not text.startswith("~") and os.path.lexists(text):
         return Path(text)
@@ -37,8 +35,8 @@ def expanded(path: str | Path, name: str) -> Path:
         if url[1] not in (None, "", "localhost"):
             raise ValueError(f"{name} is {text!r}, a file on another machine; name one on this machine")
         text = url2pathname(url[2])
-    if not text:
-        raise ValueError(f"{name} is empty; name a file or a folder")
+    if not text or "\0" in text:
+        raise ValueError(f"{name} is {text!r}; name a file or a folder")
     try:
         return Path(text).expanduser()
     except RuntimeError as reason:

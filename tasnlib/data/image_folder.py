@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import unicodedata
-from collections import Counter
 from pathlib import Path, PurePath
 
 from PIL import Image
@@ -60,14 +59,13 @@ def load_folder(
     if not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share!r}; it must be between 0 and 1, as 0.2")
     home = FOLDER.find(folder, holds_images_by_class, "no images by class")
-    parts = _parts(home)
-    if parts:
-        chosen = _split_by_folders(home, parts)[split]
+    if sides := _split_by_folders(home):
+        chosen = sides[split]
     else:
         images_of = _images_by_class(home)
-        if single := [str(images[0]) for images in images_of.values() if len(images) < 2]:
-            shown = ", ".join(single[:5]) + " ..." * (len(single) > 5)
-            raise ValueError(f"{home}: {len(single)} classes have a single image ({shown}); two are needed at least")
+        if single := [kind for kind, images in images_of.items() if len(images) < 2]:
+            raise ValueError(f"{home}: at least two images are needed in each class, and in {', '.join(single[:5])}/ "
+                             "there is one")  # fmt: skip
         chosen = {kind: _one_side(kind, images, split, test_share, seed) for kind, images in images_of.items()}
     if len(chosen) < 2:
         raise ValueError(f"{home} has only one class, {', '.join(chosen)}; at least two are needed")
@@ -80,14 +78,14 @@ def load_folder(
 
 def holds_images_by_class(folder: Path) -> bool:
     """Whether `load_folder` reads it; raises OSError where a training or test set cannot be read."""
-    folders = list_folder(folder).folders
+    folders = [folder / name for name in list_folder(folder).folders]
+    parts = [part for part in folders if part.name.lower() in PARTS]
     # Images directly in train/ or test/ have no class; only beside other classes may those be classes too.
-    for part in (folder / name for name in folders if name.lower() in PARTS):
-        if any(_has_images(part / kind) for kind in list_folder(part).folders):
-            return True
-    for kind in (folder / name for name in folders if name.lower() not in PARTS):
+    if any(_has_images(part / kind) for part in parts for kind in list_folder(part).folders):
+        return True
+    for kind in folders:
         with contextlib.suppress(OSError):  # perhaps no class, but what is beside the data set
-            if _has_images(kind):
+            if kind not in parts and _has_images(kind):
                 return True
     return False
 
@@ -100,22 +98,17 @@ def _is_image(file: str) -> bool:
     return Image.registered_extensions().get(PurePath(file).suffix.lower()) in formats()
 
 
-def _parts(home: Path) -> dict[str, str]:
-    """The folders of a data set that is split already, by "train", "test" and "val".
-
-    A folder without folders in it is not one of them: `train` may be the class of railway trains.
-    """
-    found: dict[str, str] = {}
+def _split_by_folders(home: Path) -> dict[str, dict[str, list[Path]]]:
+    """The images of each class in "train" and "test"; empty where the folder has no such folders."""
+    parts: dict[str, str] = {}
     for folder in list_folder(home).folders:
         part = PARTS.get(folder.lower())
-        if part and list_folder(home / folder).folders:
-            if part in found:
-                raise ValueError(f"{home}: {found[part]}/ and {folder}/ both are {part} sets; keep one of them there")
-            found[part] = folder
-    return found
-
-
-def _split_by_folders(home: Path, parts: dict[str, str]) -> dict[str, dict[str, list[Path]]]:
+        if part and list_folder(home / folder).folders:  # without folders, `train` may be the class of railway trains
+            if part in parts:
+                raise ValueError(f"{home}: {parts[part]}/ and {folder}/ both are {part} sets; keep one of them there")
+            parts[part] = folder
+    if not parts:
+        return {}
     train, test = parts.get("train"), parts.get("test") or parts.get("val")
     if not train or not test:
         there = f"{train or test}/ but no {'test/ or val/' if train else 'train/'}"
@@ -138,7 +131,6 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
     for link, reason in listing.broken.items():
         raise cannot_read(folder / link, reason)
     images: dict[str, list[Path]] = {}
-    others: Counter[str] = Counter()
     left_out = list(listing.litter)
     for kind in listing.folders:
         inside = list_folder(folder / kind)
@@ -147,17 +139,15 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
             raise ValueError(f"{folder}: two folders are called {name!r}, one with accents composed and one not; "
                              "move the images of one into the other")  # fmt: skip
         images[name] = [folder / kind / file for file in [*inside.files, *inside.broken] if _is_image(file)]
-        others.update(PurePath(file).suffix.lower() or "no suffix" for file in inside.files if not _is_image(file))
-        left_out += [f"{kind}/{one}" for one in inside.folders]
+        left_out += [
+            f"{kind}/{one}" for one in (*inside.folders, *inside.files) if folder / kind / one not in images[name]
+        ]
     empty = [f"{kind}/" for kind, of_class in images.items() if not of_class]
     if empty or not images:
         raise FOLDER.error(folder, f"no image in {', '.join(empty[:5])}" if empty else "no folder of a class")
     if left_out:
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        print_once(f"{folder}: left out as no folders of classes: {', '.join(left_out[:5])}{more}")
-    if others:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(others.items()))
-        print_once(f"{folder}: {others.total()} files left out that are not images Pillow reads ({kinds})")
+        print_once(f"{folder}: left out, neither classes nor images: {', '.join(left_out[:5])}{more}")
     return dict(sorted(images.items(), key=lambda entry: os.fsencode(entry[0])))
 
 

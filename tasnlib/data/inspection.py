@@ -78,27 +78,26 @@ def inspect_files(
 def _inspect(
     paths: Sequence[Path], names: list[str], labels: Sequence[int], data_name: str, workers: int, progress: bool
 ) -> Inspection:
-    def look(path: Path) -> tuple[str, str | None, bool]:
+    def look(path: Path) -> tuple[str, ValueError | None]:
         sha = "unread"
         try:
             content = read_bytes(path)
             sha = hashlib.sha256(content).hexdigest()
             decode_image(content, path)
         except ValueError as reason:
-            failed = isinstance(reason.__cause__, OSError) and reason.__cause__.errno not in (None, errno.ENOENT)
-            return sha, str(reason).replace(str(path), "it"), not failed  # the name is printed beside it
-        return sha, None, True
+            return sha, reason
+        return sha, None
 
     whole, unreadable, lasting = hashlib.sha256(), {}, True
     bar = {"desc": f"inspecting {data_name}", "unit": " images", "mininterval": 1, "file": sys.stdout}
     with ThreadPool(workers) as pool:  # Pillow lets go of Python's lock while it decodes
         looked = tqdm(pool.imap(look, paths, chunksize=8), total=len(paths), disable=not progress, **bar)
-        for number, (sha, why, sure) in enumerate(looked):
+        for number, (sha, reason) in enumerate(looked):
             # No name holds a zero byte, so nothing in it can look like its end.
             whole.update(f"{names[number]}\0{int(labels[number])}\0{sha}\0".encode("utf-8", "surrogateescape"))
-            lasting = lasting and sure
-            if why is not None:
-                unreadable[number] = why
+            if reason is not None:
+                unreadable[number] = str(reason).replace(str(paths[number]), "it")  # the name is printed beside it
+                lasting &= getattr(reason.__cause__, "errno", None) in (None, errno.ENOENT)
     return Inspection(unreadable, whole.hexdigest(), lasting)
 
 

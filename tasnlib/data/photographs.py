@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -90,19 +90,17 @@ class ImageFiles(Dataset):
         images = torch.empty(len(numbers), 3, self.image_size, self.image_size, dtype=torch.uint8)
         with torch.random.fork_rng(devices=[]):
             for place, number in enumerate(numbers):
-                images[place] = self._image(*divmod(number, len(self)))
+                epoch, image = divmod(number, len(self))
+                if image in self.unreadable:
+                    images[place] = GREY
+                    continue
+                of_epoch = int(image_keys(self.seed, "train", np.array([epoch]))[0])
+                # Only the CPU's generator: torch.manual_seed would also set those of the caller's GPUs.
+                torch.default_generator.manual_seed(int(image_keys(of_epoch, "train", np.array([image]))[0]))
+                resized = resize_short_side(open_image(self.paths[image]), self.image_size)
+                images[place] = augment(self.style, resized, self.image_size)
         chosen = torch.tensor(numbers) % len(self)
         return Batch(images, self.labels[chosen], chosen)
-
-    def _image(self, epoch: int, image: int) -> UInt8[Tensor, "3 size size"] | Tensor:
-        if image in self.unreadable:
-            return torch.tensor(GREY, dtype=torch.uint8)  # spreads over the whole image
-        if self.style != "none":
-            of_epoch = int(image_keys(self.seed, "train", np.array([epoch]))[0])
-            # Only the CPU's generator: torch.manual_seed would also set those of the caller's GPUs.
-            torch.default_generator.manual_seed(int(image_keys(of_epoch, "train", np.array([image]))[0]))
-        resized = resize_short_side(open_image(self.paths[image]), self.image_size)
-        return augment(self.style, resized, self.image_size)
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images of a style of `transforms.augment`."""
