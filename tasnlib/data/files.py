@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
@@ -119,3 +121,20 @@ def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
         f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. "
         "Nothing in the folder was changed; make room on its disk, make the folder writable, or name another folder.",
     )
+
+
+def first_of(names: Sequence[str], count: int) -> str:
+    """The first names of many, and how many more there are.
+
+    >>> first_of(["wren", "robin", "finch"], 2)
+    'wren, robin and 1 more'
+    """
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
+
+
+def print_text(text: str) -> None:
+    """Print names of files, which may hold bytes that no terminal can show."""
+    print(text.encode("utf-8", "backslashreplace").decode())
+
+
+print_once = functools.cache(print_text)  # a line that later calls need not repeat

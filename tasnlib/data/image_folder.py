@@ -8,9 +8,8 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from tasnlib.data.data_set_folder import DataSetFolder, require_split
-from tasnlib.data.files import cannot_read
-from tasnlib.data.folder_listing import list_folder, print_once
+from tasnlib.data.data_set_folder import DataSetFolder, list_folder
+from tasnlib.data.files import cannot_read, first_of, print_once
 from tasnlib.data.image_file import formats
 from tasnlib.data.photographs import ImageFiles
 
@@ -23,20 +22,19 @@ one of
     (or training/ and testing/; without test/, a val/, valid/ or validation/ is the test set)""",
     "The name of an image's folder is its class; file types are those that Pillow reads, as .jpg, .png, .webp.",
 )
+TEST_SHARE = 0.2
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS |= {"val": "val", "valid": "val", "validation": "val"}
 
 
-def load_folder(
-    folder: str | Path, split: str, image_size: int = 512, test_share: float = 0.2, seed: int = 0
-) -> ImageFiles:
+def load_folder(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """Images of your own, each in a folder named after its class. Classes are numbered in the order of their names.
 
     Either the folder contains `train/` and `test/` with a folder for every class (in any case of letters; `training/`
     and `testing/` will do, and without a `test/` a `val/`, `valid/` or `validation/` is the test set). Or it contains
-    the folders of the classes; then `test_share` of every class, rounded, but at least one image and not all, is the
-    test set. Which ones follows from the seed and the names alone: the split is the same on every machine, and new
-    images do not move many of the old ones.
+    the folders of the classes; then a fifth of every class, rounded, but at least one image and not all, is the test
+    set. Which ones follows from the names alone: the split is the same on every machine, and new images do not move
+    many of the old ones.
 
     Left out, with a line that says so: hidden folders and those of servers and notebooks, and files whose names do not
     end as those that Pillow reads. Class names are composed (Unicode NFC), so that copies from a Mac are the same.
@@ -55,18 +53,14 @@ def load_folder(
     >>> train.class_names, train.labels.tolist(), test.labels.tolist()
     (['robin', 'wren'], [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
     """
-    require_split(split)
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share!r}; it must be between 0 and 1, as 0.2")
-    home = FOLDER.find(folder, holds_images_by_class, "no images by class")
+    home = FOLDER.find(folder, split, holds_images_by_class, "no images by class")
     if sides := _split_by_folders(home):
         chosen = sides[split]
     else:
         images_of = _images_by_class(home)
         if single := [kind for kind, images in images_of.items() if len(images) < 2]:
-            raise ValueError(f"{home}: at least two images are needed in each class, and in {', '.join(single[:5])}/ "
-                             "there is one")  # fmt: skip
-        chosen = {kind: _one_side(kind, images, split, test_share, seed) for kind, images in images_of.items()}
+            raise ValueError(f"{home}: each class needs two images; there is only one in {first_of(single, 5)}")
+        chosen = {kind: _one_side(kind, images, split) for kind, images in images_of.items()}
     if len(chosen) < 2:
         raise ValueError(f"{home} has only one class, {', '.join(chosen)}; at least two are needed")
     paths = [path for images in chosen.values() for path in images]
@@ -146,16 +140,15 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
     if empty or not images:
         raise FOLDER.error(folder, f"no image in {', '.join(empty[:5])}" if empty else "no folder of a class")
     if left_out:
-        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        print_once(f"{folder}: left out, neither classes nor images: {', '.join(left_out[:5])}{more}")
+        print_once(f"{folder}: left out, neither classes nor images: {first_of(left_out, 5)}")
     return dict(sorted(images.items(), key=lambda entry: os.fsencode(entry[0])))
 
 
-def _one_side(kind: str, images: list[Path], split: str, test_share: float, seed: int) -> list[Path]:
+def _one_side(kind: str, images: list[Path], split: str) -> list[Path]:
     def order(path: Path) -> bytes:
         name = unicodedata.normalize("NFC", f"{kind}/{path.name}")
-        return hashlib.sha256(f"{seed}/".encode() + os.fsencode(name)).digest()
+        return hashlib.sha256(b"0/" + os.fsencode(name)).digest()
 
-    count = min(max(round(test_share * len(images)), 1), len(images) - 1)
+    count = min(max(round(TEST_SHARE * len(images)), 1), len(images) - 1)
     test = set(sorted(images, key=order)[:count])
     return [path for path in images if (path in test) == (split == "test")]

@@ -6,7 +6,7 @@ Van Horn, Mac Aodha, Song, Cui, Sun, Shepard, Adam, Perona and Belongie, CVPR 20
 import json
 from pathlib import Path
 
-from tasnlib.data.data_set_folder import DataSetFolder, require_distinct, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, require_distinct
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -35,8 +35,7 @@ def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> Imag
         ValueError: for another layout, JSON files that cannot be read or contradict themselves or each other (naming
             the entry), and missing images.
     """
-    require_split(split)
-    home = INAT.find(folder, lambda at: _lists(at) is not None, "no train2017.json")
+    home = INAT.find(folder, split, lambda at: _lists(at) is not None, "no train2017.json")
     at = _lists(home) or home
     if not is_file(at / FILES["test"]):
         raise INAT.error(home, f"no {FILES['test']} beside {FILES['train']}")

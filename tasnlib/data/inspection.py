@@ -15,8 +15,7 @@ from filelock import FileLock
 from PIL import features
 from tqdm import tqdm
 
-from tasnlib.data.files import expanded, write_atomically
-from tasnlib.data.folder_listing import print_text
+from tasnlib.data.files import expanded, first_of, print_text, write_atomically
 from tasnlib.data.image_file import decode_image, read_bytes
 
 SHOWN = 10  # names of unreadable files; of the rest, the number
@@ -66,9 +65,8 @@ def inspect_files(
             if record and found.lasting and 2 * len(found.unreadable) <= len(names):
                 _remember(record, found, _quick_state(paths), _state(paths))
     if found.unreadable:
-        shown = [f"{names[number]} ({reason})" for number, reason in list(found.unreadable.items())[:SHOWN]]
-        more = f"; and {len(found.unreadable) - SHOWN} more" if len(found.unreadable) > SHOWN else ""
-        text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {'; '.join(shown)}{more}"
+        bad = first_of([f"{names[number]} ({reason})" for number, reason in found.unreadable.items()], SHOWN)
+        text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {bad}"
         if 2 * len(found.unreadable) > len(names):
             raise ValueError(f"{text}. Is {root} the right folder, and its disk in order?")
         print_text(text)

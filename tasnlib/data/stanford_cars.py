@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -43,9 +43,9 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
         ValueError: for another layout, a file that cannot be read, a label out of range (naming the annotation), an
             image that is listed twice, and missing images.
     """
-    require_split(split)
     home = CARS.find(
         folder,
+        split,
         lambda at: is_file(at / "cars_annos.mat") or _devkit(at) is not None,
         "neither cars_annos.mat nor devkit/cars_meta.mat",
     )

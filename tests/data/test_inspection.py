@@ -121,7 +121,7 @@ def test_ten_names_and_the_number_of_the_rest(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.count(".png") == 10
     assert "13 of 26" in printed
-    assert printed.endswith("19.png (it is not a readable image: it is empty, 0 bytes); and 3 more\n")
+    assert printed.endswith("19.png (it is not a readable image: it is empty, 0 bytes) and 3 more\n")
     paths[0].unlink()
     with pytest.raises(ValueError, match=r"14 of 26.*00\.png \(it cannot be read: No such file.*the right folder"):
         inspect_files(paths, [0] * 26, tmp_path, progress=False, folder=tmp_path / "memory")
