@@ -168,7 +168,7 @@ def _print_result(line: str) -> None:
         print(f"checkpoint:        {result['checkpoint']}")
         plain = accuracy["downsampled"]
         beside = "not run" if plain is None else f"{100 * plain:.1f} %"
-        print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, plain downsampling {beside}")
+        print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, antialiased downsampling {beside}")
         images, chance = result["test_images"], accuracy["chance"]
         if accuracy["master"] <= chance + 2 * math.sqrt(chance * (1 - chance) / images):
             print(f"{' ' * 19}on {images} test images, not significantly better than chance ({100 * chance:.1f} %)")

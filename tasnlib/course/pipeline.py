@@ -63,7 +63,7 @@ def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: 
         notebooks: the folder they lie in; each runs there.
         folder: for the executed notebooks and their pages.
         profile: one of PROFILES.
-        again: forget what is finished, trainings included.
+        again: forget what is finished, training runs included.
 
     Raises:
         ValueError: before anything has run, for an unknown profile, gpu without a GPU, a folder without notebooks, or a
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="laptop", help=f"{', '.join(PROFILES)}; default: laptop")
     parser.add_argument("--folder", type=Path, help="default: runs/pipeline-PROFILE")
     parser.add_argument("--notebooks", type=Path, help="default: the course's")
-    parser.add_argument("--again", action="store_true", help="run everything anew, trainings included")
+    parser.add_argument("--again", action="store_true", help="run everything anew, training runs included")
     given = parser.parse_args(arguments)
     folder = given.folder or project_folder() / "runs" / f"pipeline-{given.profile}"
     try:

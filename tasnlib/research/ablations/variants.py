@@ -67,8 +67,8 @@ ATTENTION = (
 )
 
 SAMPLER = (
-    Variant("plain, antialiased", sampler="plain", changes={"antialias": True}),
-    Variant("plain, not antialiased", sampler="plain", changes={"antialias": False}),
+    Variant("antialiased downsampling", sampler="plain", changes={"antialias": True}),
+    Variant("aliased downsampling", sampler="plain", changes={"antialias": False}),
     Variant("crop at the maximum", sampler="crop"),
     Variant("Gaussian saliency sampler", sampler="saliency"),
     *(Variant(f"attention, zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
