@@ -119,7 +119,7 @@ DISTILLATION_IN_SHORT = DISTILLATION[:4]
 class Table:
     """Variants compared on one data set: on "test" to report, on "val" to choose.
 
-    An `optional` table is trained only on request; kept results are always shown.
+    An `optional` table is trained only on request; saved results are always shown.
     """
 
     name: str
