@@ -6,7 +6,7 @@ Wah, Branson, Welinder, Perona and Belongie, Caltech, 2011. Read as the archive 
 import re
 from pathlib import Path
 
-from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct
 from tasnlib.data.files import is_file
 from tasnlib.data.photographs import ImageFiles
 
@@ -36,8 +36,7 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
         ValueError: for another layout, a table that cannot be read (naming the file), tables that contradict each
             other, and missing images.
     """
-    require_split(split)
-    home = CUB.find(folder, lambda at: is_file(at / "images.txt"), "no images.txt")
+    home = CUB.find(folder, split, lambda at: is_file(at / "images.txt"), "no images.txt")
     if absent := [table for table in TABLES if not is_file(home / table)]:
         raise CUB.error(home, f"no {', '.join(absent)}")
     files, label_table, split_table, folders = (_table(home / table) for table in TABLES)

@@ -1,16 +1,48 @@
 """Finding a data set in a folder, and an error that shows what was expected where it is not there."""
 
+import contextlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from tasnlib.data.files import cannot_read, expanded, is_folder
-from tasnlib.data.folder_listing import list_folder
+from tasnlib.data.files import cannot_read, expanded, first_of, is_folder
 from tasnlib.data.photographs import ImageFiles
 
-Meaning = TypeVar("Meaning")
+# Of Synology and QNAP servers, macOS, Windows, ext4 and Python, in lower case; hidden names are left out as well.
+LITTER = {"@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "__macosx", "__pycache__", "$recycle.bin"}
+LITTER |= {"system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+
+
+class Listing(NamedTuple):
+    """Names in the order of their bytes, whatever language the machine speaks."""
+
+    folders: list[str]
+    files: list[str]
+    broken: dict[str, OSError]  #: links that lead nowhere or may not be followed
+    litter: list[str]  #: folders that were left out
+
+
+def list_folder(folder: Path) -> Listing:
+    """List a folder, following links; raises OSError, naming the folder and what to do, where that is not possible."""
+    found = Listing([], [], {}, [])
+    try:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
+                if entry.name.startswith(".") or entry.name.lower() in LITTER:
+                    found.litter.extend([entry.name] * entry.is_dir(follow_symlinks=False))
+                    continue
+                try:
+                    is_folder = stat.S_ISDIR(entry.stat().st_mode) if entry.is_symlink() else entry.is_dir()
+                except OSError as reason:
+                    found.broken[entry.name] = reason
+                    continue
+                (found.folders if is_folder else found.files).append(entry.name)
+    except OSError as reason:
+        raise cannot_read(folder, reason) from reason
+    return found
 
 
 class DataSetFolder(NamedTuple):
@@ -21,33 +53,25 @@ class DataSetFolder(NamedTuple):
     advice: str  #: how to get it
 
     def error(self, folder: Path, problem: str) -> ValueError:
-        """Says what is wrong, what is expected, what was found instead and what to do.
-
-        >>> print(DataSetFolder("Finches", "finches/", "Draw some.").error(Path("nowhere"), "there is no such folder"))
-        Finches: nowhere: there is no such folder.
-        Expected:
-        finches/
-        Found in nowhere: nothing.
-        Draw some.
-        """
+        """Says what is wrong, what is expected, what was found instead and what to do."""
         entries: list[str] = []
         if is_folder(folder):
             listing = list_folder(folder)
             entries = sorted([*(f"{inside}/" for inside in listing.folders), *listing.files, *listing.broken])
-        found = ", ".join(entries[:8]) or "nothing"
-        more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
         return ValueError(
-            f"{self.name}: {folder}: {problem}.\nExpected:\n{self.layout}\nFound in {folder}: {found}{more}.\n"
-            f"{self.advice}"
+            f"{self.name}: {folder}: {problem}.\nExpected:\n{self.layout}\n"
+            f"Found in {folder}: {first_of(entries, 8) or 'nothing'}.\n{self.advice}"
         )
 
-    def find(self, folder: str | Path, fits: Callable[[Path], bool], missing: str) -> Path:
-        """The given folder, or the only one inside it that fits.
+    def find(self, folder: str | Path, split: str, fits: Callable[[Path], bool], missing: str) -> Path:
+        """The given folder, or the only one inside it that fits, for the split "train" or "test".
 
         Raises:
-            ValueError: where no folder fits, saying what is `missing`, or several do.
+            ValueError: for another split, and where no folder fits, saying what is `missing`, or several do.
             OSError: where a folder cannot be read, and no other fits.
         """
+        if split not in ("train", "test"):
+            raise ValueError(f"split is {split!r}; it must be 'train' or 'test'")
         folder = expanded(folder, "folder")
         if not is_folder(folder):
             raise self.error(folder, "this is not a folder" if folder.exists() else "there is no such folder")
@@ -87,12 +111,9 @@ class DataSetFolder(NamedTuple):
             if file.startswith("/") or ".." in PurePosixPath(file).parts:
                 raise ValueError(f"{source}: the image {file} is outside of the data set's folder")
             if parent not in present:
-                try:
-                    present[parent] = set(os.listdir(home / parent))  # noqa: PTH208  names are wanted, not paths
-                except (FileNotFoundError, NotADirectoryError):
-                    present[parent] = set()
-                except OSError as reason:
-                    raise cannot_read(home / parent, reason) from reason
+                present[parent] = set()
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    present[parent] |= set(os.listdir(home / parent))  # noqa: PTH208  names are wanted, not paths
             if base not in present[parent]:
                 missing.append(file)
         if missing:
@@ -105,12 +126,6 @@ class DataSetFolder(NamedTuple):
         return ImageFiles(paths, list(labels.values()), class_names, image_size, f"{self.name}, {split}", root=home)
 
 
-def require_split(split: str) -> None:
-    """Raise ValueError unless `split` is "train" or "test"."""
-    if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}; it must be 'train' or 'test'")
-
-
 def require_distinct(source: Path, what: str, values: Iterable[object]) -> None:
     """Raise ValueError where the file `source` lists one of the values twice."""
     for value, count in Counter(values).most_common(1):
@@ -118,12 +133,8 @@ def require_distinct(source: Path, what: str, values: Iterable[object]) -> None:
             raise ValueError(f"{source}: {what} {value} is listed twice")
 
 
-def look_up(source: Path, values: Mapping[str, object], meaning: Mapping[Any, Meaning]) -> dict[str, Meaning]:
-    """What each image's number in the file `source` means; raises ValueError, naming the image, for all others.
-
-    >>> look_up(Path("labels.txt"), {"wren.jpg": 2.0}, {1: "robin", 2: "wren"})
-    {'wren.jpg': 'wren'}
-    """
+def look_up(source: Path, values: Mapping[str, object], meaning: Mapping[Any, Any]) -> dict[str, Any]:
+    """What each image's number in the file `source` means; raises ValueError, naming the image, for all others."""
     for image, value in values.items():
         if value not in meaning:
             allowed = f"an integer from {min(meaning, key=int)} to {max(meaning, key=int)}"

@@ -2,20 +2,17 @@
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
 
 QUOTES = ("''", '""', "‘’", "“”")
-# What to do besides naming another folder, by the error; for all others the folder is not writable.
-_REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)), "make room on its disk, or "),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT), ""),
-}
 
 
 def expanded(path: str | Path, name: str) -> Path:
@@ -30,8 +27,6 @@ def expanded(path: str | Path, name: str) -> Path:
     '/data/my birds'
     """
     text = os.fspath(path)
-    if "\0" in text:
-        raise ValueError(f"{name} is {text!r}, which contains a zero byte; a path cannot")
     # Not for ~: a folder of that name is an accident, and not what is meant.
     if not text.startswith("~") and os.path.lexists(text):
         return Path(text)
@@ -42,8 +37,8 @@ def expanded(path: str | Path, name: str) -> Path:
         if url[1] not in (None, "", "localhost"):
             raise ValueError(f"{name} is {text!r}, a file on another machine; name one on this machine")
         text = url2pathname(url[2])
-    if not text:
-        raise ValueError(f"{name} is empty; name a file or a folder")
+    if not text or "\0" in text:
+        raise ValueError(f"{name} is {text!r}; name a file or a folder")
     try:
         return Path(text).expanduser()
     except RuntimeError as reason:
@@ -112,19 +107,34 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except BaseException as reason:
+    except OSError as reason:
+        raise cannot_write(path, reason, len(content)) from reason
+    finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
-        if isinstance(reason, OSError):
-            raise cannot_write(path, reason, len(content)) from reason
-        raise
 
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
     """The same kind of error, saying what to do about it."""
-    remedy = _REMEDIES.get(reason.errno or 0, "make the folder writable, or ")
     return OSError(
         reason.errno,
         f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. "
-        f"Nothing in the folder was changed; {remedy}name another folder.",
+        "Nothing in the folder was changed; make room on its disk, make the folder writable, or name another folder.",
     )
+
+
+def first_of(names: Sequence[str], count: int) -> str:
+    """The first names of many, and how many more there are.
+
+    >>> first_of(["wren", "robin", "finch"], 2)
+    'wren, robin and 1 more'
+    """
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
+
+
+def print_text(text: str) -> None:
+    """Print names of files, which may hold bytes that no terminal can show."""
+    print(text.encode("utf-8", "backslashreplace").decode())
+
+
+print_once = functools.cache(print_text)  # a line that later calls need not repeat

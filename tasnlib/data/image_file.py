@@ -4,7 +4,6 @@ import contextlib
 import functools
 import io
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +54,9 @@ def read_bytes(path: Path) -> bytes:
 
 def decode_image(content: bytes, path: Path) -> Image.Image:
     """As `open_image`, from the bytes of the file. The path is for messages only."""
-    with _opened(content, path) as image:
-        return upright_rgb(image)
-
-
-@contextlib.contextmanager
-def _opened(content: bytes, path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(_without_text(content)), formats=formats()) as image:
-            yield image
+            return upright_rgb(image)
     except MemoryError:
         raise  # says something of the machine, not of the file
     except Exception as reason:  # Pillow's readers raise all kinds: OSError, SyntaxError, struct.error, ...
@@ -80,15 +73,9 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     image.load()  # of TIFF, this turns the pixels and forgets the orientation
     rgb = _as_rgb(image)
     rgb.info = {}  # a damaged EXIF block must not make the image unreadable: its orientation is all that is needed
-    rgb.getexif()[ORIENTATION] = _orientation(image)
+    with contextlib.suppress(Exception):  # whatever a damaged EXIF block makes Pillow raise
+        rgb.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
     return ImageOps.exif_transpose(rgb)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ORIENTATION, 1)
-    except Exception:  # whatever a damaged EXIF block makes Pillow raise
-        return 1
 
 
 def _without_text(content: bytes) -> bytes:

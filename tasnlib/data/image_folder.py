@@ -4,14 +4,12 @@ import contextlib
 import hashlib
 import os
 import unicodedata
-from collections import Counter
 from pathlib import Path, PurePath
 
 from PIL import Image
 
-from tasnlib.data.data_set_folder import DataSetFolder, require_split
-from tasnlib.data.files import cannot_read
-from tasnlib.data.folder_listing import list_folder, print_once
+from tasnlib.data.data_set_folder import DataSetFolder, list_folder
+from tasnlib.data.files import cannot_read, first_of, print_once
 from tasnlib.data.image_file import formats
 from tasnlib.data.photographs import ImageFiles
 
@@ -24,20 +22,19 @@ one of
     (or training/ and testing/; without test/, a val/, valid/ or validation/ is the test set)""",
     "The name of an image's folder is its class; file types are those that Pillow reads, as .jpg, .png, .webp.",
 )
+TEST_SHARE = 0.2
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS |= {"val": "val", "valid": "val", "validation": "val"}
 
 
-def load_folder(
-    folder: str | Path, split: str, image_size: int = 512, test_share: float = 0.2, seed: int = 0
-) -> ImageFiles:
+def load_folder(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """Images of your own, each in a folder named after its class. Classes are numbered in the order of their names.
 
     Either the folder contains `train/` and `test/` with a folder for every class (in any case of letters; `training/`
     and `testing/` will do, and without a `test/` a `val/`, `valid/` or `validation/` is the test set). Or it contains
-    the folders of the classes; then `test_share` of every class, rounded, but at least one image and not all, is the
-    test set. Which ones follows from the seed and the names alone: the split is the same on every machine, and new
-    images do not move many of the old ones.
+    the folders of the classes; then a fifth of every class, rounded, but at least one image and not all, is the test
+    set. Which ones follows from the names alone: the split is the same on every machine, and new images do not move
+    many of the old ones.
 
     Left out, with a line that says so: hidden folders and those of servers and notebooks, and files whose names do not
     end as those that Pillow reads. Class names are composed (Unicode NFC), so that copies from a Mac are the same.
@@ -56,19 +53,14 @@ def load_folder(
     >>> train.class_names, train.labels.tolist(), test.labels.tolist()
     (['robin', 'wren'], [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
     """
-    require_split(split)
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share!r}; it must be between 0 and 1, as 0.2")
-    home = FOLDER.find(folder, holds_images_by_class, "no images by class")
-    parts = _parts(home)
-    if parts:
-        chosen = _split_by_folders(home, parts)[split]
+    home = FOLDER.find(folder, split, holds_images_by_class, "no images by class")
+    if sides := _split_by_folders(home):
+        chosen = sides[split]
     else:
         images_of = _images_by_class(home)
-        if single := [str(images[0]) for images in images_of.values() if len(images) < 2]:
-            shown = ", ".join(single[:5]) + " ..." * (len(single) > 5)
-            raise ValueError(f"{home}: {len(single)} classes have a single image ({shown}); two are needed at least")
-        chosen = {kind: _one_side(kind, images, split, test_share, seed) for kind, images in images_of.items()}
+        if single := [kind for kind, images in images_of.items() if len(images) < 2]:
+            raise ValueError(f"{home}: each class needs two images; there is only one in {first_of(single, 5)}")
+        chosen = {kind: _one_side(kind, images, split) for kind, images in images_of.items()}
     if len(chosen) < 2:
         raise ValueError(f"{home} has only one class, {', '.join(chosen)}; at least two are needed")
     paths = [path for images in chosen.values() for path in images]
@@ -80,14 +72,14 @@ def load_folder(
 
 def holds_images_by_class(folder: Path) -> bool:
     """Whether `load_folder` reads it; raises OSError where a training or test set cannot be read."""
-    folders = list_folder(folder).folders
+    folders = [folder / name for name in list_folder(folder).folders]
+    parts = [part for part in folders if part.name.lower() in PARTS]
     # Images directly in train/ or test/ have no class; only beside other classes may those be classes too.
-    for part in (folder / name for name in folders if name.lower() in PARTS):
-        if any(_has_images(part / kind) for kind in list_folder(part).folders):
-            return True
-    for kind in (folder / name for name in folders if name.lower() not in PARTS):
+    if any(_has_images(part / kind) for part in parts for kind in list_folder(part).folders):
+        return True
+    for kind in folders:
         with contextlib.suppress(OSError):  # perhaps no class, but what is beside the data set
-            if _has_images(kind):
+            if kind not in parts and _has_images(kind):
                 return True
     return False
 
@@ -100,22 +92,17 @@ def _is_image(file: str) -> bool:
     return Image.registered_extensions().get(PurePath(file).suffix.lower()) in formats()
 
 
-def _parts(home: Path) -> dict[str, str]:
-    """The folders of a data set that is split already, by "train", "test" and "val".
-
-    A folder without folders in it is not one of them: `train` may be the class of railway trains.
-    """
-    found: dict[str, str] = {}
+def _split_by_folders(home: Path) -> dict[str, dict[str, list[Path]]]:
+    """The images of each class in "train" and "test"; empty where the folder has no such folders."""
+    parts: dict[str, str] = {}
     for folder in list_folder(home).folders:
         part = PARTS.get(folder.lower())
-        if part and list_folder(home / folder).folders:
-            if part in found:
-                raise ValueError(f"{home}: {found[part]}/ and {folder}/ both are {part} sets; keep one of them there")
-            found[part] = folder
-    return found
-
-
-def _split_by_folders(home: Path, parts: dict[str, str]) -> dict[str, dict[str, list[Path]]]:
+        if part and list_folder(home / folder).folders:  # without folders, `train` may be the class of railway trains
+            if part in parts:
+                raise ValueError(f"{home}: {parts[part]}/ and {folder}/ both are {part} sets; keep one of them there")
+            parts[part] = folder
+    if not parts:
+        return {}
     train, test = parts.get("train"), parts.get("test") or parts.get("val")
     if not train or not test:
         there = f"{train or test}/ but no {'test/ or val/' if train else 'train/'}"
@@ -138,7 +125,6 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
     for link, reason in listing.broken.items():
         raise cannot_read(folder / link, reason)
     images: dict[str, list[Path]] = {}
-    others: Counter[str] = Counter()
     left_out = list(listing.litter)
     for kind in listing.folders:
         inside = list_folder(folder / kind)
@@ -147,25 +133,22 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
             raise ValueError(f"{folder}: two folders are called {name!r}, one with accents composed and one not; "
                              "move the images of one into the other")  # fmt: skip
         images[name] = [folder / kind / file for file in [*inside.files, *inside.broken] if _is_image(file)]
-        others.update(PurePath(file).suffix.lower() or "no suffix" for file in inside.files if not _is_image(file))
-        left_out += [f"{kind}/{one}" for one in inside.folders]
+        left_out += [
+            f"{kind}/{one}" for one in (*inside.folders, *inside.files) if folder / kind / one not in images[name]
+        ]
     empty = [f"{kind}/" for kind, of_class in images.items() if not of_class]
     if empty or not images:
         raise FOLDER.error(folder, f"no image in {', '.join(empty[:5])}" if empty else "no folder of a class")
     if left_out:
-        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        print_once(f"{folder}: left out as no folders of classes: {', '.join(left_out[:5])}{more}")
-    if others:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(others.items()))
-        print_once(f"{folder}: {others.total()} files left out that are not images Pillow reads ({kinds})")
+        print_once(f"{folder}: left out, neither classes nor images: {first_of(left_out, 5)}")
     return dict(sorted(images.items(), key=lambda entry: os.fsencode(entry[0])))
 
 
-def _one_side(kind: str, images: list[Path], split: str, test_share: float, seed: int) -> list[Path]:
+def _one_side(kind: str, images: list[Path], split: str) -> list[Path]:
     def order(path: Path) -> bytes:
         name = unicodedata.normalize("NFC", f"{kind}/{path.name}")
-        return hashlib.sha256(f"{seed}/".encode() + os.fsencode(name)).digest()
+        return hashlib.sha256(b"0/" + os.fsencode(name)).digest()
 
-    count = min(max(round(test_share * len(images)), 1), len(images) - 1)
+    count = min(max(round(TEST_SHARE * len(images)), 1), len(images) - 1)
     test = set(sorted(images, key=order)[:count])
     return [path for path in images if (path in test) == (split == "test")]

@@ -3,12 +3,10 @@
 Van Horn, Mac Aodha, Song, Cui, Sun, Shepard, Adam, Perona and Belongie, CVPR 2018. For research and education only.
 """
 
+import json
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
-
-from tasnlib.data.data_set_folder import DataSetFolder, require_distinct, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, require_distinct
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -27,30 +25,6 @@ inat2017/
 FILES = {"train": "train2017.json", "test": "val2017.json"}
 
 
-class _Image(TypedDict):
-    id: int
-    file_name: str
-
-
-class _Annotation(TypedDict):
-    image_id: int
-    category_id: int
-
-
-class _Category(TypedDict):
-    id: int
-    name: str
-
-
-class _Lists(TypedDict):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-
-
-_READER = TypeAdapter(_Lists)
-
-
 def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of iNaturalist-2017, split by the two JSON files, labels from 0 in the order of the category ids.
 
@@ -61,8 +35,7 @@ def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> Imag
         ValueError: for another layout, JSON files that cannot be read or contradict themselves or each other (naming
             the entry), and missing images.
     """
-    require_split(split)
-    home = INAT.find(folder, lambda at: _lists(at) is not None, "no train2017.json")
+    home = INAT.find(folder, split, lambda at: _lists(at) is not None, "no train2017.json")
     at = _lists(home) or home
     if not is_file(at / FILES["test"]):
         raise INAT.error(home, f"no {FILES['test']} beside {FILES['train']}")
@@ -88,20 +61,19 @@ def _lists(home: Path) -> Path | None:
 def _read(path: Path) -> tuple[dict[int, str], dict[str, int]]:
     """The categories' names by id, and every image's category by its file."""
     try:
-        lists = _READER.validate_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), strict=True)
-    except ValidationError as reason:
-        first = reason.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
-        raise ValueError(f"{path}: {where}: {first['msg']}. Is it cut short? {INAT.advice}") from None
-    require_distinct(path, "the category", (category["id"] for category in lists["categories"]))
-    require_distinct(path, "the image", (image["id"] for image in lists["images"]))
-    require_distinct(path, "the image", (image["file_name"] for image in lists["images"]))
-    require_distinct(path, "the annotation of image", (one["image_id"] for one in lists["annotations"]))
-    names = {category["id"]: category["name"] for category in lists["categories"]}
-    files = {image["id"]: image["file_name"] for image in lists["images"]}
-    category_of = {one["image_id"]: one["category_id"] for one in lists["annotations"]}
-    if odd := sorted(files.keys() ^ category_of.keys()):
-        raise ValueError(f"{path}: image {odd[0]} must be both in images and in annotations")
-    if odd := sorted(set(category_of.values()) - names.keys()):
-        raise ValueError(f"{path}: annotations have the category {odd[0]}, which is not in categories")
-    return names, {file: category_of[image] for image, file in files.items()}
+        lists = json.loads(path.read_bytes())
+        categories = [(category["id"], category["name"]) for category in lists["categories"]]
+        images = [(image["id"], image["file_name"]) for image in lists["images"]]
+        annotations = [(one["image_id"], one["category_id"]) for one in lists["annotations"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as reason:
+        raise ValueError(f"{path} is not as it should be ({reason!r}). Is it cut short? {INAT.advice}") from reason
+    require_distinct(path, "the category", (number for number, _ in categories))
+    require_distinct(path, "the image", (number for number, _ in images))
+    require_distinct(path, "the image", (file for _, file in images))
+    require_distinct(path, "the annotation of image", (number for number, _ in annotations))
+    names, category_of = dict(categories), dict(annotations)
+    if odd := dict(images).keys() ^ category_of.keys():
+        raise ValueError(f"{path}: image {min(odd, key=str)} must be both in images and in annotations")
+    if odd := set(category_of.values()) - names.keys():
+        raise ValueError(f"{path}: annotations have the category {min(odd, key=str)}, which is not in categories")
+    return names, {file: category_of[number] for number, file in images}

@@ -5,19 +5,17 @@ import errno
 import hashlib
 import json
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
 import PIL
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from PIL import features
 from tqdm import tqdm
 
-from tasnlib.data.files import expanded, write_atomically
-from tasnlib.data.folder_listing import print_text
+from tasnlib.data.files import expanded, first_of, print_text, write_atomically
 from tasnlib.data.image_file import decode_image, read_bytes
 
 SHOWN = 10  # names of unreadable files; of the rest, the number
@@ -46,28 +44,29 @@ def inspect_files(
     The result is kept in `folder`, for the same names and labels, so the next call takes a moment: sizes and times of
     change tell whether a file is another one. Of more than `SAMPLE` images, so many evenly spaced ones and all folders
     are asked first, and every file only where these changed (one that was overwritten in place, outside of the sample,
-    is not noticed). Of several processes that call it at once, the first asks, and the others take its result.
+    is not noticed). Of several processes that call it at once, the first inspects, and the others take its result.
 
     Raises:
         ValueError: where more than half of the files cannot be read.
     """
     names = [path.relative_to(root).as_posix() for path in paths]
-    if folder is None:
-        found = _inspect(paths, names, labels, name, workers, progress)
-    else:
-        reader = f"Pillow {PIL.__version__}, JPEG {features.version('jpg')}, {features.version('libjpeg_turbo')}"
-        identity = _digest([reader, names, [int(label) for label in labels]])[:12]
-        record = expanded(folder, "folder") / f"inspection-{len(names)}-{identity}.json"
-        called = time.time()
-        with _one_process(record):
-            remembered = _remembered(record, paths, called)
-            found = remembered or _inspect(paths, names, labels, name, workers, progress)
-            if not remembered and found.lasting and 2 * len(found.unreadable) <= len(names):
+    with contextlib.ExitStack() as turn:
+        record = found = None
+        if folder is not None:
+            reader = f"Pillow {PIL.__version__}, JPEG {features.version('jpg')}, {features.version('libjpeg_turbo')}"
+            identity = _digest([reader, names, [int(label) for label in labels]])[:12]
+            record = expanded(folder, "folder") / f"inspection-{len(names)}-{identity}.json"
+            with contextlib.suppress(OSError):  # where there can be no lock, none waits
+                record.parent.mkdir(parents=True, exist_ok=True)
+                turn.enter_context(FileLock(record.with_name(f".{record.name}.lock")))
+            found = _remembered(record, paths)
+        if found is None:
+            found = _inspect(paths, names, labels, name, workers, progress)
+            if record and found.lasting and 2 * len(found.unreadable) <= len(names):
                 _remember(record, found, _quick_state(paths), _state(paths))
     if found.unreadable:
-        shown = [f"{names[number]} ({reason})" for number, reason in list(found.unreadable.items())[:SHOWN]]
-        more = f"; and {len(found.unreadable) - SHOWN} more" if len(found.unreadable) > SHOWN else ""
-        text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {'; '.join(shown)}{more}"
+        bad = first_of([f"{names[number]} ({reason})" for number, reason in found.unreadable.items()], SHOWN)
+        text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {bad}"
         if 2 * len(found.unreadable) > len(names):
             raise ValueError(f"{text}. Is {root} the right folder, and its disk in order?")
         print_text(text)
@@ -77,72 +76,50 @@ def inspect_files(
 def _inspect(
     paths: Sequence[Path], names: list[str], labels: Sequence[int], data_name: str, workers: int, progress: bool
 ) -> Inspection:
-    def look(path: Path) -> tuple[str, str | None, bool]:
+    def look(path: Path) -> tuple[str, ValueError | None]:
         sha = "unread"
         try:
             content = read_bytes(path)
             sha = hashlib.sha256(content).hexdigest()
             decode_image(content, path)
         except ValueError as reason:
-            failed = isinstance(reason.__cause__, OSError) and reason.__cause__.errno not in (None, errno.ENOENT)
-            return sha, str(reason).replace(str(path), "it"), not failed  # the name is printed beside it
-        return sha, None, True
+            return sha, reason
+        return sha, None
 
     whole, unreadable, lasting = hashlib.sha256(), {}, True
     bar = {"desc": f"inspecting {data_name}", "unit": " images", "mininterval": 1, "file": sys.stdout}
     with ThreadPool(workers) as pool:  # Pillow lets go of Python's lock while it decodes
         looked = tqdm(pool.imap(look, paths, chunksize=8), total=len(paths), disable=not progress, **bar)
-        for number, (sha, why, sure) in enumerate(looked):
+        for number, (sha, reason) in enumerate(looked):
             # No name holds a zero byte, so nothing in it can look like its end.
             whole.update(f"{names[number]}\0{int(labels[number])}\0{sha}\0".encode("utf-8", "surrogateescape"))
-            lasting = lasting and sure
-            if why is not None:
-                unreadable[number] = why
+            if reason is not None:
+                unreadable[number] = str(reason).replace(str(paths[number]), "it")  # the name is printed beside it
+                lasting &= getattr(reason.__cause__, "errno", None) in (None, errno.ENOENT)
     return Inspection(unreadable, whole.hexdigest(), lasting)
 
 
-@contextlib.contextmanager
-def _one_process(record: Path) -> Iterator[None]:
-    """The processes of a run take turns; where there can be no lock, none waits."""
-    lock = FileLock(record.with_name(f".{record.name}.lock"))
-    with contextlib.suppress(OSError):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            print(f"waiting for another process that is inspecting the same images (see {record.parent})")
-            lock.acquire()
+def _remembered(record: Path, paths: Sequence[Path]) -> Inspection | None:
+    """What the record says, where it is still true."""
     try:
-        yield
-    finally:
-        lock.release()
-
-
-def _remembered(record: Path, paths: Sequence[Path], called: float) -> Inspection | None:
-    """What the record says, where it is still true: without a look at the files, if it was renewed since `called`."""
-    try:
-        stored = json.loads(record.read_text(encoding="utf-8"))
+        stored = json.loads(record.read_bytes())
         found = Inspection({int(number): str(why) for number, why in stored["unreadable"].items()}, stored["data_hash"])
-        if len(found.data_hash) != 64 or not all(0 <= number < len(paths) for number in found.unreadable):
-            raise ValueError("it does not belong to these files")
-        if called <= stored["renewed"] <= time.time():
-            return found
-        quick = _quick_state(paths)
-        if quick != stored["quick"] and _state(paths) != stored["full"]:
-            return None
+        quick, full = stored["quick"], stored["full"]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
         print(f"{record} cannot be read ({reason}): inspecting the files again")
         return None
-    _remember(record, found, quick, stored["full"])
+    if quick != (now := _quick_state(paths)):
+        if full != _state(paths):
+            return None
+        _remember(record, found, now, full)
     return found
 
 
 def _remember(record: Path, found: Inspection, quick: str, full: str) -> None:
-    content = {**found._asdict(), "quick": quick, "full": full, "renewed": time.time()}
     try:
-        write_atomically(record, json.dumps(content, indent=1).encode())
+        write_atomically(record, json.dumps({**found._asdict(), "quick": quick, "full": full}, indent=1).encode())
     except OSError as reason:
         print(f"the files were inspected, but that could not be noted for the next run ({reason})")
 
@@ -152,15 +129,15 @@ def _quick_state(paths: Sequence[Path]) -> str:
     return _state([*sorted({path.parent for path in paths}), *paths[:: max(1, len(paths) // SAMPLE)]])
 
 
-def _state(files: Sequence[Path]) -> str:
+def _state(files: Iterable[Path]) -> str:
     """A digest of sizes and times of change, which tell without reading that a file is another one."""
-    states = []
+    states: list[tuple[int, int] | None] = []
     for file in files:
         try:
             found = file.stat()
             states.append((found.st_size, found.st_mtime_ns))
         except OSError:
-            states.append((-1, -1))
+            states.append(None)
     return _digest(states)
 
 

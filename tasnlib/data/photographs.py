@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -59,23 +59,18 @@ class ImageFiles(Dataset):
         self.labels = torch.as_tensor(labels).long()
         self.class_names, self.classes = list(class_names), len(class_names)
         self.image_size, self.name = image_size, name
-        self._check()
+        if not self.paths or self.labels.shape != (len(self.paths),):
+            raise ValueError(f"{name} has {self.labels.numel()} labels for {len(self.paths)} paths; each needs one")
+        if not 0 <= self.labels.min() <= self.labels.max() < self.classes:
+            raise ValueError(f"{name} has labels outside of 0 to {self.classes - 1}, for {self.classes} class_names")
+        if len(set(class_names)) < self.classes:
+            raise ValueError(f"{name} has class_names that are not all different")
+        if not 1 <= image_size <= 2**16:
+            raise ValueError(f"image_size is {image_size}; it must be from 1 to {2**16}")
         self.root = Path(root) if root is not None else Path(os.path.commonpath([p.parent for p in self.paths]))
         self.unreadable: frozenset[int] = frozenset()
         self.data_hash: str | None = None  #: of all names, labels and bytes; filled in by `inspected`
         self.style, self.seed = "none", 0
-
-    def _check(self) -> None:
-        count = len(self.paths)
-        low, high = (int(self.labels.min()), int(self.labels.max())) if count and self.labels.numel() else (-1, -1)
-        for wrong, problem in (
-            (self.labels.shape != (count,) or not count, f"{tuple(self.labels.shape)} labels for {count} paths"),
-            (low < 0 or high >= self.classes, f"labels from {low} to {high} for {self.classes} class_names"),
-            (len(set(self.class_names)) < self.classes, "class_names that are not all different"),
-            (not 1 <= self.image_size <= 2**16, f"image_size {self.image_size}, which must be from 1 to {2**16}"),
-        ):
-            if wrong:
-                raise ValueError(f"{self.name} has {problem}")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -95,18 +90,17 @@ class ImageFiles(Dataset):
         images = torch.empty(len(numbers), 3, self.image_size, self.image_size, dtype=torch.uint8)
         with torch.random.fork_rng(devices=[]):
             for place, number in enumerate(numbers):
-                images[place] = self._image(*divmod(number, len(self)))
+                epoch, image = divmod(number, len(self))
+                if image in self.unreadable:
+                    images[place] = GREY
+                    continue
+                of_epoch = int(image_keys(self.seed, "train", np.array([epoch]))[0])
+                # Only the CPU's generator: torch.manual_seed would also set those of the caller's GPUs.
+                torch.default_generator.manual_seed(int(image_keys(of_epoch, "train", np.array([image]))[0]))
+                resized = resize_short_side(open_image(self.paths[image]), self.image_size)
+                images[place] = augment(self.style, resized, self.image_size)
         chosen = torch.tensor(numbers) % len(self)
         return Batch(images, self.labels[chosen], chosen)
-
-    def _image(self, epoch: int, image: int) -> UInt8[Tensor, "3 size size"] | Tensor:
-        if image in self.unreadable:
-            return torch.tensor(GREY, dtype=torch.uint8)  # spreads over the whole image
-        if self.style != "none":
-            # Only the CPU's generator: torch.manual_seed would also set those of the caller's GPUs.
-            torch.default_generator.manual_seed(image_seed(self.seed, epoch, image))
-        resized = resize_short_side(open_image(self.paths[image]), self.image_size)
-        return augment(self.style, resized, self.image_size)
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images of a style of `transforms.augment`."""
@@ -137,9 +131,3 @@ class ImageFiles(Dataset):
         other = copy.copy(self)
         other.__dict__.update(changes)
         return other
-
-
-def image_seed(seed: int, epoch: int, image: int) -> int:
-    """A hash of all three, 0 to 2^64 - 1. Torch's generator on the CPU uses the lower 32 bits of it."""
-    of_epoch = int(image_keys(seed, "train", np.array([epoch]))[0])
-    return int(image_keys(of_epoch, "train", np.array([image]))[0])

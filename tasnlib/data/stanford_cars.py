@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct, require_split
+from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -43,20 +43,29 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
         ValueError: for another layout, a file that cannot be read, a label out of range (naming the annotation), an
             image that is listed twice, and missing images.
     """
-    require_split(split)
     home = CARS.find(
         folder,
+        split,
         lambda at: is_file(at / "cars_annos.mat") or _devkit(at) is not None,
         "neither cars_annos.mat nor devkit/cars_meta.mat",
     )
     devkit = _devkit(home)
+    images = next((at for at in (f"cars_{split}/cars_{split}", f"cars_{split}") if is_folder(home / at)), None)
     # Some copies have both layouts, or cars_annos.mat without its images: the one that is whole counts.
-    if devkit is not None and (_image_folder(home, split) or not is_folder(home / "car_ims")):
-        source, classes = _from_devkit(home, devkit, split)
-        names_file = devkit / "cars_meta.mat"
+    if devkit and (images or not is_folder(home / "car_ims")):
+        source, names_file = _annotations_file(home, devkit, split), devkit / "cars_meta.mat"
+        if images is None:
+            raise CARS.error(home, f"no folder cars_{split}/")
+        files, values = _read(source, "annotations", "fname", "class")
+        classes = {f"{images}/{file}": value for file, value in zip(files, values, strict=True)}
     else:
-        source, classes = _from_one_folder(home, split)
-        names_file = home / "cars_annos.mat"
+        source = names_file = home / "cars_annos.mat"
+        if not is_folder(home / "car_ims"):
+            # Its numbers are not those of cars_train/ and cars_test/: nothing tells which image is which.
+            raise CARS.error(home, "cars_annos.mat needs car_ims/, which is missing (cars_train/ needs the devkit)")
+        files, values, tests = _read(source, "annotations", "relative_im_path", "class", "test")
+        splits = look_up(source, dict(zip(files, tests, strict=True)), {0: "train", 1: "test"})
+        classes = {file: value for file, value in zip(files, values, strict=True) if splits[file] == split}
     class_names = [str(name) for name in _read(names_file, "class_names")]
     labels = look_up(source, classes, {number: number - 1 for number in range(1, len(class_names) + 1)})
     return CARS.photographs(home, split, labels, class_names, image_size, source)
@@ -66,35 +75,18 @@ def _devkit(home: Path) -> Path | None:
     return next((home / at for at in DEVKITS if is_file(home / at / "cars_meta.mat")), None)
 
 
-def _image_folder(home: Path, split: str) -> str | None:
-    part = f"cars_{split}"
-    return next((at for at in (f"{part}/{part}", part) if is_folder(home / at)), None)
-
-
-def _from_devkit(home: Path, devkit: Path, split: str) -> tuple[Path, dict[str, object]]:
-    name = {"train": "cars_train_annos.mat", "test": TEST_LABELS}[split]
-    places = (devkit,) if split == "train" else (home, devkit, devkit.parent)
-    source = next((at / name for at in places if is_file(at / name)), None)
-    if source is None:
-        problem = f"no {devkit.relative_to(home).as_posix()}/{name}"
-        if split == "test":
-            problem = f"no {name}, the labels of the test images (cars_test_annos.mat has none)"
-        raise CARS.error(home, problem)
-    images = _image_folder(home, split)
-    if images is None:
-        raise CARS.error(home, f"no folder cars_{split}/")
-    annotations = _read(source, "annotations", "fname", "class")
-    return source, {f"{images}/{file}": kind for file, kind in zip(*annotations, strict=True)}
-
-
-def _from_one_folder(home: Path, split: str) -> tuple[Path, dict[str, object]]:
-    source = home / "cars_annos.mat"
-    if not is_folder(home / "car_ims"):
-        # Its numbers are not those of cars_train/ and cars_test/: nothing tells which image is which.
-        raise CARS.error(home, "cars_annos.mat needs car_ims/, which is missing (cars_train/ needs the devkit)")
-    files, classes, tests = _read(source, "annotations", "relative_im_path", "class", "test")
-    splits = look_up(source, dict(zip(files, tests, strict=True)), {0: "train", 1: "test"})
-    return source, {file: kind for file, kind in zip(files, classes, strict=True) if splits[file] == split}
+def _annotations_file(home: Path, devkit: Path, split: str) -> Path:
+    if split == "train":
+        places, problem = (
+            [devkit / "cars_train_annos.mat"],
+            f"{devkit.relative_to(home).as_posix()}/cars_train_annos.mat",
+        )
+    else:
+        places = [at / TEST_LABELS for at in (home, devkit, devkit.parent)]
+        problem = f"{TEST_LABELS}, the labels of the test images (cars_test_annos.mat has none)"
+    if found := next(filter(is_file, places), None):
+        return found
+    raise CARS.error(home, f"no {problem}")
 
 
 def _read(path: Path, variable: str, *fields: str) -> list:

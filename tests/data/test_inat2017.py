@@ -83,18 +83,17 @@ def first(table, **changes):
 
 WRONG_ENTRIES = [
     (first("images", id=1), "the image 1 is listed twice"),
-    (first("images", id="0"), r"images\.0\.id: .*integer"),
+    (first("images", id="0"), "image 0 must be both in images and in annotations"),
     (first("images", file_name="../secret.jpg"), r"the image \.\./secret\.jpg is outside"),
     (first("images", file_name="/etc/secret.jpg"), r"the image /etc/secret\.jpg is outside"),
     (first("annotations", category_id=4), "the category 4, which is not in categories"),
-    (first("annotations", category_id=True), r"annotations\.0\.category_id: .*integer"),
     (first("annotations", image_id=999), "image 0 must be both in images and in annotations"),
     (first("annotations", image_id=1), "the annotation of image 1 is listed twice"),
     (first("categories", id=1), "the category 1 is listed twice"),
-    (lambda c: c["images"][0].pop("file_name"), r"images\.0\.file_name: Field required"),
+    (lambda c: c["images"][0].pop("file_name"), r"train2017\.json is not as it should be .*file_name"),
     (lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]), r"the image .* is listed twice"),
-    (lambda c: c.pop("categories"), "categories: Field required"),
-    (lambda c: c.update(images={}), "images: .*array"),
+    (lambda c: c.pop("categories"), r"train2017\.json is not as it should be .*categories"),
+    (lambda c: c.update(images=3), "not iterable"),
     (lambda c: c.update(images=[], annotations=[]), "has no images for 'train'"),
     (first("categories", name="Accipiter nisus"), r"same categories; the first lacks \(0, 'Accipiter badius"),
 ]
@@ -120,7 +119,7 @@ def test_an_image_in_both_files(home):
 
 def test_a_file_cut_short(home, cut=1000):  # noqa: PT028
     (home / "val2017.json").write_bytes((home / "val2017.json").read_bytes()[:cut])
-    with pytest.raises(ValueError, match=r"val2017\.json: .*Invalid JSON.*Is it cut short"):
+    with pytest.raises(ValueError, match=r"val2017\.json is not as it should be .*Is it cut short"):
         load_inat2017(home, "train")
 
 

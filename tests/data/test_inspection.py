@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -122,7 +121,7 @@ def test_ten_names_and_the_number_of_the_rest(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.count(".png") == 10
     assert "13 of 26" in printed
-    assert printed.endswith("19.png (it is not a readable image: it is empty, 0 bytes); and 3 more\n")
+    assert printed.endswith("19.png (it is not a readable image: it is empty, 0 bytes) and 3 more\n")
     paths[0].unlink()
     with pytest.raises(ValueError, match=r"14 of 26.*00\.png \(it cannot be read: No such file.*the right folder"):
         inspect_files(paths, [0] * 26, tmp_path, progress=False, folder=tmp_path / "memory")
@@ -141,14 +140,13 @@ def test_a_bar_only_where_one_is_asked_for(files, capsys):
 class Asked:
     """How often the state of a file was asked for."""
 
-    def __init__(self, monkeypatch, slow: float = 0):
+    def __init__(self, monkeypatch):
         self.files: list[Path] = []
         stat = Path.stat
 
         def counting(path, **options):
             if path.suffix == ".png":
                 self.files.append(path)
-                time.sleep(slow)
             return stat(path, **options)
 
         monkeypatch.setattr(Path, "stat", counting)
@@ -187,10 +185,12 @@ def test_of_a_large_set_a_sample_is_asked(tmp_path, monkeypatch):
     assert again()[0].unreadable.keys() == {33}
 
 
-def test_processes_that_ask_at_once_ask_the_disk_once(files, tmp_path, monkeypatch):
+def test_of_processes_that_start_at_once_one_inspects(files, tmp_path, monkeypatch):
     """Threads stand for the processes of a run: the lock is on a file."""
-    first = inspect(files, folder=tmp_path / "memory")
-    asked, found, gate = Asked(monkeypatch, slow=0.1), [], threading.Barrier(4)
+    decoded, found, gate = [], [], threading.Barrier(4)
+    monkeypatch.setattr(
+        inspection, "decode_image", lambda *given, real=inspection.decode_image: decoded.append(given) or real(*given)
+    )
 
     def process():
         gate.wait(10)
@@ -201,5 +201,5 @@ def test_processes_that_ask_at_once_ask_the_disk_once(files, tmp_path, monkeypat
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert found == [first] * 4
-    assert len(asked.files) == 4  # each of the four images once
+    assert found == [inspect(files)] * 4
+    assert len(decoded) == 8  # each of the four images once, and once more by the line above
