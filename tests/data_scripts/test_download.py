@@ -1,4 +1,4 @@
-"""Fetching over bad lines: what is asked again, what is kept, and what is refused."""
+"""Fetching over bad lines: retries, resumed downloads, and rejected files."""
 
 import hashlib
 import json

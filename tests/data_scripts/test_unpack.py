@@ -1,4 +1,4 @@
-"""Archives that mean harm, and archives that are broken: nothing of them is followed, and nothing lands outside."""
+"""Malicious and damaged archives: no link is followed, and nothing is written outside the folder."""
 
 import gzip
 import stat

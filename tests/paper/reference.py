@@ -136,8 +136,8 @@ def soft_target_cross_entropy(student, teacher, temperature):
     """-Σ q_teacher log q_student, mean over the rows."""
     total = 0.0
     for student_row, teacher_row in zip(student, teacher, strict=True):
-        answers = softmax([logit / temperature for logit in student_row])
+        predictions = softmax([logit / temperature for logit in student_row])
         targets = softmax([logit / temperature for logit in teacher_row])
-        for target, answer in zip(targets, answers, strict=True):
-            total -= target * math.log(answer)
+        for target, prediction in zip(targets, predictions, strict=True):
+            total -= target * math.log(prediction)
     return total / len(student)

@@ -267,11 +267,11 @@ def test_attention_net_joins_its_parts_in_order():
 
 def test_a_lower_norm_bias_makes_features_sparser():
     images = torch.rand(4, 3, 16, 16, generator=seeded(0))
-    silent = []
+    zeros = []
     for norm_bias in (0.0, -1.0):
         _, features = small_attention_net(norm_bias=norm_bias)(images)
-        silent.append((features == 0).float().mean())
-    assert silent[1] > silent[0] + 0.1
+        zeros.append((features == 0).float().mean())
+    assert zeros[1] > zeros[0] + 0.1
 
 
 def test_the_logits_train_every_weight_of_the_attention_net():

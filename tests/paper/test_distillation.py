@@ -58,7 +58,7 @@ def test_it_is_the_divergence_from_the_teacher_and_the_teachers_entropy(logits, 
 
 
 def test_two_classes_by_hand():
-    # At T = 2 logits (2 ln 3, 0) are the answers (3/4, 1/4), and (0, 0) are (1/2, 1/2).
+    # At T = 2 logits (2 ln 3, 0) are the probabilities (3/4, 1/4), and (0, 0) are (1/2, 1/2).
     student, teacher = torch.tensor([[2 * math.log(3), 0.0]]).double(), torch.zeros(1, 2, dtype=torch.float64)
     soft = soft_target_cross_entropy(student, teacher, 2.0)
     assert soft.item() == pytest.approx(-(0.5 * math.log(0.75) + 0.5 * math.log(0.25)), rel=1e-6)
@@ -161,8 +161,10 @@ def test_the_loss_is_the_sum_written_by_hand():
     logits = three_predictions()
     weights = {"attention": 0.5, "part": 3.0}
     loss = tasn_loss(logits, LABELS, weights, distillation_weight=1.5, temperature=4.0)
-    answers = {name: answer.detach().log_softmax(-1) for name, answer in logits.items()}
-    entropies = {name: -sum(answer[i, label] for i, label in enumerate(LABELS)) / 4 for name, answer in answers.items()}
+    log_probabilities = {name: values.detach().log_softmax(-1) for name, values in logits.items()}
+    entropies = {
+        name: -sum(values[i, label] for i, label in enumerate(LABELS)) / 4 for name, values in log_probabilities.items()
+    }
     soft = reference.soft_target_cross_entropy(logits["master"].tolist(), logits["part"].tolist(), 4.0)
     by_hand = 0.5 * entropies["attention"] + 1.0 * entropies["master"] + 3.0 * entropies["part"] + 1.5 * soft
     torch.testing.assert_close(loss.detach(), by_hand)
@@ -172,7 +174,7 @@ def test_weights_are_1_lambda_is_2_and_temperature_10_unless_given():
     logits = three_predictions()
     ones = dict.fromkeys(NAMES, 1.0)
     assert torch.equal(tasn_loss(logits, LABELS), tasn_loss(logits, LABELS, ones, 2.0, 10.0))
-    hard = sum(F.cross_entropy(answer, LABELS) for answer in logits.values())
+    hard = sum(F.cross_entropy(values, LABELS) for values in logits.values())
     soft = soft_target_cross_entropy(logits["master"], logits["part"], 10.0)
     torch.testing.assert_close(tasn_loss(logits, LABELS), hard + 2 * soft)
 
@@ -184,25 +186,25 @@ def test_the_loss_takes_a_temperature_below_1():
     torch.testing.assert_close(tasn_loss(logits, LABELS, temperature=0.5), hard + 2 * soft)
 
 
-@pytest.mark.parametrize("silent", NAMES)
-def test_an_prediction_of_weight_0_is_not_trained(silent):
+@pytest.mark.parametrize("unweighted", NAMES)
+def test_a_net_of_weight_0_is_not_trained(unweighted):
     logits = three_predictions()
-    tasn_loss(logits, LABELS, {silent: 0.0}, distillation_weight=0.0).backward()
-    for name, answer in logits.items():
-        trained = answer.grad is not None and bool((answer.grad != 0).any())
-        assert trained == (name != silent)
+    tasn_loss(logits, LABELS, {unweighted: 0.0}, distillation_weight=0.0).backward()
+    for name, values in logits.items():
+        trained = values.grad is not None and bool((values.grad != 0).any())
+        assert trained == (name != unweighted)
 
 
 def test_distillation_of_weight_0_leaves_the_cross_entropies():
     logits = three_predictions()
-    expected = sum(F.cross_entropy(answer, LABELS) for answer in logits.values())
+    expected = sum(F.cross_entropy(values, LABELS) for values in logits.values())
     torch.testing.assert_close(tasn_loss(logits, LABELS, distillation_weight=0.0), expected)
 
 
 @pytest.mark.parametrize("names", [("attention", "master"), ("attention", "part"), ("attention",), ("downsampled",)])
 def test_without_both_master_and_part_nothing_is_distilled(names):
     logits = {name: random_logits(4, 5, seed=seed) for seed, name in enumerate(names)}
-    expected = sum(F.cross_entropy(answer, LABELS) for answer in logits.values())
+    expected = sum(F.cross_entropy(values, LABELS) for values in logits.values())
     torch.testing.assert_close(tasn_loss(logits, LABELS, distillation_weight=7.0), expected)
 
 
@@ -218,10 +220,10 @@ def test_distillation_teaches_the_master_and_leaves_the_part_alone():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_losses_are_computed_in_float32(dtype):
-    logits = {name: answer.detach().to(dtype) for name, answer in three_predictions().items()}
+    logits = {name: values.detach().to(dtype) for name, values in three_predictions().items()}
     loss = tasn_loss(logits, LABELS)
     assert loss.dtype == torch.float32
-    exact = tasn_loss({name: answer.double() for name, answer in logits.items()}, LABELS).item()
+    exact = tasn_loss({name: values.double() for name, values in logits.items()}, LABELS).item()
     assert loss.item() == pytest.approx(exact, rel=1e-6)
 
 

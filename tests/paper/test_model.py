@@ -34,7 +34,7 @@ class Recorder(nn.Module):
 def small_tasn(**options):
     torch.manual_seed(0)
     attention_net = AttentionNet(nn.Conv2d(3, CHANNELS, 3, stride=2, padding=1), CHANNELS, CLASSES, dilations=((1, 2),))
-    # A batch normalisation in the backbone: in training the answers depend on which images share a batch.
+    # A batch normalisation in the backbone: in training the logits depend on which images share a batch.
     layers = [nn.Conv2d(3, 7, 3, bias=False), nn.BatchNorm2d(7), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     options = {"attention_size": 16, "out_size": 12, **options}
     return TASN(attention_net, Recorder(nn.Sequential(*layers)), nn.Linear(7, CLASSES), **options)
@@ -104,7 +104,7 @@ def test_master_and_part_share_one_network_in_one_batch():
 def test_the_answers_have_their_names_and_shapes():
     output = small_tasn()(IMAGES)
     assert set(output.logits) == {"attention", "master", "part"}
-    assert all(answer.shape == (3, CLASSES) for answer in output.logits.values())
+    assert all(values.shape == (3, CLASSES) for values in output.logits.values())
     assert output.structure_images.shape == output.detail_images.shape == (3, 3, 12, 12)
     assert output.structure.shape == output.detail.shape == (3, 8, 8)
 

@@ -43,7 +43,7 @@ def test_positions_summed_up_in_bfloat16_would_stand_still():
 
 
 def test_distillation_in_bfloat16_would_teach_something_else():
-    """At T = 10 the softened answers differ little from each other; their difference is the gradient."""
+    """At T = 10 the softened predictions differ little from each other; their difference is the gradient."""
     generator = torch.Generator().manual_seed(0)
     student = torch.randn(8, 200, generator=generator, dtype=torch.float64)
     teacher = student + 0.3 * torch.randn(8, 200, generator=generator, dtype=torch.float64)

@@ -138,8 +138,8 @@ def test_operations_are_counted_forward_and_backward():
     convolution, linear = 2 * 36 * 8 * 27, 2 * 8 * 36 * 5
     # The images need no gradient: the convolution makes one product backward, the linear layer two.
     assert sum(cost.multiply_adds for cost in costs) == 2 * convolution + 3 * linear
-    pixels, maps, weights, answers = 2 * 3 * 36, 2 * 8 * 36, 8 * 36 * 5, 2 * 5
-    assert costs[1].bytes == 4 * (maps + weights + answers)
+    pixels, maps, weights, logits = 2 * 3 * 36, 2 * 8 * 36, 8 * 36 * 5, 2 * 5
+    assert costs[1].bytes == 4 * (maps + weights + logits)
     assert costs[0].bytes == 4 * (pixels + maps + 8 * 27)
     # Bound by its bytes where copying is slow, by its multiply-adds where it is fast.
     assert limit_seconds(costs[:1], Rates(1e9, 1.0)) == costs[0].bytes

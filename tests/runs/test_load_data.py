@@ -89,16 +89,16 @@ def test_a_number_of_images_takes_them_from_all_over_the_set(home, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"train_images": 11}, "train_images is 11, but .* has 10"),
         ({"test_images": 11}, "test_images is 11, but .* has 10"),
         ({"batch_size": 12}, "batch_size is 12, but there are only 10 training images"),
     ],
 )
-def test_more_images_than_there_are_is_rejected_before_any_file_is_opened(home, tmp_path, more, told, capsys):
+def test_more_images_than_there_are_is_rejected_before_any_file_is_opened(home, tmp_path, more, message, capsys):
     make_cub200(home)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         load_data(settings_for("cub200", home, **more))
     assert not (home / "cache").exists()
 
@@ -149,7 +149,7 @@ def test_a_run_on_photographs_is_resumed_as_if_undisturbed(home, tmp_path):
     again = train("tasn", resumed, prepare_folder(resumed), load_data(resumed))
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
-    assert all(torch.equal(again.predictions[name], answer) for name, answer in whole.predictions.items())
+    assert all(torch.equal(again.predictions[name], prediction) for name, prediction in whole.predictions.items())
 
 
 @pytest.mark.parametrize("dataset", ["cub200", "folder"])
@@ -196,9 +196,9 @@ def test_nested_folders_and_classes_without_training_images_are_reported(home, t
     more.mkdir()
     (more / "1.jpg").write_bytes(b"")
     load_data(settings_for("folder", home))
-    told = capsys.readouterr().out
-    assert f"{kinds[0]}/more" in told
-    assert "no training image" not in told
+    message = capsys.readouterr().out
+    assert f"{kinds[0]}/more" in message
+    assert "no training image" not in message
     make_cub200(home)
     table = home / "CUB_200_2011/train_test_split.txt"
     labels = dict(line.split() for line in (home / "CUB_200_2011/image_class_labels.txt").read_text().splitlines())

@@ -27,7 +27,7 @@ def run(tmp_path):
     torch.manual_seed(0)
     model = build_model("tasn", SMOKE, len(NAMES))
     torch.nn.init.normal_(model.classifier.weight, std=5.0)
-    torch.nn.init.ones_(model.attention_net.norm.bias)  # nor is its attention silent
+    torch.nn.init.ones_(model.attention_net.norm.bias)  # nor is its attention 0 everywhere
     save_weights(tmp_path / "run" / "tasn.safetensors", model, "tasn", SMOKE, NAMES)
     save_weights(
         tmp_path / "run" / "downsampled.safetensors", build_model("downsampled", SMOKE, 3), "downsampled", SMOKE, NAMES
@@ -107,7 +107,7 @@ def test_an_opened_image_whose_file_is_truncated_is_named(run, photographs, tmp_
 
 
 def test_an_empty_path_is_rejected(run):
-    with pytest.raises(ValueError, match="path is empty; name a file"):
+    with pytest.raises(ValueError, match="path is ''; name a file"):
         tasnlib.load(run).predict("")
 
 
@@ -180,6 +180,6 @@ def test_a_prediction_is_one_line_and_silent_attention_is_labelled():
     prediction = of_two_classes()
     assert repr(prediction) == "<Prediction: wren 90.0 %, robin 10.0 %>"
     titles = [axes.get_title() for axes in prediction.figure().axes]
-    silent = [axes.get_title() for axes in replace(prediction, attention=torch.zeros(3, 3)).figure().axes]
+    titles_of_zeros = [axes.get_title() for axes in replace(prediction, attention=torch.zeros(3, 3)).figure().axes]
     assert titles == ["image", "attention", "structure image", "wren, 90.0 %"]
-    assert silent == ["image", "attention: 0 everywhere", *titles[2:]]
+    assert titles_of_zeros == ["image", "attention: 0 everywhere", *titles[2:]]

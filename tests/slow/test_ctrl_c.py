@@ -106,13 +106,15 @@ PRESSED = [
 ]
 
 
-@pytest.mark.parametrize(("around", "expected", "told"), PRESSED, ids=[one[0].__name__ for one in PRESSED])
-def test_ctrl_c_saves_and_names_the_command_that_goes_on(arguments, undisturbed, around, expected, told):
+@pytest.mark.parametrize(("around", "expected", "progress"), PRESSED, ids=[one[0].__name__ for one in PRESSED])
+def test_ctrl_c_saves_and_names_the_command_that_goes_on(arguments, undisturbed, around, expected, progress):
     folder = Path(arguments[0])
     assert finish(start(arguments, around)) == 130
     assert "Traceback" not in words(folder)
     last = words(folder).splitlines()[-1]
-    assert f"stopped; {folder / STATE} was saved {told}. To continue: {sys.executable} -m tasnlib.runs train " in last
+    assert (
+        f"stopped; {folder / STATE} was saved {progress}. To continue: {sys.executable} -m tasnlib.runs train " in last
+    )
     assert names(folder) == {".lock", "settings.json", "data.json", STATE}
     assert progress_in(folder / STATE) == expected
     command = shlex.split(re.search(r"To continue: .* -m tasnlib.runs train (.*) \(in a", last)[1])

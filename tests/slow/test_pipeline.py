@@ -1,4 +1,4 @@
-"""The whole course headless: in order, stopped by the first error, continued where it stopped, told in one file."""
+"""The whole course headless: in order, stopped by the first error, resumed where it stopped, summarised on one page."""
 
 import base64
 import contextlib
@@ -373,8 +373,8 @@ def test_what_makes_no_sense_is_refused(place, capsys, monkeypatch):
 def test_the_index_tells_what_was_run(whole):
     text = (whole[0].out / "index.html").read_text()
     plain = re.sub(r"<[^>]+>", " ", text)
-    for told in ("size smoke", "01 · About text", "A promise.", platform.python_version(), "recipe = smoke"):
-        assert told in plain
+    for expected in ("size smoke", "01 · About text", "A promise.", platform.python_version(), "recipe = smoke"):
+        assert expected in plain
     assert "master: 98.7 %" in plain
     assert "downsampled:" not in plain  # which was not run
     assert str(whole[0].root) not in text

@@ -56,7 +56,7 @@ BATCH_NORM = 0.1
 
 
 def new_model(norm: str) -> nn.Module:
-    """TASN as it is, or with group norm, which sees every image alone and so does not care how a batch is shared."""
+    """Plain TASN, or with group norm, which sees every image alone and so does not care how a batch is shared."""
     torch.manual_seed(0)
     model = build_model("tasn", TINY, STYLE.classes)
     if norm == "group":
