@@ -65,15 +65,12 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
 
 def _table(path: Path) -> dict[str, str]:
     """A file of lines `<number> <text>`, in the file's order."""
-    texts: dict[str, str] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # some editors begin a file with a byte-order mark
     except UnicodeDecodeError as reason:
         raise ValueError(f"{path} is not a text file ({reason}). {CUB.advice}") from reason
-    for at, line in enumerate(lines, 1):
-        found = re.fullmatch(r"\s*(\d+)\s+(\S.*?)\s*", line)
-        if line.strip() and (found is None or found[1] in texts):
-            raise ValueError(f"{path}, line {at}: {line.strip()!r} should be `<number> <text>`, each number once")
-        if found:
-            texts[found[1]] = found[2]
-    return texts
+    rows = [line.strip().split(maxsplit=1) for line in lines if line.strip()]
+    if wrong := [row for row in rows if len(row) < 2 or not row[0].isdecimal()]:
+        raise ValueError(f"{path}: the line {' '.join(wrong[0])!r} should be `<number> <text>`")
+    require_distinct(path, "the number", (number for number, _ in rows))
+    return {row[0]: row[1] for row in rows}

@@ -59,8 +59,8 @@ class ImageFiles(Dataset):
         self.labels = torch.as_tensor(labels).long()
         self.class_names, self.classes = list(class_names), len(class_names)
         self.image_size, self.name = image_size, name
-        if not self.paths or self.labels.shape != (len(self.paths),):
-            raise ValueError(f"{name} has {self.labels.numel()} labels for {len(self.paths)} paths; each needs one")
+        if not 0 < len(self.paths) == len(self.labels):
+            raise ValueError(f"{name} has {len(self.labels)} labels for {len(self.paths)} paths; each needs one")
         if not 0 <= self.labels.min() <= self.labels.max() < self.classes:
             raise ValueError(f"{name} has labels outside of 0 to {self.classes - 1}, for {self.classes} class_names")
         if len(set(class_names)) < self.classes:

@@ -19,15 +19,12 @@ TEST_LABELS = "cars_test_annos_withlabels.mat"
 CARS = DataSetFolder(
     "Stanford Cars",
     f"""\
-one of
-    stanford_cars/                               stanford_cars/
-    ├── devkit/cars_meta.mat                     ├── cars_annos.mat
-    ├── devkit/cars_train_annos.mat              └── car_ims/000001.jpg ...
-    ├── {TEST_LABELS}
+    stanford_cars/                             or  stanford_cars/
+    ├── devkit/cars_meta.mat                       ├── cars_annos.mat
+    ├── devkit/cars_train_annos.mat                └── car_ims/000001.jpg ...
+    ├── {TEST_LABELS} (or in devkit/)
     ├── cars_train/00001.jpg ...
-    └── cars_test/00001.jpg ...
-    (devkit/devkit/, cars_train/cars_train/ and cars_test/cars_test/ will do;
-    {TEST_LABELS} may be in devkit/ too)""",
+    └── cars_test/00001.jpg ...""",
     "How to get it: python data_scripts/download_stanford_cars.py",
 )
 DEVKITS = ("devkit", "devkit/devkit", "car_devkit", "car_devkit/devkit")
