@@ -54,9 +54,10 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
     chosen = {image: file for image, file in files.items() if splits[image] == split}
     for image, file in chosen.items():
         if file.partition("/")[0] != folders[label_table[image]]:
+            kind = f"{label_table[image]}, {folders[label_table[image]]}"
+            tables = f"{home / 'image_class_labels.txt'} and images.txt"
             raise ValueError(
-                f"{home / 'image_class_labels.txt'} and images.txt contradict each other: image {image} is of class "
-                f"{label_table[image]}, {folders[label_table[image]]}, but its file is {file}. {CUB.advice}"
+                f"{tables} contradict each other: image {image} is of class {kind}, but its file is {file}"
             )
     class_names = [re.sub(r"^\d+\.", "", folders[number]).replace("_", " ") for number in numbers]
     label_of = {f"images/{file}": labels[image] for image, file in chosen.items()}

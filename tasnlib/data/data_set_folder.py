@@ -64,12 +64,7 @@ class DataSetFolder(NamedTuple):
         )
 
     def find(self, folder: str | Path, split: str, fits: Callable[[Path], bool], missing: str) -> Path:
-        """The given folder, or the only one inside it that fits, for the split "train" or "test".
-
-        Raises:
-            ValueError: for another split, and where no folder fits, saying what is `missing`, or several do.
-            OSError: where a folder cannot be read, and no other fits.
-        """
+        """The given folder, or the only one inside it that fits; raises ValueError, saying what is `missing`."""
         if split not in ("train", "test"):
             raise ValueError(f"split is {split!r}; it must be 'train' or 'test'")
         folder = expanded(folder, "folder")
@@ -85,7 +80,7 @@ class DataSetFolder(NamedTuple):
                 unreadable.append(reason)
         if len(homes) > 1:
             names = ", ".join(home.name for home in homes)
-            raise ValueError(f"{self.name}: several folders in {folder} contain it ({names}); give one of them instead")
+            raise ValueError(f"{self.name}: several folders in {folder} contain it ({names}); give one of them")
         if not homes:
             raise unreadable[0] if unreadable else self.error(folder, f"{missing}, here or in a folder inside")
         return homes[0]
@@ -96,11 +91,8 @@ class DataSetFolder(NamedTuple):
         """The images of a split, once all of them are known to exist.
 
         `labels` are by file, which `source` names relative to `home`. Folders are listed instead of asking for one file
-        after the other: half a million images on a network drive take seconds instead of an hour.
-
-        Raises:
-            ValueError: where images are missing (how many, and the first three) or outside `home`, or there are none.
-            OSError: where a folder cannot be read.
+        after the other: half a million images on a network drive take seconds instead of an hour. Raises ValueError
+        where images are missing (how many, and the first three) or outside `home`, or there are none.
         """
         if not labels:
             raise ValueError(f"{source} has no images for {split!r}. {self.advice}")

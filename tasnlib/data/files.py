@@ -68,15 +68,10 @@ def _mode(path: str | Path) -> int:
 
 
 def cannot_read(path: str | Path, reason: OSError) -> OSError:
-    """The same kind of error, saying what to do about it.
-
-    >>> cannot_read("birds/test", PermissionError(errno.EACCES, "Permission denied"))
-    PermissionError(13, 'birds/test cannot be read: Permission denied; make it readable, or name another folder')
-    """
+    """The same kind of error, saying what to do about it."""
     remedy = "mend or remove the link" if reason.errno == errno.ELOOP else "make it readable"
-    return OSError(
-        reason.errno, f"{path} cannot be read: {reason.strerror or reason}; {remedy}, or name another folder"
-    )
+    text = f"{path} cannot be read: {reason.strerror or reason}; {remedy}, or name another folder"
+    return OSError(reason.errno, text)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -124,11 +119,7 @@ def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
 
 
 def first_of(names: Sequence[str], count: int) -> str:
-    """The first names of many, and how many more there are.
-
-    >>> first_of(["wren", "robin", "finch"], 2)
-    'wren, robin and 1 more'
-    """
+    """The first names of many, and how many more there are: "wren, robin and 3 more"."""
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 

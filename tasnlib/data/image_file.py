@@ -20,11 +20,7 @@ PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = 2**26, 2**28
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """The image formats that are read, by Pillow's names.
-
-    >>> "JPEG" in formats(), "EPS" in formats()
-    (True, False)
-    """
+    """The image formats that are read, by Pillow's names."""
     Image.init()
     return tuple(name for name in Image.ID if name not in _NOT_BY_PILLOW_ALONE)
 
@@ -86,13 +82,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scaled as `open_image` says.
-
-    One and the same value throughout tells nothing of a range: 16 bits are taken, or 0 to 1 for fractions.
-
-    >>> _to_8_bits(np.array([[0, 257, 65535]], np.uint16)), _to_8_bits(np.array([[0, 4095]], np.uint16))
-    (array([[  0,   1, 255]], dtype=uint8), array([[  0, 255]], dtype=uint8))
-    """
+    """Scaled as `open_image` says; one value throughout, which tells nothing of a range, by 65535 (fractions: by 1)."""
     low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
     values = np.nan_to_num(values.astype(np.float64), posinf=high, neginf=low)
     lowest, highest = values.min(), values.max()

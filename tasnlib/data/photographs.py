@@ -22,9 +22,8 @@ GREY = 128  # the value of all pixels of an image that cannot be read
 
 
 class ImageFiles(Dataset):
-    """Images in files, with their labels.
+    """Images in files, as evaluation sees them: short side to `image_size`, and of that the square in the middle.
 
-    Hands out images as evaluation sees them: short side to `image_size`, and of that the square in the middle.
     `augmented` gives a copy that hands out training images, each a pure function of (seed, epoch, image).
 
     Args:

@@ -50,7 +50,12 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
     images = next((at for at in (f"cars_{split}/cars_{split}", f"cars_{split}") if is_folder(home / at)), None)
     # Some copies have both layouts, or cars_annos.mat without its images: the one that is whole counts.
     if devkit and (images or not is_folder(home / "car_ims")):
-        source, names_file = _annotations_file(home, devkit, split), devkit / "cars_meta.mat"
+        name = {"train": "cars_train_annos.mat", "test": TEST_LABELS}[split]
+        names_file = devkit / "cars_meta.mat"
+        source = next((at / name for at in (home, devkit, devkit.parent) if is_file(at / name)), None)
+        if source is None:
+            hint = ", the labels of the test images (cars_test_annos.mat has none)" if split == "test" else ""
+            raise CARS.error(home, f"no {name}{hint}")
         if images is None:
             raise CARS.error(home, f"no folder cars_{split}/")
         files, values = _read(source, "annotations", "fname", "class")
@@ -72,28 +77,12 @@ def _devkit(home: Path) -> Path | None:
     return next((home / at for at in DEVKITS if is_file(home / at / "cars_meta.mat")), None)
 
 
-def _annotations_file(home: Path, devkit: Path, split: str) -> Path:
-    if split == "train":
-        places, problem = (
-            [devkit / "cars_train_annos.mat"],
-            f"{devkit.relative_to(home).as_posix()}/cars_train_annos.mat",
-        )
-    else:
-        places = [at / TEST_LABELS for at in (home, devkit, devkit.parent)]
-        problem = f"{TEST_LABELS}, the labels of the test images (cars_test_annos.mat has none)"
-    if found := next(filter(is_file, places), None):
-        return found
-    raise CARS.error(home, f"no {problem}")
-
-
 def _read(path: Path, variable: str, *fields: str) -> list:
     """One variable of a MATLAB file, or the fields of it, of which the first names the images."""
     try:
         contents = scipy.io.loadmat(path, squeeze_me=True)
     except Exception as reason:  # scipy meets a broken file with many kinds of errors
-        raise ValueError(
-            f"{path} cannot be read as a MATLAB file ({reason}); is it cut short? {CARS.advice}"
-        ) from reason
+        raise ValueError(f"{path} cannot be read as a MATLAB file ({reason}). {CARS.advice}") from reason
     array = np.atleast_1d(contents.get(variable, ()))
     if not array.size or not set(fields) <= set(array.dtype.names or ()):
         needed = f" with {' and '.join(fields)}" if fields else ""

@@ -107,7 +107,7 @@ def test_an_opened_image_whose_file_is_truncated_is_named(run, photographs, tmp_
 
 
 def test_an_empty_path_is_rejected(run):
-    with pytest.raises(ValueError, match="path is empty; name a file"):
+    with pytest.raises(ValueError, match="path is ''; name a file"):
         tasnlib.load(run).predict("")
 
 
