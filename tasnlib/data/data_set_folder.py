@@ -54,10 +54,8 @@ class DataSetFolder(NamedTuple):
 
     def error(self, folder: Path, problem: str) -> ValueError:
         """Says what is wrong, what is expected, what was found instead and what to do."""
-        entries: list[str] = []
-        if is_folder(folder):
-            listing = list_folder(folder)
-            entries = sorted([*(f"{inside}/" for inside in listing.folders), *listing.files, *listing.broken])
+        inside = folder.iterdir() if is_folder(folder) else ()
+        entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in inside)
         return ValueError(
             f"{self.name}: {folder}: {problem}.\nExpected:\n{self.layout}\n"
             f"Found in {folder}: {first_of(entries, 8) or 'nothing'}.\n{self.advice}"

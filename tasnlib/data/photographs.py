@@ -79,10 +79,6 @@ class ImageFiles(Dataset):
             raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
         return self.take([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A whole batch at once: a data loader that finds this method does not collate image by image."""
-        return self.take(indices)
-
     def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
         """The images of these numbers: n is image n % len in epoch n // len, see `Batch`."""
         numbers = image_numbers(indices)
@@ -100,6 +96,8 @@ class ImageFiles(Dataset):
                 images[place] = augment(self.style, resized, self.image_size)
         chosen = torch.tensor(numbers) % len(self)
         return Batch(images, self.labels[chosen], chosen)
+
+    __getitems__ = take  # a data loader that finds this method does not collate image by image
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images of a style of `transforms.augment`."""

@@ -85,11 +85,7 @@ def paint(canvas: Float[Tensor, "images 3 h w"], colour: Tensor, coverage: Float
 
 
 def sine(turns: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """sin(2π · turns), to 4 parts in a million.
-
-    >>> sine(torch.tensor([0.0, 0.25, 0.5, 1.75])).round(decimals=4).abs().tolist()
-    [0.0, 1.0, 0.0, 1.0]
-    """
+    """sin(2π · turns), to 4 parts in a million."""
     turns = turns - turns.round()
     # The quarter beyond the peak mirrors the one before it: what is left lies in [-1/4, 1/4].
     turns = torch.where(turns.abs() > 0.25, torch.copysign(torch.full_like(turns, 0.5), turns) - turns, turns)
