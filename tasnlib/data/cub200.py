@@ -55,10 +55,7 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
     for image, file in chosen.items():
         if file.partition("/")[0] != folders[label_table[image]]:
             kind = f"{label_table[image]}, {folders[label_table[image]]}"
-            tables = f"{home / 'image_class_labels.txt'} and images.txt"
-            raise ValueError(
-                f"{tables} contradict each other: image {image} is of class {kind}, but its file is {file}"
-            )
+            raise ValueError(f"{home}: image_class_labels.txt says class {kind} of image {image}, images.txt {file}")
     class_names = [re.sub(r"^\d+\.", "", folders[number]).replace("_", " ") for number in numbers]
     label_of = {f"images/{file}": labels[image] for image, file in chosen.items()}
     return CUB.photographs(home, split, label_of, class_names, image_size, home / "images.txt")

@@ -107,11 +107,9 @@ class DataSetFolder(NamedTuple):
             if base not in present[parent]:
                 missing.append(file)
         if missing:
+            problem = f"{len(missing):,} of the {len(labels):,} images in {source.name} are missing in {home}"
             first = "".join(f"\n    {file}" for file in missing[:3])
-            raise ValueError(
-                f"{self.name}: {len(missing):,} of the {len(labels):,} images in {source.name} are missing in {home}, "
-                f"the first:{first}\n{self.advice}"
-            )
+            raise ValueError(f"{self.name}: {problem}, the first:{first}\n{self.advice}")
         paths = [home / file for file in labels]
         return ImageFiles(paths, list(labels.values()), class_names, image_size, f"{self.name}, {split}", root=home)
 

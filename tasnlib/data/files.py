@@ -70,8 +70,7 @@ def _mode(path: str | Path) -> int:
 def cannot_read(path: str | Path, reason: OSError) -> OSError:
     """The same kind of error, saying what to do about it."""
     remedy = "mend or remove the link" if reason.errno == errno.ELOOP else "make it readable"
-    text = f"{path} cannot be read: {reason.strerror or reason}; {remedy}, or name another folder"
-    return OSError(reason.errno, text)
+    return OSError(reason.errno, f"{path} cannot be read: {reason.strerror}; {remedy}, or name another folder")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -111,11 +110,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
     """The same kind of error, saying what to do about it."""
-    return OSError(
-        reason.errno,
-        f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. "
-        "Nothing in the folder was changed; make room on its disk, make the folder writable, or name another folder.",
-    )
+    problem = f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. Nothing there was changed"
+    return OSError(reason.errno, f"{problem}; make room on its disk, make the folder writable, or name another folder.")
 
 
 def first_of(names: Sequence[str], count: int) -> str:

@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from tasnlib.data.files import expanded
 
-ORIENTATION = 0x0112  # the tag's number in EXIF
 # Pillow knows these by name, but reads them only with plug-ins, or by starting other programs. An EPS file is a program
 # itself, which Ghostscript would run, whatever its name ends with.
 _NOT_BY_PILLOW_ALONE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -77,7 +76,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         rgb = image.convert("RGB")
     rgb.info = {}  # a damaged EXIF block must not make the image unreadable: its orientation is all that is needed
     with contextlib.suppress(Exception):  # whatever a damaged EXIF block makes Pillow raise
-        rgb.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
+        rgb.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
     return ImageOps.exif_transpose(rgb)
 
 

@@ -37,8 +37,7 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
     cars_test_annos_withlabels.mat is needed: the devkit's own cars_test_annos.mat has no labels.
 
     Raises:
-        ValueError: for another layout, a file that cannot be read, a label out of range (naming the annotation), an
-            image that is listed twice, and missing images.
+        ValueError: for another layout, an unreadable file, a label out of range, and an image missing or listed twice.
     """
     home = CARS.find(
         folder,

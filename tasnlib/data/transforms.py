@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-# The principal components of the colours of ImageNet's pixels, for values from 0 to 1: the standard deviation along
-# each, and the components as columns (rows: red, green, blue). Krizhevsky, Sutskever, Hinton 2012, section 4.1,
-# describes the noise; the figures are those that ImageNet training code commonly uses.
+# The principal components of the colours of ImageNet's pixels, for values from 0 to 1, as ImageNet training code
+# has them: the standard deviation along each, and the components as columns (rows: red, green, blue). The noise is that
+# of Krizhevsky, Sutskever, Hinton 2012, section 4.1.
 COLOUR_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 COLOUR_COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
@@ -57,11 +57,10 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
 @functools.cache
 def augmentation(style: str, size: int) -> v2.Transform:
     """The steps of `augment`; raises ValueError for an unknown style."""
-    bilinear = InterpolationMode.BILINEAR
     steps = {
         "none": [v2.CenterCrop(size), v2.PILToTensor()],
         "official": [
-            v2.RandomRotation(30, bilinear, fill=255),
+            v2.RandomRotation(30, InterpolationMode.BILINEAR, fill=255),
             v2.RandomCrop(size),
             v2.ColorJitter(0.4, 0.4, 0.4),
             v2.PILToTensor(),
@@ -69,7 +68,7 @@ def augmentation(style: str, size: int) -> v2.Transform:
             v2.RandomHorizontalFlip(),
         ],
         "modern": [
-            v2.RandomResizedCrop(size, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3), interpolation=bilinear),
+            v2.RandomResizedCrop(size, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3)),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(0.2, 0.2, 0.2),
             v2.PILToTensor(),
