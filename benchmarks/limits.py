@@ -31,7 +31,7 @@ class OperationCost(NamedTuple):
 class RateWork:
     """The two pieces of work whose rates are the limits, and the rates from how long they took.
 
-    The product is of the precision asked for.
+    The product has the requested precision.
     """
 
     def __init__(self, setting: Setting):

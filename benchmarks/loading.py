@@ -1,4 +1,4 @@
-"""Images a second of one worker, step by step, and how many workers one GPU needs.
+"""Images per second of one worker, step by step, and how many workers one GPU needs.
 
     python -m benchmarks.loading [--image-size 512] [--images 200] [--repeats 3] [--json FILE]
 
@@ -26,7 +26,7 @@ from tasnlib.data.image_file import open_image
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.transforms import resize_short_side
 
-GPU = 900  # images a second that one H100 takes in training
+GPU = 900  # images per second that one H100 takes in training
 BATCH = 10
 
 
@@ -42,7 +42,7 @@ def make_photographs(folder: Path, count: int) -> list[Path]:
 
 
 def steps(paths: list[Path], image_size: int) -> dict[str, Callable[[list[int]], object]]:
-    """What is measured: functions that treat the images with these numbers."""
+    """What is measured: functions that process the images with these numbers."""
     data = ImageFiles(paths, [0] * len(paths), ["noise"], image_size, "noise")
     return {
         "decode": lambda numbers: [open_image(paths[n]) for n in numbers],
@@ -54,10 +54,10 @@ def steps(paths: list[Path], image_size: int) -> dict[str, Callable[[list[int]],
 
 
 def measure(work: dict[str, Callable[[list[int]], object]], images: int, repeats: int) -> dict[str, float]:
-    """Images a second: the median of the repeats, in which all steps take turns, batch by batch."""
+    """Images per second: the median of the repeats, in which all steps take turns, batch by batch."""
     seconds = {name: [0.0] * repeats for name in work}
     for treat in work.values():
-        treat(list(range(min(BATCH, images))))  # what is done once is not counted
+        treat(list(range(min(BATCH, images))))  # warm-up
     for repeat in range(repeats):
         for start in range(0, images, BATCH):
             numbers = list(range(start, min(start + BATCH, images)))
@@ -69,7 +69,7 @@ def measure(work: dict[str, Callable[[list[int]], object]], images: int, repeats
 
 
 def processor() -> str:
-    """The name of the processor, as far as the system tells."""
+    """The processor's name, if the system provides it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -92,7 +92,7 @@ def main() -> None:
         kilobytes = statistics.mean(path.stat().st_size for path in paths) / 1000
         rates = measure(steps(paths, options.image_size), options.images, options.repeats)
     print(f"{options.images} JPEG files of 500 x 375, {kilobytes:.0f} kB; short side to {options.image_size}\n")
-    print(f"| one process | images/s | ms an image | workers for {GPU} images/s |")
+    print(f"| one process | images/s | ms per image | workers for {GPU} images/s |")
     print("| --- | ---: | ---: | ---: |")
     for name, rate in rates.items():
         print(f"| {name} | {rate:.0f} | {1000 / rate:.1f} | {math.ceil(GPU / rate)} |")

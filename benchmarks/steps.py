@@ -41,7 +41,7 @@ class Step:
 
 
 def tasn_step(recipe: Recipe, setting: Setting, batch: int) -> Step:
-    """TASN's: all of it. The channels of the detail maps are on the device, as a loader would send them with a batch.
+    """A step of TASN. The channels of the detail maps are on the device, as a loader would send them with a batch.
 
     >>> setting = Setting(torch.device("cpu"), "small")
     >>> tasn_step(setting.recipe("smoke"), setting, batch=2)().shape
@@ -79,7 +79,7 @@ def plain_step(recipe: Recipe, setting: Setting, batch: int, size: int) -> Step:
 
 
 def tasn(recipe: Recipe, setting: Setting) -> TASN:
-    """TASN on the device, its parts compiled where that is asked for."""
+    """TASN on the device, its parts compiled if requested."""
     model = setting.place(build_tasn(recipe, setting.classes(recipe)))
     _compile(model, setting)
     return model

@@ -1,4 +1,4 @@
-"""What is known of a data set before it is fetched: where it lies, how large it is, how many images it holds."""
+"""What is known about a data set before it is downloaded: addresses, sizes, hashes, counts."""
 
 import json
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to fetch. None means: not known, so not checked."""
+    """One file to download. None means unknown, and not checked."""
 
     name: str
     urls: tuple[str, ...] = ()  # tried in this order
@@ -19,12 +19,12 @@ class Archive:
     md5: str | None = None
     sha256: str | None = None
     unpacked_bytes: int | None = None
-    about_bytes: int | None = None  # where the exact size is not known: to ask whether the disk is large enough
-    expands: int = 3  # unpacked, it is never larger than this many times itself: photographs hardly shrink
+    about_bytes: int | None = None  # if the exact size is unknown: to check the free disk space
+    expands: int = 3  # unpacks to at most this many times its size: photographs hardly compress
 
     @property
     def hashes(self) -> dict[str, str]:
-        """The known ones, by the name of their algorithm."""
+        """The known hashes, by algorithm."""
         return {kind: value.lower() for kind in ("sha256", "md5") if (value := getattr(self, kind))}
 
 
@@ -33,14 +33,14 @@ class PhotoSet:
     """A data set, its archives and the counts it is checked against."""
 
     name: str
-    folder: str  # its name beside the other data sets
+    folder: str  # its name in datasets/
     source: str
     terms: str
     archives: tuple[Archive, ...]
     train: int | None
     test: int | None
     classes: int | None
-    copies_differ: bool = False  # then an archive fetched by hand may have an unknown hash; its content is checked
+    copies_differ: bool = False  # an archive downloaded by hand may have an unknown hash; its content is checked
 
     def counts(self) -> str:
         known = {"training images": self.train, "test images": self.test, "classes": self.classes}
@@ -52,7 +52,7 @@ ARCHIVE_KEYS = ("url", "urls", "bytes", "md5", "sha256", "unpacked_bytes")
 
 
 def replaced(known: PhotoSet, file: Path) -> PhotoSet:
-    """The facts with those of a JSON file in their place: for a mirror, or for a smaller set in the same format.
+    """The facts, replaced by those in a JSON file: for a mirror, or a smaller set in the same format.
 
     The file holds any of train, test, classes; and of url (or urls, a list), bytes, md5, sha256, unpacked_bytes. Where
     a data set has several archives, those stand under "archives", by the archive's name. null means: do not check.
@@ -96,15 +96,15 @@ def _one(archive: Archive, facts: dict, file: Path) -> Archive:
         raise Failure(f"--facts {file}: urls must start with https:// or http://, got {', '.join(map(str, urls))}")
     for key, value in facts.items():
         _check_kind(key, value, file)
-    if facts.keys() & {"bytes", "md5", "sha256"}:  # it is another file, of which the built-in facts say nothing
+    if facts.keys() & {"bytes", "md5", "sha256"}:  # it is another file, which the built-in facts do not describe
         facts = {"bytes": None, "md5": None, "sha256": None, "unpacked_bytes": None, "about_bytes": None} | facts
     return replace(archive, urls=urls, **facts)
 
 
 def _check_kind(key: str, value, file: Path) -> None:
-    wanted = str if key in ("md5", "sha256") else int
+    kind_of = str if key in ("md5", "sha256") else int
     length = {"md5": 32, "sha256": 64}.get(key)
-    fine = value is None or (type(value) is wanted and (len(value) == length if length else value >= 0))
+    fine = value is None or (type(value) is kind_of and (len(value) == length if length else value >= 0))
     if not fine:
         kind = f"{length} hexadecimal digits" if length else "a whole number from 0 up"
         raise Failure(f"--facts {file}: {key} is {value!r}; it must be {kind}, or null for not known")

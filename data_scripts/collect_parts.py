@@ -1,4 +1,4 @@
-"""Finding the parts of a data set among folders, and putting them into one: moved, linked or copied."""
+"""Find the parts of a data set in several folders, and move, link or copy them into one."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def find(folders: Iterable[Path], pattern: str) -> Path | None:
 
 
 def _files(part: Path) -> Iterable[Path]:
-    """All files of a part, or itself. Links to files and folders are followed: the user made them."""
+    """All files of a part, or the part itself. Links are followed: the user made them."""
     if not part.is_dir():
         yield part
         return
@@ -53,18 +53,18 @@ def _raise(reason: OSError) -> None:
 
 
 def bytes_to_copy(parts: dict[str, Path], target: Path) -> int:
-    """What linking cannot save: the parts that lie on another disk than `target`."""
+    """The size of all parts on another disk than `target`, which cannot be linked."""
     device = target.stat().st_dev
     return sum(file.stat().st_size for part in parts.values() for file in _files(part) if file.stat().st_dev != device)
 
 
 def assemble(parts: dict[str, Path], whole: Path, own: Path) -> None:
-    """Make the folder `whole` of parts, each under its name there.
+    """Assemble the folder `whole` from parts, each under its name there.
 
     Args:
         parts: name in the new folder -> file or folder.
-        own: what lies in this folder is moved; everything else belongs to the user and is hard-linked where the disk
-            allows it, and copied where not.
+        own: parts in this folder are moved; everything else belongs to the user and is hard-linked where the disk
+            allows it, else copied.
     """
     whole.mkdir()
     with bar("linking or copying", None, " files", delay=0.5) as shown:
@@ -81,8 +81,8 @@ def assemble(parts: dict[str, Path], whole: Path, own: Path) -> None:
 
 
 def link_or_copy(file: Path, target: Path) -> None:
-    """A second name for the same file on disk, or else a copy of it."""
+    """Hard-link a file, or copy it."""
     try:
         os.link(file, target)
-    except OSError:  # another disk, or one that knows no hard links; what else is wrong shows in the copy
+    except OSError:  # another disk, or one without hard links; any other error recurs in the copy
         shutil.copyfile(file, target)

@@ -1,4 +1,4 @@
-"""The steps from nothing to a data set in its place, the same for all: fetch, check, unpack, check, rename."""
+"""The steps that all download scripts share: download, check, unpack, check, rename."""
 
 import argparse
 import errno
@@ -18,7 +18,7 @@ from verify_data_set import Reader, archive_problem, hashes_of, problems_of, ver
 
 Locator = Callable[[list[Path]], dict[str, Path]]
 PROJECT = Path(__file__).resolve().parent.parent
-SMALL = 10_000_000  # bytes any archive may unpack to: text shrinks more than photographs
+SMALL = 10_000_000  # bytes any archive may unpack to: text compresses better than photographs
 
 
 def run(known: PhotoSet, locate: Locator, read: Reader, manual: str = "", arguments: list[str] | None = None) -> int:
@@ -26,10 +26,10 @@ def run(known: PhotoSet, locate: Locator, read: Reader, manual: str = "", argume
 
     Args:
         known: the built-in facts.
-        locate: finds the data set's parts among folders: name in the finished folder -> where it lies now. Raises
-            Failure where one is missing.
+        locate: finds the data set's parts in folders: name in the finished folder -> where it is now. Raises
+            Failure if one is missing.
         read: reads the data set's own lists.
-        manual: printed, with exit code 2, where there is nothing to download from.
+        manual: instructions to print, with exit code 2, if there is nothing to download from.
     """
     parser = argparse.ArgumentParser(description=f"Get {known.name}: download, check, unpack.")
     folder_help = f"the data set becomes FOLDER/{known.folder}; default: datasets in the project"
@@ -43,15 +43,15 @@ def run(known: PhotoSet, locate: Locator, read: Reader, manual: str = "", argume
         default=[],
         type=typed_path,
         metavar="ARCHIVE_OR_FOLDER",
-        help="use what was fetched by hand; nothing is downloaded. May be given several times",
+        help="use what was downloaded by hand; download nothing. May be given several times",
     )
-    parser.add_argument("--verify", action="store_true", help="count and open every file of a set that is there")
-    parser.add_argument("--keep-archive", action="store_true", help="keep what was downloaded after unpacking")
+    parser.add_argument("--verify", action="store_true", help="count and open every file of a finished data set")
+    parser.add_argument("--keep-archive", action="store_true", help="keep the downloaded archives after unpacking")
     parser.add_argument(
         "--facts", type=typed_path, metavar="FILE", help="JSON with other addresses, sizes, hashes, counts"
     )
     parser.add_argument(
-        "--timeout", type=float, default=60, metavar="SECONDS", help="of silence, then the server is gone"
+        "--timeout", type=float, default=60, metavar="SECONDS", help="without data before the server counts as lost"
     )
     given = parser.parse_args(arguments)
     if not given.timeout > 0:
@@ -65,7 +65,7 @@ def run(known: PhotoSet, locate: Locator, read: Reader, manual: str = "", argume
     except Failure as reason:
         return _error(str(reason))
     except KeyboardInterrupt:
-        print("\nstopped; run the same command again to go on", file=sys.stderr)
+        print("\nstopped; run the same command again to continue", file=sys.stderr)
         return 130
     except OSError as reason:
         return _error(_in_words(reason, given.folder))
@@ -96,7 +96,7 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
             problems = [str(reason)]
         if problems:
             advice = "Remove or rename that folder and run the same command again"
-            raise Failure(f"{target} is there but not whole: {'; '.join(problems)}. {advice}")
+            raise Failure(f"{target} exists but is incomplete: {'; '.join(problems)}. {advice}")
         if hidden(target).exists():
             with unfinished_folder(target):
                 pass  # emptied and removed
@@ -107,22 +107,22 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
     by_hand = (
         {} if given.sources else {a.name: at for a in facts.archives if (at := target.with_name(a.name)).is_file()}
     )
-    wanted = [] if given.sources else [archive for archive in facts.archives if archive.name not in by_hand]
-    if any(not archive.urls for archive in wanted):
+    to_download = [] if given.sources else [archive for archive in facts.archives if archive.name not in by_hand]
+    if any(not archive.urls for archive in to_download):
         print(manual, end="")
         return 2
     with unfinished_folder(target) as work:
         sources, folders = _given(facts, given.sources)
         sources += [(archive, by_hand[archive.name]) for archive in facts.archives if archive.name in by_hand]
-        _check_room(facts, target.parent, wanted, sources)
+        _check_room(facts, target.parent, to_download, sources)
         for archive, file in sources:
             _check_given(facts, archive, file, ours=file.parent == target.parent and not given.sources)
-        fetched = [_fetch(archive, target.with_name(f"{archive.name}.part"), given.timeout) for archive in wanted]
+        fetched = [_fetch(archive, target.with_name(f"{archive.name}.part"), given.timeout) for archive in to_download]
         content = work / "unpacked"
         content.mkdir()
         for archive, file in sources:
             _unpack(facts, archive, file, content)
-        for archive, part in zip(wanted, fetched, strict=True):
+        for archive, part in zip(to_download, fetched, strict=True):
             _unpack_fetched(facts, archive, part, content)
         whole = work / "whole"
         found = locate([content, *folders])
@@ -131,8 +131,8 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
         assemble(found, whole, own=content)
         problems, contents = problems_of(facts, whole, read)
         if problems:
-            raise Failure(f"what was unpacked is not the whole of {facts.name}: {'; '.join(problems)}")
-        for archive, part in zip(wanted, fetched, strict=True):
+            raise Failure(f"what was unpacked is not the complete {facts.name}: {'; '.join(problems)}")
+        for archive, part in zip(to_download, fetched, strict=True):
             if given.keep_archive:
                 os.replace(part, target.with_name(archive.name))
                 note_of(part).unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
 
 
 def _given(facts: PhotoSet, paths: list[Path]) -> tuple[list[tuple[Archive | None, Path]], list[Path]]:
-    """Sort what --from names into archives and folders; a folder may itself hold known archives."""
+    """Sort the paths of --from into archives and folders; a folder may itself hold known archives."""
     sources: list[tuple[Archive | None, Path]] = []
     folders = []
     for path in (path.resolve() for path in paths):
@@ -161,7 +161,7 @@ def _given(facts: PhotoSet, paths: list[Path]) -> tuple[list[tuple[Archive | Non
 
 
 def _match(facts: PhotoSet, file: Path) -> Archive | None:
-    """Which archive it is meant to be: by name, or else by being the only one with such an ending."""
+    """Which archive a file is meant to be: by name, or else as the only one with that ending."""
     named = [archive for archive in facts.archives if archive.name == file.name]
     alike = [archive for archive in facts.archives if Path(archive.name).suffix == file.suffix.replace("tgz", "gz")]
     alike = [*facts.archives] if len(facts.archives) == 1 else alike
@@ -173,7 +173,7 @@ def _match(facts: PhotoSet, file: Path) -> Archive | None:
 
 
 def _check_given(facts: PhotoSet, archive: Archive | None, file: Path, ours: bool) -> None:
-    """An archive fetched by hand is never removed; one in our place with the wrong content is put aside."""
+    """An archive downloaded by hand is never removed; a wrong one in our folder is renamed."""
     if facts.copies_differ:
         md5 = hashes_of(file, ["md5"])["md5"]
         known = next((one.name for one in facts.archives if one.md5 == md5), None)
@@ -211,21 +211,23 @@ def _unpack(facts: PhotoSet, archive: Archive | None, file: Path, content: Path)
 
 
 def _unpack_fetched(facts: PhotoSet, archive: Archive, part: Path, content: Path) -> None:
-    """Where no hash can tell, unpacking shows that a download is damaged: kept, it would fail every later run."""
+    """Without a hash, only unpacking shows that a download is damaged; if kept, it would fail every later run."""
     try:
         _unpack(facts, archive, part, content)
     except Failure as reason:
-        if archive.hashes:  # it is the right file: another download would be the same
+        if archive.hashes:  # it is the right file: downloading it again would not help
             raise
         discard(part)
-        raise Failure(f"{reason}. It was removed; run the same command again to download it anew") from None
+        raise Failure(f"{reason}. It was removed; run the same command again to download it again") from None
 
 
-def _check_room(facts: PhotoSet, folder: Path, wanted: list[Archive], given: list[tuple[Archive | None, Path]]) -> None:
-    """Before anything is fetched: is there room for the archives that are still to come and for what all unpack to?"""
+def _check_room(
+    facts: PhotoSet, folder: Path, to_download: list[Archive], given: list[tuple[Archive | None, Path]]
+) -> None:
+    """Before any download: is there room for the remaining archives, and for the content of all of them?"""
     to_fetch = unpacked = 0
     unknown = []
-    for archive, file in [*((archive, None) for archive in wanted), *given]:
+    for archive, file in [*((archive, None) for archive in to_download), *given]:
         size = file.stat().st_size if file else archive.bytes if archive.bytes is not None else archive.about_bytes
         if size is None:
             unknown.append(archive.name)

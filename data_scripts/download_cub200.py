@@ -1,7 +1,8 @@
 """Get CUB-200-2011, 200 kinds of birds: python data_scripts/download_cub200.py
 
-Downloads 1.15 GB into datasets/, checks it, and unpacks it to datasets/CUB_200_2011. A download that was stopped goes
-on when the same command runs again. --help lists the rest: another folder, an archive fetched by hand, --verify.
+Downloads 1.15 GB into datasets/, checks it, and unpacks it to datasets/CUB_200_2011. A stopped download
+continues when the same command is run again. --help lists the rest: another folder, an archive downloaded by hand,
+--verify.
 """
 
 import re
@@ -39,11 +40,11 @@ def locate(folders: list[Path]) -> dict[str, Path]:
     """The archive holds CUB_200_2011/ and, beside it, attributes.txt, which is put inside."""
     listing = find(folders, "images.txt")
     if listing is None:
-        raise Failure(f"no images.txt found; expected is a folder CUB_200_2011 with {', '.join(NEEDED)}")
+        raise Failure(f"no images.txt found; expected a folder CUB_200_2011 with {', '.join(NEEDED)}")
     home = listing.parent
     for name in NEEDED:
         if not (home / name).exists():
-            raise Failure(f"{home} has images.txt but no {name}; expected are {', '.join(NEEDED)}")
+            raise Failure(f"{home} has images.txt but no {name}; expected {', '.join(NEEDED)}")
     found = {name: home / name for name in (*NEEDED, *EXTRA) if (home / name).exists()}
     beside = home.parent / "attributes.txt"
     return {"attributes.txt": beside, **found} if beside.is_file() else found
@@ -63,7 +64,7 @@ def read(folder: Path) -> Contents:
 
 
 def _table(file: Path, without_gaps: bool = False) -> dict[int, str]:
-    """What the loader refuses is refused here, or a set would be called complete that cannot be loaded."""
+    """Rejects what the loader rejects, so that a complete data set can also be loaded."""
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except OSError as reason:

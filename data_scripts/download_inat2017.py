@@ -1,7 +1,7 @@
 """Get iNaturalist-2017, 5,089 species: python data_scripts/download_inat2017.py
 
-Downloads 186 GB into datasets/, checks them, and unpacks them to datasets/inat2017: about 400 GB of room for both. A
-download that was stopped goes on when the same command runs again. --help lists the rest.
+Downloads 186 GB into datasets/, checks them, and unpacks them to datasets/inat2017: about 400 GB for both. A
+stopped download continues when the same command is run again. --help lists the rest.
 """
 
 import json
@@ -46,7 +46,7 @@ def locate(folders: list[Path]) -> dict[str, Path]:
 
 
 def read(folder: Path) -> Contents:
-    """The split as the two JSON files have it, not as the folders have it; val2017 serves as the test set."""
+    """The split of the two JSON files, not of the folders; val2017 serves as the test set."""
     train, classes = _read(folder / "train2017.json")
     test, test_classes = _read(folder / "val2017.json")
     if classes != test_classes:

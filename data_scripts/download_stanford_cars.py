@@ -1,7 +1,7 @@
 """Get Stanford Cars, 196 kinds of cars: python data_scripts/download_stanford_cars.py --from FILE --from FILE ...
 
-The original links are dead. Without --from this says which files to look for; with it, it checks them, unpacks them and
-puts the data set to datasets/stanford_cars, whichever of the known layouts they have.
+The original links are dead. Without --from, this prints which files to look for; with it, it checks and unpacks them
+into datasets/stanford_cars, whichever of the known layouts they have.
 """
 
 import sys
@@ -17,7 +17,7 @@ LABELS = "cars_test_annos_withlabels.mat"
 FACTS = PhotoSet(
     name="Stanford Cars",
     folder="stanford_cars",
-    source="Krause et al., 3DRR 2013; the original links are dead, copies go round",
+    source="Krause et al., 3DRR 2013; the original links are dead, copies circulate",
     terms="research only. The photographs belong to their owners.",
     archives=(
         Archive("car_devkit.tgz", md5="c3b158d763b6e2245038c8ad08e45376", expands=50),
@@ -35,7 +35,7 @@ Stanford Cars cannot be downloaded by a script: its original links are dead. Wha
 
 1. Look for a copy. The original files, and their md5:
 {"".join(f"       {archive.name:<32} {archive.md5}" + chr(10) for archive in FACTS.archives)}\
-   Archives and data-sharing sites have copies, in one of three layouts; each will do:
+   Archives and data-sharing sites have copies, in one of three layouts; any will do:
        a. devkit/, cars_train/, cars_test/ and {LABELS}
        b. the same, each folder once more inside itself: cars_train/cars_train/ and so on
        c. car_ims/ and cars_annos.mat (also as car_ims.tgz)
@@ -51,7 +51,7 @@ Stanford Cars cannot be downloaded by a script: its original links are dead. Wha
 def locate(folders: list[Path]) -> dict[str, Path]:
     """Layouts a and b become a; c stays."""
     meta = find(folders, "cars_meta.mat")
-    labels = find(folders, LABELS) or find(folders, f"{LABELS.removesuffix('.mat')}*.mat")  # "... (1).mat" goes round
+    labels = find(folders, LABELS) or find(folders, f"{LABELS.removesuffix('.mat')}*.mat")  # "... (1).mat" circulates
     parts = {"cars_train": find(folders, "cars_train"), "cars_test": find(folders, "cars_test")}
     lacks = [name for name, at in {"cars_meta.mat": meta, LABELS: labels, **parts}.items() if at is None]
     if not lacks:
@@ -95,7 +95,7 @@ def _load(file: Path, variable: str, *fields: str) -> np.ndarray:
         array = np.atleast_1d(scipy.io.loadmat(file, squeeze_me=True)[variable])
         for field in fields:
             array[field]
-    except Exception as reason:  # scipy meets a broken file with many kinds of errors
+    except Exception as reason:  # scipy raises many kinds of errors for a broken file
         raise Failure(f"{file} has no {variable} that can be read ({type(reason).__name__}: {reason})") from None
     return array
 

@@ -1,8 +1,8 @@
-"""Train TASN on the drawn birds and keep what notebooks 02 to 04 look at: python data_scripts/make_saved_run.py
+"""Train TASN on the drawn birds and save what the notebooks load: python data_scripts/make_saved_run.py
 
-Writes notebooks/saved_run/tasn.safetensors (the trained model with its recipe and class names), result.json (what it
-gets right, measured anew from that file; --measure does only this) and epochs.safetensors: for four test images, what
-the network looked at before training and after every epoch. About a minute on two CPU cores.
+Writes notebooks/saved_run/tasn.safetensors (the trained model with its recipe and class names), result.json (its
+accuracy, measured from that file; --measure does only this) and epochs.safetensors: the attention on four test images
+before training and after every epoch. About a minute on two CPU cores.
 """
 
 import json
@@ -29,7 +29,7 @@ SEED = 0
 
 
 def measure() -> None:
-    """Test the model that lies there on 1,000 drawn birds that it was not trained on."""
+    """Test the saved model on 1,000 drawn birds that it was not trained on."""
     model, _ = load_model(FOLDER / "tasn.safetensors")
     recipe = load_recipe(FOLDER / "tasn.safetensors")
     test = Birds.load(EASY, "test", recipe.test_images, folder=FOLDER.parent.parent / "datasets")

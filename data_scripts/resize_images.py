@@ -3,8 +3,8 @@
 Decoding large photographs is most of the work of reading them. The copy has the same folders, names and lists, so every
 loader reads it as it reads the original: images upright with a short side of --size pixels (JPEG of quality 95, and
 PNG for all other formats, whatever the name ends with), smaller ones and those that cannot be read unchanged. Lists of
-places in the images (bounding boxes, part points), which no loader reads, keep their numbers. Run the same command
-again after a stop: it goes on.
+coordinates (bounding boxes, part points), which no loader reads, are not rescaled. A stopped copy continues when the
+same command is run again.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from typed_path import typed_path
 from tasnlib.data.files import write_atomically
 from tasnlib.data.image_file import decode_image, formats, read_bytes
 
-NOTE = ".resized.json"  # in the copy: with which options it was made
+NOTE = ".resized.json"  # in the copy: the options it was made with
 
 
 def resize(source: Path, target: Path, size: int, quality: int, megapixels: float) -> str:
-    """Write one file of the copy; returns what is wrong with an image that cannot be read.
+    """Write one file of the copy; returns what is wrong with an unreadable image.
 
-    A file that is there with the original's time of change is finished.
+    A file with the original's modification time is finished already.
     """
     state = source.stat()
     if target.is_file() and target.stat().st_mtime_ns == state.st_mtime_ns:
@@ -56,7 +56,7 @@ def resize(source: Path, target: Path, size: int, quality: int, megapixels: floa
 
 
 def _smaller(original: bytes, source: Path, size: int, quality: int) -> bytes | None:
-    """The resized image as a file; None where it is small already."""
+    """The resized image as a file; None if it is small already."""
     image = decode_image(original, source)
     scale = size / min(image.size)
     if scale >= 1:
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not source.is_dir():
         parser.error(f"{source} is not a folder")
     if copy == source or copy.is_relative_to(source) or source.is_relative_to(copy):
-        parser.error(f"{copy} and {source} are one inside the other; name another folder for the copy")
+        parser.error(f"{copy} and {source} overlap; name another folder for the copy")
     if min(given.size, given.processes) < 1 or not 1 <= given.quality <= 100 or not given.megapixels > 0:
         parser.error("--size, --processes and --megapixels must be above 0, and --quality from 1 to 100")
     options = {"source": str(source), "size": given.size, "quality": given.quality}
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_atomically(note, json.dumps(options).encode())
         return _resize_all(source, copy, given)
     except KeyboardInterrupt:
-        print("\nstopped; run the same command again to go on", file=sys.stderr)
+        print("\nstopped; run the same command again to continue", file=sys.stderr)
         return 130
     except OSError as reason:
         print(f"error: {reason}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Paths of the command line."""
+"""Paths on the command line."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The hidden folder in which a data set is made, beside the place where it will stand, on the same disk."""
+"""The hidden folder in which a data set is made, beside its final path, on the same disk."""
 
 import contextlib
 import shutil
@@ -15,10 +15,10 @@ def hidden(target: Path) -> Path:
 
 @contextlib.contextmanager
 def unfinished_folder(target: Path) -> Iterator[Path]:
-    """An empty folder for one run, removed at its end. What a killed run left there is removed first.
+    """An empty folder for one run, removed at its end. Leftovers of a killed run are removed first.
 
     Raises:
-        Failure: where another run is at work there. Its lock goes with its process, however that ends.
+        Failure: if another run is at work there. A lock ends with its process, even a killed one.
     """
     folder = hidden(target)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Unpacking an archive of unknown origin: plain files and folders, inside the given folder, and nothing else.
+"""Unpack an archive of unknown origin: only plain files and folders, and only inside the given folder.
 
-Names go through tarfile's data filter. Members are written here and not by the standard library, which knows no limits
-of size and number, and writes over what is there.
+Names go through tarfile's data filter. Members are written here and not by the standard library, which does not limit
+size and number, and overwrites files.
 """
 
 import errno
@@ -39,7 +39,7 @@ def safe_name(name: str, into: Path) -> PurePosixPath:
     """The member's path inside the folder `into`; for zip archives too, by tarfile's data filter.
 
     Raises:
-        Failure: where it could lead out of the folder, or is no name on some system.
+        Failure: if it could lead out of the folder, or is not a valid name on every system.
 
     >>> str(safe_name("./images/001.Albatross/1.jpg", Path("birds")))
     'images/001.Albatross/1.jpg'
@@ -64,7 +64,7 @@ def safe_name(name: str, into: Path) -> PurePosixPath:
 
 
 class Writer:
-    """Writes members into a fresh folder, each once, and no more than was allowed."""
+    """Writes members into a new folder, each once, up to the allowed size and number."""
 
     def __init__(self, into: Path, bytes_at_most: int, members_at_most: int):
         self.into, self.bytes_at_most, self.members_at_most = into, bytes_at_most, members_at_most
@@ -95,7 +95,7 @@ class Writer:
             raise Failure("the archive has a file without a name")
         self.folder(name.parent)
         try:
-            target = self.into.joinpath(name).open("xb")  # never over anything, and with the user's own file mode
+            target = self.into.joinpath(name).open("xb")  # never overwrites, and uses the user's own file mode
         except (FileExistsError, IsADirectoryError):
             raise Failure(f"the archive has {str(name)!r} twice") from None
         with target:
@@ -108,15 +108,15 @@ class Writer:
 
 
 def unpack(archive: Path, into: Path, bytes_at_most: int, members_at_most: int) -> None:
-    """Unpack a .tar, .tar.gz or .zip, told apart by their content, into an empty folder, with a progress bar.
+    """Unpack a .tar, .tar.gz or .zip, recognised by content, into an empty folder, with a progress bar.
 
     Args:
-        bytes_at_most, members_at_most: what the archive may unpack to; one that holds more is refused.
+        bytes_at_most, members_at_most: what the archive may unpack to; a larger one is rejected.
 
     Raises:
         Failure: for an archive that is truncated or damaged, and for one that holds a path out of the folder, a link,
             a device, a pipe, an invalid name, a name twice, or too much.
-        OSError: where the files cannot be written.
+        OSError: if the files cannot be written.
     """
     writer = Writer(into, bytes_at_most, members_at_most)
     with archive.open("rb") as file:
@@ -133,9 +133,9 @@ def unpack(archive: Path, into: Path, bytes_at_most: int, members_at_most: int) 
                 elif start[257:262] == b"ustar":
                     _unpack_tar(file, file, writer, shown)
                 else:
-                    raise Failure(f"{archive} is no .tar, .tar.gz or .zip archive; it starts with {start[:20]!r}")
+                    raise Failure(f"{archive} is not a .tar, .tar.gz or .zip archive; it starts with {start[:20]!r}")
         except (*DAMAGE, OSError) as reason:
-            # EINVAL: a damaged zip may name a place before the file's start. Other such errors are the disk's.
+            # EINVAL: a damaged zip may give an offset before the file's start. Other such errors are the disk's.
             if isinstance(reason, OSError) and not isinstance(reason, DAMAGE) and reason.errno != errno.EINVAL:
                 raise
             text = " ".join(str(reason).split()) or type(reason).__name__
@@ -143,7 +143,7 @@ def unpack(archive: Path, into: Path, bytes_at_most: int, members_at_most: int) 
 
 
 class _Bounded:
-    """A stream that ends in an error once more was read than an archive of honest size holds.
+    """A stream that raises once more is read than an archive of honest size holds.
 
     Counts what members' sizes do not show: headers that are themselves gigabytes long.
     """

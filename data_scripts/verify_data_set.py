@@ -1,4 +1,4 @@
-"""Whether an archive has the right size and hash, and a data set the right counts and files that open."""
+"""Check the size and hash of an archive, and the counts and files of a data set."""
 
 import hashlib
 import os
@@ -44,20 +44,20 @@ def hashes_of(file: Path, kinds: Iterable[str]) -> dict[str, str]:
 
 
 def archive_problem(archive: Archive, file: Path) -> str:
-    """What is wrong with the file, first by size and then by hash; empty where nothing is, or nothing is known."""
+    """What is wrong with the file, first by size and then by hash; empty if nothing is, or nothing is known."""
     size = file.stat().st_size
     if archive.bytes is None and not archive.hashes:
         print(f"{archive.name}: neither size nor hash is known, so neither is checked")
         return ""
     if archive.bytes is not None and size != archive.bytes:
-        return f"it has {size:,} bytes, expected are {archive.bytes:,}"
+        return f"it has {size:,} bytes, expected {archive.bytes:,}"
     if not archive.hashes:
         print(f"{archive.name}: {size:,} bytes, as expected; no hash is known, so none is checked")
         return ""
     found = hashes_of(file, archive.hashes)
     for kind, value in archive.hashes.items():
         if found[kind] != value:
-            return f"its {kind} is {found[kind]}, expected is {value}"
+            return f"its {kind} is {found[kind]}, expected {value}"
     print(f"{archive.name}: {size:,} bytes, {' and '.join(found)} as expected")
     return ""
 
@@ -78,22 +78,22 @@ def absent(folder: Path, contents: Contents) -> list[str]:
 
 
 def count_problems(expected: PhotoSet, contents: Contents) -> list[str]:
-    """Where the counts differ from the known ones."""
+    """How the counts differ from the known ones."""
     found = {"training images": contents.train, "test images": contents.test}
     counts = {what: len(set(files)) for what, files in found.items()} | {"classes": contents.classes}
     known = (expected.train, expected.test, expected.classes)
     return [
-        f"{count:,} {what}, expected are {right:,}"
+        f"{count:,} {what}, expected {right:,}"
         for (what, count), right in zip(counts.items(), known, strict=True)
         if right is not None and count != right
     ]
 
 
 def problems_of(expected: PhotoSet, folder: Path, read: Reader) -> tuple[list[str], Contents]:
-    """What keeps a folder from being the whole data set, without opening the images.
+    """What a folder lacks of the complete data set, without opening the images.
 
     Raises:
-        Failure: where its lists are missing or cannot be read.
+        Failure: if its lists are missing or cannot be read.
     """
     contents = read(folder)
     problems = count_problems(expected, contents)
@@ -103,7 +103,7 @@ def problems_of(expected: PhotoSet, folder: Path, read: Reader) -> tuple[list[st
     return problems, contents
 
 
-_KINDS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")  # all that the sets hold; some kinds start other programs
+_KINDS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")  # all formats in the data sets; some others start programs
 
 
 def _broken(job: tuple[Path, str]) -> str:

@@ -5,7 +5,6 @@ import ipaddress
 import socket
 import sys
 
-import jaxtyping
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -27,14 +26,6 @@ for large in [
     importlib.import_module(large)
 # Users have the checks in the files of the paper only, because elsewhere they would cost seconds at import.
 install_import_hook("tasnlib", "tasnlib.typechecker")
-
-
-@pytest.fixture
-def as_a_user():
-    """Without the shape checks of the tests: what a user who passes nonsense meets."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Run a notebook headlessly: `python -m tasnlib.course.headless NOTEBOOK [OUTPUT] [-p NAME VALUE]...`
 
-By papermill, which is run with this very Python. A parameter that the notebook does not have is rejected first, folders
-named like numbers stay text, and what the notebook printed last is what this command prints last. With `--refresh
-NOTEBOOK...` it executes notebooks in place, for committing.
+Uses papermill with the running Python as kernel. Unknown parameters are rejected before the start, folders named like
+numbers stay text, and the notebook's last line is this command's last line. With `--refresh NOTEBOOK...` it executes
+notebooks in place, for committing.
 """
 
 import argparse
@@ -52,7 +52,7 @@ CLIENT: dict[str, Any] = {
 
 
 class Printed:
-    """Shows at once what a notebook prints, apart from a result in JSON, which the command ends with."""
+    """Echoes what a notebook prints, except a result in JSON, which the command prints at its end."""
 
     text = ""
 
@@ -66,7 +66,7 @@ class Printed:
 
 def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any]) -> str:
     """Execute a notebook into another file and return the last line it printed. Raises ValueError before the start,
-    RuntimeError where the kernel died, papermill's PapermillExecutionError where a cell failed."""
+    RuntimeError if the kernel died, papermill's PapermillExecutionError if a cell failed."""
     if output.is_dir() or output.resolve() == notebook.resolve():
         what = "a folder" if output.is_dir() else "the notebook itself"
         raise ValueError(f"the executed notebook would be written to {output}, which is {what}; name another file")
@@ -84,8 +84,8 @@ def _declared(notebook: Path) -> dict[str, Any]:
 
 
 def values_of(notebook: Path, plain: list[list[str]], raw: list[list[str]]) -> dict[str, Any]:
-    """Parameters as papermill reads them: numbers, True, False and None are what they look like. But after -r, and
-    where the notebook declares text (`run: str = None`, or a default in quotes), they stay text."""
+    """Parameters as papermill parses them: numbers, True, False and None. After -r, and where the notebook declares
+    text (`run: str = None`, or a default in quotes), they stay text."""
     values: dict[str, Any] = {}
     for name, text in plain:
         known = _declared(notebook).get(name, {"inferred_type_name": "", "default": ""})
@@ -147,28 +147,28 @@ def _run(notebook: Path, given: argparse.Namespace) -> int:
         return 0
     except KeyboardInterrupt:
         new = [str(noted.parent) for noted in set(runs.glob("*/settings.json")) - begun]
-        folder = expanded(parameters.get("output_folder") or (new[0] if len(new) == 1 else ""), "output_folder")
         code, message = 130, f"\nstopped; the executed part is in {as_typed(output)}"
-        if (noted := folder / "settings.json").is_file():
+        typed = parameters.get("output_folder") or (new[0] if len(new) == 1 else None)
+        if typed and (noted := (folder := expanded(typed, "output_folder")) / "settings.json").is_file():
             message += f". To continue: {notebook_command(noted_settings(noted), folder, notebook)}"
     except papermill.PapermillExecutionError as reason:  # the traceback is in the output notebook
         code, message = 1, f"error in cell {reason.cell_index} of {as_typed(output)}: {reason.ename}: {reason.evalue}"
     except RuntimeError as reason:  # nbclient's and jupyter_client's
-        what = f"error: the kernel died or never started ({reason}); most often memory was short"
-        code, message = 1, f"{what}. The executed part is in {as_typed(output)}; a training continues with resume"
+        what = f"error: the kernel died or never started ({reason}), most often for lack of memory"
+        code, message = 1, f"{what}. The executed part is in {as_typed(output)}; a training run continues with resume"
     print(message, file=sys.stderr)
     return code
 
 
 def _print_result(line: str) -> None:
-    """The result of a training also in words."""
+    """A training run's result, also in words."""
     with contextlib.suppress(ValueError, KeyError, TypeError):  # another notebook has no such line
         result = json.loads(line)
         accuracy = result["accuracy"]
         print(f"checkpoint:        {result['checkpoint']}")
         plain = accuracy["downsampled"]
         beside = "not run" if plain is None else f"{100 * plain:.1f} %"
-        print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, plain downsampling {beside}")
+        print(f"accuracy:          TASN {100 * accuracy['master']:.1f} %, antialiased downsampling {beside}")
         images, chance = result["test_images"], accuracy["chance"]
         if accuracy["master"] <= chance + 2 * math.sqrt(chance * (1 - chance) / images):
             print(f"{' ' * 19}on {images} test images, not significantly better than chance ({100 * chance:.1f} %)")

@@ -1,5 +1,5 @@
-"""What went wrong in an executed notebook, also where papermill noticed nothing: an error in a slider's callback (it is
-kept in the widget's state), a thread that died (its traceback is on stderr), an end before the last cell."""
+"""Errors in an executed notebook, also those that papermill misses: in a slider's callback (kept in the widget's
+state), in a thread (its traceback is on stderr), an end before the last cell."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class CellError:
 
 
 def find_error(notebook: NotebookNode) -> CellError | None:
-    """The first error in an executed notebook, None where all of it ran without one."""
+    """The first error in an executed notebook, or None."""
     widgets = dict(notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}))
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type != "code" or not cell.source.strip():
@@ -45,7 +45,7 @@ def find_error(notebook: NotebookNode) -> CellError | None:
 
 
 def cell_reached(notebook: NotebookNode, message: str) -> CellError:
-    """The cell that papermill began last, with the reason why it never ended: its kernel died, say."""
+    """The cell that papermill started last, with the reason why it did not finish, such as a dead kernel."""
     begun = [n for n, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("start_time")]
     return _at(notebook, begun[-1], message) if begun else CellError(0, None, "before the first cell", message)
 
@@ -57,7 +57,7 @@ def _at(notebook: NotebookNode, index: int, message: str) -> CellError:
 
 
 def _outputs_of_widgets(cell: NotebookNode, widgets: dict[str, Any]) -> list[Mapping]:
-    """What the widgets that a cell shows, and all inside them, hold. They are taken out of `widgets`."""
+    """The outputs of the widgets that a cell shows, nested ones too. They are removed from `widgets`."""
     waiting = [output.data[VIEW]["model_id"] for output in cell.outputs if VIEW in output.get("data", {})]
     found: list[Mapping] = []
     while waiting:

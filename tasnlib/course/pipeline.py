@@ -1,10 +1,10 @@
 """The whole course headless, then as pages with an index: `python -m tasnlib.course.pipeline [--profile laptop]`
 
-Runs the notebooks in order and stops at the first error. What is finished is not run again, unless something that it
-depends on has changed: its own source, the parameters, the trained networks beside it that it names, this library's
-code, the versions of the packages, the device.
+Runs the notebooks in order and stops at the first error. A finished notebook is not run again, unless something that
+it depends on has changed: its source, the parameters, the trained networks it names, this library's code, the versions
+of the packages, the device.
 
-A notebook that is running, or that failed, is NAME.unfinished.ipynb; only a whole one is called NAME.ipynb.
+A notebook that is running, or that failed, is NAME.unfinished.ipynb; only a finished one is called NAME.ipynb.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from tasnlib.runs.run_folder import as_typed, project_folder
 from tasnlib.runs.settings import check_names
 
 PROFILES = ("smoke", "laptop", "gpu")
-# By the notebook's number. A notebook that is not named here, or has no parameters, gets none.
+# By notebook number. Others get no parameters.
 PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
     "05": {
         "smoke": {"recipe": "smoke"},
@@ -44,16 +44,16 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "06": {profile: {"profile": profile} for profile in PROFILES},
 }
-TRAINS = ("05",)  # these also get an output folder, and continue a training that was stopped
-RECORD = "tasn_pipeline"  # where an executed notebook's metadata say how it was run
+TRAINS = ("05",)  # these also get an output folder, and resume a stopped training run
+RECORD = "tasn_pipeline"  # key in an executed notebook's metadata: how it was run
 LIBRARY = Path(__file__).parent.parent
 
 
 class NotebookFailedError(Exception):
-    """A notebook ended in an error; says where and what."""
+    """A notebook stopped with an error; the message says where and which."""
 
     def __init__(self, notebook: Path, unfinished: Path, error: CellError):
-        super().__init__(f"error in {notebook.name}, {error}\nas far as it got: {as_typed(unfinished)}")
+        super().__init__(f"error in {notebook.name}, {error}\nexecuted up to there: {as_typed(unfinished)}")
 
 
 def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: bool = False) -> Path:
@@ -63,7 +63,7 @@ def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: 
         notebooks: the folder they lie in; each runs there.
         folder: for the executed notebooks and their pages.
         profile: one of PROFILES.
-        again: forget what is finished, trainings included.
+        again: forget what is finished, training runs included.
 
     Raises:
         ValueError: before anything has run, for an unknown profile, gpu without a GPU, a folder without notebooks, or a
@@ -86,22 +86,22 @@ def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: 
     for path in paths:
         _run_or_keep(path, folder, parameters[path])
     executed = {path.stem: nbformat.read(folder / path.name, as_version=4) for path in paths}
-    beside = {stem: _told(notebook) for stem, notebook in executed.items()}
+    beside = {stem: _index_cell(notebook) for stem, notebook in executed.items()}
     return write_pages(executed, folder, f"TASN, the whole course run at size {profile}", beside)
 
 
 def parameters_for(notebook: Path, profile: str) -> dict[str, Any]:
     """A notebook's parameters in a profile; none for a notebook that has no parameters."""
-    wanted = PARAMETERS.get(notebook.name[:2], {}).get(profile, {})
-    known = list(papermill.inspect_notebook(str(notebook))) if wanted else []
+    parameters = PARAMETERS.get(notebook.name[:2], {}).get(profile, {})
+    known = list(papermill.inspect_notebook(str(notebook))) if parameters else []
     if not known:
         return {}
-    check_names(wanted, known)
-    return wanted
+    check_names(parameters, known)
+    return parameters
 
 
 def key_of(notebook: Path, parameters: dict[str, Any], library: Path = LIBRARY) -> str:
-    """All that a notebook's result depends on, as one short text. The outputs it was committed with do not count."""
+    """A hash of everything that a notebook's result depends on. Its committed outputs do not count."""
     cells = nbformat.read(notebook, as_version=4).cells
     source = [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells]
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
@@ -114,7 +114,7 @@ def key_of(notebook: Path, parameters: dict[str, Any], library: Path = LIBRARY) 
 
 
 def _machine() -> dict[str, str]:
-    """What computes, and the packages that make the numbers."""
+    """The device, and the packages that decide the numbers."""
     packages = ("tasnlib", "torch", "torchvision", "accelerate", "numpy", "pillow", "matplotlib", "papermill")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {os.cpu_count()} cores"
     return {"device": device, "python": platform.python_version(), **{name: version(name) for name in packages}}
@@ -134,7 +134,7 @@ def _run_or_keep(path: Path, folder: Path, parameters: dict[str, Any]) -> None:
         outdated.unlink(missing_ok=True)
     given = dict(parameters)
     if parameters and path.name[:2] in TRAINS:
-        # Named by the key, so that only the very same training is continued. Relative: no path of this machine.
+        # Named by the key, so that only the same training run is resumed. Relative: no path of this machine.
         given["output_folder"] = os.path.relpath(folder / f"{path.stem}-training-{key}", path.parent)
         given["resume"] = True
     print(f"{path.stem}: running ... ", end="", flush=True)
@@ -159,7 +159,7 @@ def _execute(path: Path, unfinished: Path, parameters: dict[str, Any]) -> Notebo
             str(path), str(unfinished), parameters, extra_arguments=quiet, **options, **CLIENT
         )
         error = find_error(notebook)
-    except Exception as reason:  # papermill's own, a kernel that died or never started
+    except Exception as reason:  # papermill's, or a kernel that died or never started
         if not unfinished.is_file():
             raise
         notebook = nbformat.read(unfinished, as_version=4)
@@ -172,8 +172,8 @@ def _execute(path: Path, unfinished: Path, parameters: dict[str, Any]) -> Notebo
     return notebook
 
 
-def _told(notebook: NotebookNode) -> str:
-    """For the index: when and how long a notebook ran, with which parameters and on what, and what a training gave."""
+def _index_cell(notebook: NotebookNode) -> str:
+    """For the index: when and how long a notebook ran, its parameters, the machine, and a training run's accuracies."""
     record = notebook.metadata[RECORD]
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
     printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
@@ -183,8 +183,8 @@ def _told(notebook: NotebookNode) -> str:
         accuracy = json.loads(last).get("accuracy", {})
         lines += [f"{name}: {100 * share:.1f} %" for name, share in accuracy.items() if share is not None]
     versions = "<br>".join(f"{name} {escape(value)}" for name, value in record["machine"].items())
-    told = "<br>".join(map(escape, lines))
-    return f"<td>{told}<details><summary>run with</summary>{versions}</details></td>"
+    text = "<br>".join(map(escape, lines))
+    return f"<td>{text}<details><summary>run with</summary>{versions}</details></td>"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="laptop", help=f"{', '.join(PROFILES)}; default: laptop")
     parser.add_argument("--folder", type=Path, help="default: runs/pipeline-PROFILE")
     parser.add_argument("--notebooks", type=Path, help="default: the course's")
-    parser.add_argument("--again", action="store_true", help="run everything anew, trainings included")
+    parser.add_argument("--again", action="store_true", help="run everything from scratch, training runs included")
     given = parser.parse_args(arguments)
     folder = given.folder or project_folder() / "runs" / f"pipeline-{given.profile}"
     try:
@@ -203,11 +203,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     except NotebookFailedError as reason:
-        print(f"{reason}\nOnce it is mended, the same command continues with this notebook.", file=sys.stderr)
+        print(f"{reason}\nOnce it is fixed, the same command continues with this notebook.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        told = f"stopped; what is finished is kept in {as_typed(folder)}, and the same command continues from there"
-        print(f"\n{told}", file=sys.stderr)
+        message = f"stopped; finished notebooks are in {as_typed(folder)}, and the same command continues from there"
+        print(f"\n{message}", file=sys.stderr)
         return 130
 
 

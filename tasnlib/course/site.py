@@ -1,7 +1,7 @@
 """The course as web pages that need no kernel and no network: `python -m tasnlib.course.site FOLDER NOTEBOOK...`
 
-Every notebook becomes one self-contained page: pictures and styles are inside, formulas are MathML, and each slider is
-prerendered: its pictures are on the page, and a few lines of script turn them.
+Every notebook becomes one self-contained page: pictures and styles are embedded, formulas are MathML, and sliders are
+prerendered: their pictures are on the page, and a few lines of script switch between them.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tasnlib.course.headless import CLIENT
 from tasnlib.course.widgets.sliders import PRERENDER
 from tasnlib.data.files import write_atomically
 
-# The browser's own lock: whatever a notebook printed, no request leaves the page.
+# A content security policy: whatever a notebook printed, no request leaves the page.
 LOCK = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 STYLE = """
 body { margin: 0 auto; max-width: 60rem; padding: 1rem 2rem 6rem; font: 17px/1.6 system-ui, sans-serif; color: #1c1e21;
@@ -67,9 +67,9 @@ def write_pages(notebooks: Mapping[str, NotebookNode], folder: Path, title: str,
 
     Args:
         notebooks: by the names that their pages get.
-        folder: for the pages; it is made where it is missing.
+        folder: for the pages; created if missing.
         title: of the index.
-        beside: what the index says of each notebook besides its title and promise, as HTML.
+        beside: what the index shows of each notebook besides its title and promise, as HTML.
 
     Returns:
         The path of the index.
@@ -106,7 +106,7 @@ def _body(notebook: NotebookNode) -> str:
 
 
 def _framed(title: str, body: str) -> str:
-    """A whole page around HTML."""
+    """A complete page around a body."""
     style = STYLE + HtmlFormatter(style="friendly").get_style_defs(".highlight")
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
@@ -125,7 +125,7 @@ def _first_picture(notebook: NotebookNode) -> str:
 
 
 def _with_sliders_prerendered(path: Path) -> NotebookNode:
-    """A notebook executed anew for its sliders. One without sliders keeps the outputs it was committed with."""
+    """A notebook, executed for its sliders. One without sliders keeps its committed outputs."""
     notebook = nbformat.read(path, as_version=4)
     if any("tasnlib.course.widgets" in cell.source for cell in notebook.cells if cell.cell_type == "code"):
         place = {"metadata": {"path": str(path.parent)}}

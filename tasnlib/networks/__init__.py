@@ -1,1 +1,1 @@
-"""What is plugged into the paper's network: small networks, pretrained ones, and from a recipe to a model."""
+"""The networks inside TASN: small ones, pretrained ones, and how a model is built from its architecture."""

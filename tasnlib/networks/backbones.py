@@ -1,4 +1,4 @@
-"""The networks inside TASN, by name: what recognises (backbone) and what the attention comes from (trunk).
+"""The networks inside TASN, by name: the backbone, which classifies, and the trunk of the attention network.
 
 Each takes images in [0, 1] and normalises them itself.
 """
@@ -20,8 +20,8 @@ def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size:
     Args:
         name: "small"; a classification network of torchvision ("resnet50"); or timm's, as "timm/NAME[.TAG]".
         weights: "DEFAULT", or another name of published weights ("IMAGENET1K_V1"); a .pth or .safetensors file of
-            `network.state_dict()`, or a folder with a file for each network; None for random ones.
-        size: of the images, in pixels. Transformers of timm are adapted to it, where timm can.
+            `network.state_dict()`, or a folder with one file per network; None for random ones.
+        size: of the images, in pixels. timm's transformers are adapted to it if timm can.
 
     Raises:
         ValueError: for an unknown network, weights that do not fit, or a size that the network does not take.
@@ -53,7 +53,7 @@ def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size:
 def attention_trunk(
     name: str, weights: str | Path | None = "DEFAULT", output_stride: int = 8, stages: int = 4, size: int = 224
 ) -> tuple[nn.Module, int]:
-    """A network's stages as trunk: images (b, 3, size, size) to features (b, c, size / output_stride, size /
+    """A network's stages as a trunk: images (b, 3, size, size) to features (b, c, size / output_stride, size /
     output_stride). Returns it and c.
 
     In a torchvision ResNet, strides are set to 1 as the authors do, and nothing is dilated in exchange: "resnet18" is
@@ -101,7 +101,7 @@ def _resnet_trunk(name: str, weights: str | Path | None, output_stride: int, sta
         raise TypeError("of torchvision's networks, only ResNets do")
     kept: list[nn.Module] = [getattr(network, f"layer{number}") for number in range(1, stages + 1)]
     stride = 2 ** (stages + 1)
-    for number in (stages, stages - 2, stages - 1):  # so those that are left lie apart
+    for number in (stages, stages - 2, stages - 1):  # so that the remaining strides are spread out
         if number > 1 and stride > output_stride:
             remove_strides(kept[number - 1])
             stride //= 2
@@ -115,7 +115,7 @@ def _timm_trunk(name: str, weights: str | Path | None, output_stride: int, stage
 
 
 class _Only(nn.Module):
-    """The one feature map in the list that a network of timm gives."""
+    """The only feature map in the list that timm returns."""
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         return maps[0]

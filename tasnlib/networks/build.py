@@ -29,7 +29,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Architecture:
-    """What decides the networks; `training.recipes.Recipe` adds what decides their training.
+    """The parameters of the networks; `training.recipes.Recipe` adds those of their training.
 
     Raises:
         ValueError: pydantic's, for a wrong type, a value out of range, or values that contradict each other.
@@ -38,7 +38,7 @@ class Architecture:
     4.0
     """
 
-    # Sizes, in pixels: of what the attention network sees, and of what master and part net see.
+    # Input sizes in pixels: of the attention network, and of master and part net.
     attention_size: Count
     out_size: Count
 
@@ -54,7 +54,7 @@ class Architecture:
     max_zoom: Annotated[float, Field(ge=1)] = 4.0
     antialias: bool = False
 
-    # The authors' own, see `official.OfficialTASN`: all three, or none.
+    # Only in the authors' code, see `official.OfficialTASN`: all three, or none.
     own_classifiers: bool = False
     distinct_channels: bool = False
     test_detail: Literal["channel", "mean"] = "channel"
@@ -140,7 +140,7 @@ def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | P
 
 
 def check_networks(architecture: Architecture) -> None:
-    """Try each network on an image of its size, with the weights of its file. Nothing is fetched.
+    """Try each network on an image of its size, with the weights in its file. Nothing is downloaded.
 
     Raises:
         ValueError: see `backbones.classifier_backbone` and `backbones.attention_trunk`.

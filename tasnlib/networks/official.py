@@ -1,4 +1,4 @@
-"""What only the authors' code does: own classifiers, repeated channels left out, another detail map at test time."""
+"""What only the authors' code does: own classifiers, duplicate channels left out, another detail map at test time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from tasnlib.model import TASN, TASNOutput
 
 
 def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c"]:
-    """Which channels have a map that no earlier channel has: of maps with equal totals, the first.
+    """Which channels have a map that no earlier channel has; of maps with equal totals, the first counts.
 
     A dead channel fires nowhere in particular, so all dead channels have the same map. The authors' code sorts the
     totals, marks each that differs from the one before, and applies the marks to the channels in unsorted order: a
@@ -70,7 +70,7 @@ class OfficialTASN(TASN):
         channel: Int[Tensor, " b"] | None = None,
         generator: torch.Generator | None = None,
     ) -> PooledAttention:
-        """The maps of `TASN.attend`, of the distinct channels only. `channel` counts round those."""
+        """The maps of `TASN.attend`, over the distinct channels only. `channel` is taken modulo their number."""
         if channel is None:
             channel = torch.randint(features.shape[1], features.shape[:1], generator=generator)
         relation = bilinear_attention(features, self.scale)  # (b, c, c)

@@ -12,11 +12,11 @@ from tasnlib.networks.small import Normalize
 from tasnlib.networks.weights import read_weights, weights_file
 
 TIMM = "timm/"  # "timm/convnext_atto" is timm's convnext_atto
-AUXILIARY = ("googlenet", "inception_v3")  # have more than one classifier in training: left out
+AUXILIARY = ("googlenet", "inception_v3")  # more than one classifier in training: not supported
 
 
 def published_weights(name: str) -> list[str]:
-    """The names of the weights that can be fetched for a network.
+    """The names of the weights that can be downloaded for a network.
 
     Raises:
         ValueError: for a name that neither torchvision nor timm has, with the nearest ones.
@@ -47,10 +47,10 @@ def headless_network(name: str, weights: str | Path | None, **options: Any) -> t
     build = _from_timm if name.startswith(TIMM) else _from_torchvision
     try:
         return build(name, None if file else weights, state, **options)
-    except Exception as reason:  # what fetches for timm has errors of its own, of no common type
+    except Exception as reason:  # timm's downloads raise errors without a common type
         if weights is None:
             raise
-        build(name, None, None, **options)  # raises if it is not the weights' fault
+        build(name, None, None, **options)  # raises if the weights are not to blame
         if file:
             raise ValueError(f"the weights in {file} do not fit {name}: {reason}") from reason
         raise OSError(
@@ -73,17 +73,17 @@ def _from_torchvision(name: str, weights: Any, state: dict | None) -> tuple[Norm
 def _from_timm(name: str, weights: Any, state: dict | None, **options: Any) -> tuple[Normalize, nn.Module, int]:
     import timm
 
-    if options:  # a trunk: timm would warn of the layers left out, and pass over what does not fit
+    if options:  # a trunk: timm would warn about the layers left out, and skip what does not fit
         logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
         if state:
-            _from_timm(name, None, state)  # so the whole network is filled first
+            _from_timm(name, None, state)  # so check them against the whole network first
     name, overlay = name.removeprefix(TIMM), dict[str, Any]()
     if state:
         head = timm.get_pretrained_cfg_value(name, "classifier") or ()
         heads = [head] if isinstance(head, str) else list(head)
         heads += [f"{head.rpartition('.')[0]}.bn" for head in heads]  # the norm in LeViT's and others' classifiers
         state = {key: state[key] for key in state if not key.startswith(tuple(f"{head}." for head in heads))}
-        # Weights "for 0 classes", or timm passes over what does not fit.
+        # Weights "for 0 classes", or timm skips what does not fit.
         overlay = {"state_dict": state, "num_classes": 0, "label_offset": 0}
     pretrained = weights is not None or state is not None
     network: Any = timm.create_model(name, pretrained, pretrained_cfg_overlay=overlay, num_classes=0, **options)

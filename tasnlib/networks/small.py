@@ -1,4 +1,4 @@
-"""Two networks of our own, for 48×48 images on a laptop, and the normalisation that each network begins with."""
+"""Two networks of our own, for 48×48 images on a laptop, and the normalisation at the start of each network."""
 
 import torch
 from jaxtyping import Float
@@ -30,7 +30,7 @@ def _block(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequen
 
 
 def small_trunk(channels: int = 32) -> tuple[nn.Module, int]:
-    """A trunk for 48×48 images: to 12×12 cells, each of which sees 7 pixels. Returns it and its channels.
+    """A trunk for 48×48 images, with 12×12 cells that see 7×7 pixels each. Returns it and its channels.
 
     Its receptive field stays small on purpose: a cell that saw the whole bird would fire anywhere on it.
 

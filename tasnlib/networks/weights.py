@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 def weights_file(weights: str | Path | None, name: str, published: Collection[str]) -> Path | None:
-    """The file with a network's weights; None where `weights` is None or names published ones.
+    """The file with a network's weights; None if `weights` is None or names published ones.
 
-    A folder holds a file for each network: NAME.pth, NAME-HASH.pth or the same with .safetensors, without "timm/" and
+    A folder holds one file per network: NAME.pth, NAME-HASH.pth or the same with .safetensors, without "timm/" and
     any tag in NAME.
 
     Raises:
@@ -37,7 +37,7 @@ def weights_file(weights: str | Path | None, name: str, published: Collection[st
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The named tensors in a .pth or .safetensors file. Nothing in it is executed.
+    """The named tensors in a .pth or .safetensors file. No code in it is executed.
 
     Raises:
         ValueError: if the file is damaged, or holds anything else.

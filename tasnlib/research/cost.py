@@ -24,7 +24,7 @@ def multiply_adds(work: Callable[[], object]) -> int:
 def cost_by_part(model: nn.Module, image_size: int) -> dict[str, int]:
     """The multiply-adds of one image's forward pass by part of the model, and "total".
 
-    "the rest" is what no part does: the products of trilinear attention, and of the antialiased sampler.
+    "the rest" is done outside of all parts: the products of trilinear attention, and of the antialiased sampler.
 
     >>> from tasnlib.networks.build import build_tasn
     >>> from tasnlib.training.recipes import RECIPES

@@ -109,7 +109,7 @@ def coverage(magnifications: Float[Tensor, "draws b p"], at_least: float = 2.0) 
 
     Args:
         magnifications: of the parts, in the detail images of each draw; NaN in all draws means not visible.
-        at_least: the magnification from which on a part counts.
+        at_least: the magnification at which a part counts.
 
     Raises:
         ValueError: if no part is visible, a magnification is negative, or at_least is not above 0.
@@ -176,8 +176,8 @@ def _overlap(low: Tensor, high: Tensor, size: int, cells: int) -> Float[Tensor, 
     return ((right - left).clamp_min(0) * cells / size).to(torch.promote_types(low.dtype, torch.float32))
 
 
-def _inside(places: Tensor, low: Tensor, high: Tensor) -> Bool[Tensor, "b p n"]:
-    return (places >= low[..., None]) & (places < high[..., None])
+def _inside(positions: Tensor, low: Tensor, high: Tensor) -> Bool[Tensor, "b p n"]:
+    return (positions >= low[..., None]) & (positions < high[..., None])
 
 
 def _hidden_is_nan(measure: Float[Tensor, "b p"], boxes: Float[Tensor, "b p 4"]) -> Float[Tensor, "b p"]:

@@ -5,8 +5,8 @@ On several machines, this on each of them, with FOLDER where all see it, trains 
     accelerate launch --multi_gpu --num_machines 2 --num_processes 16 --machine_rank 0 --main_process_ip HOST \\
         --main_process_port 29500 -m tasnlib.runs train FOLDER NAME -p dataset inat2017 -p recipe modern
 
-FOLDER keeps the parameters, which are those of notebook 05. With `-p resume True` it continues after the last whole
-epoch, on any number of processes. Afterwards notebook 05 with that folder and resume True makes the figures.
+FOLDER stores the parameters, those of notebook 05. With `-p resume True` training continues after the last complete
+epoch, on any number of processes. Afterwards, notebook 05 with that folder and resume True draws the figures.
 """
 
 import argparse
@@ -31,9 +31,9 @@ from tasnlib.training.devices import end_with, leave_processes, make_accelerator
 
 
 def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
-    """Train one model in this process, which may be one of several, by the settings in the folder and those given.
+    """Train one model in this process, which may be one of several, with the settings in the folder and those given.
     Raises as `run.train`."""
-    parent = os.environ.get(PARENT)  # a notebook, which holds the folder and has checked and noted everything
+    parent = os.environ.get(PARENT)  # a notebook, which holds the lock and has validated and saved everything
     if parent:
         end_with(int(parent))
     if "TORCHELASTIC_RUN_ID" in os.environ:  # started by a launcher, which may be killed on its own
@@ -44,7 +44,7 @@ def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
     again = f"{launch} -m tasnlib.runs train {shlex.quote(str(folder.absolute()))} {name} -p resume True"
     with ExitStack() as held, explained_interrupt(state, again):
         with processes.main_process_first():
-            # `resume` is for this time; what the folder holds of it is of an earlier one.
+            # `resume` applies to this start; the folder's value is that of an earlier one.
             known = noted_settings(noted, resume=False).as_dict() if noted.is_file() and not parent else {}
             own = {"output_folder": str(folder), "num_processes": processes.num_processes}
             settings = Settings.from_values(known | {"resume": False} | dict(given) | own)
@@ -54,7 +54,7 @@ def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
                 protect_finished(folder, name, settings.resume)
                 if given or not noted.is_file():
                     prepare_folder(settings)
-        # One process of each machine draws or inspects the images; the others find what it kept.
+        # One process per machine draws or inspects the images; the others read its cache.
         with make_accelerator(settings.precision).local_main_process_first():
             data = load_data(settings)
             same_data(folder, data)
@@ -63,7 +63,7 @@ def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
 
 
 def value_of(name: str, text: str) -> Any:
-    """Numbers, True, False and None are what they look like, except that a name or path that is a number is text.
+    """Parse numbers, True, False and None; a name or path that looks like a number stays text.
 
     >>> value_of("epochs", "3"), value_of("output_folder", "007"), value_of("weights", "None")
     (3, '007', None)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for image in given.images:
                 print(f"{image}: {predictor.predict(image)}")
     except KeyboardInterrupt as reason:
-        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        if os.environ.get("RANK", "0") == "0":  # only one of several processes prints
             print(f"\n{reason}", file=sys.stderr)
         return 130
     except (ValueError, OSError) as reason:

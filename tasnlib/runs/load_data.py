@@ -1,4 +1,4 @@
-"""The data sets by name, as a run needs them: training and test images that can be read in batches."""
+"""Data sets by name: the training and test images of a run, read in batches."""
 
 import os
 from collections.abc import Callable
@@ -31,13 +31,13 @@ Data = Birds | ImageFiles
 
 
 def load_data(settings: Settings) -> tuple[Data, Data]:
-    """Training and test images, from datasets/ in the project where no folder is named.
+    """Training and test images, from datasets/ in the project unless a folder is named.
 
-    Drawn birds are read from the data folder, or drawn and kept there. Photographs are all opened once, so that
-    unreadable ones are known before training; notes of that are kept in cache/ in the data folder.
+    Drawn birds are read from the data folder, or drawn and saved there. Every photograph is opened once, so that
+    unreadable ones are known before training; the results are stored in cache/ in the data folder.
 
     Raises:
-        ValueError: where the folder does not hold what the data set needs, or fewer images than are asked for.
+        ValueError: if the folder lacks files of the data set, or has fewer images than requested.
     """
     default = project_folder() / "datasets"
     if settings.data_folder is None and not in_project():
@@ -48,13 +48,13 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
     folder = Path(settings.data_folder) if settings.data_folder else default
     if settings.dataset in DRAWN:
         return _draw(settings, folder)
-    # Nothing is written into somebody's own folder of images.
+    # Nothing is written into a user's own folder of images.
     notes = (default if settings.dataset == "folder" else folder) / "cache"
     return _find(settings, folder, notes)
 
 
 def workers_for(settings: Settings) -> int:
-    """How many processes read images for each that computes: as set, else one a core, at most 32; none for drawn birds.
+    """Worker processes per training process: as set, else one per core, at most 32; none for drawn birds.
 
     >>> workers_for(Settings(dataset="birds")), workers_for(Settings(dataset="cub200", num_workers=3))
     (0, 3)
@@ -64,7 +64,7 @@ def workers_for(settings: Settings) -> int:
     if settings.num_workers is not None:
         return settings.num_workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # A launcher on several machines says how many of the processes are on this one.
+    # A launcher on several machines sets how many of the processes are on this one.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", settings.num_processes))
     return max(1, min(32, cores // here))
 
@@ -77,7 +77,7 @@ def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
         )
     recipe = settings.resolved_recipe
     style = replace(_STYLES[settings.dataset], image_size=recipe.image_size, stripe_period=recipe.stripe_period)
-    # Drawn images live where they are used: on a GPU no batch has to travel.
+    # Drawn images are kept on the GPU that uses them: no batch has to be copied.
     device = "cuda" if torch.cuda.is_available() and settings.num_processes == 1 else "cpu"
     train, test = (
         Birds.load(style, split, count, folder=folder, device=device)

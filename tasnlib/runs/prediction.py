@@ -19,7 +19,7 @@ from tasnlib.training.checkpoints import load_model, load_recipe
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What the model predicts for one image. Classes stand in the order of their probability."""
+    """What the model predicts for one image. Classes are sorted by probability."""
 
     class_names: list[str]  # all of them, the most probable first
     probabilities: list[float]
@@ -50,15 +50,15 @@ class Prediction:
 
 
 class Predictor:
-    """A trained TASN, the names of its classes, and the side of the images that it sees, in pixels."""
+    """A trained TASN, its class names, and the side of its input images in pixels."""
 
     def __init__(self, model: TASN, class_names: list[str], image_size: int):
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
     @torch.no_grad()
     def predict(self, image: str | Path | Image.Image) -> Prediction:
-        """The master net's prediction for an image file or an opened image, prepared as in a test: its short side
-        resized to `image_size`, the centre cropped. Raises ValueError, naming the file, where it cannot be read."""
+        """The master net's prediction for an image file or an opened image, prepared as in testing: short side
+        resized to `image_size`, centre cropped. Raises ValueError, naming the file, if it cannot be read."""
         opened = _upright(image) if isinstance(image, Image.Image) else open_image(image)
         cropped = augment("none", resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
         pixels = cropped.to(next(self.model.parameters()).device)[None].float() / 255
@@ -66,7 +66,7 @@ class Predictor:
         self.model.eval()
         try:
             _, features = self.model.look(pixels)
-            # A channel of the detail map, which is not used, is named, or one would be drawn.
+            # The detail map is not used; without a channel, one would be drawn at random.
             structure = self.model.attend(features, channel=torch.zeros(1, dtype=torch.int64)).structure
             structure_image = self.model.sample(pixels, structure)
             shares = self.model.classifier(self.model.backbone(structure_image)).float().softmax(dim=1)[0]
@@ -74,18 +74,18 @@ class Predictor:
             for module, training in modes.items():
                 module.training = training
         order = shares.argsort(descending=True)
-        names = [self.class_names[place] for place in order.tolist()]
+        names = [self.class_names[index] for index in order.tolist()]
         return Prediction(
             names, shares[order].tolist(), *(one[0].cpu() for one in (pixels, structure, structure_image))
         )
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Pillow reads the pixels of an opened image only now, and its readers raise all kinds of errors."""
+    """Pillow reads an opened image's pixels lazily, and its decoders raise all kinds of errors."""
     try:
         return upright_rgb(image)
     except MemoryError:
-        raise  # says something about the machine, not about the image
+        raise  # about the machine, not the image
     except Exception as reason:
         name = getattr(image, "filename", "") or "(opened)"
         raise ValueError(f"image {name} cannot be read: {reason}") from reason
@@ -94,7 +94,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def load(run: str | Path, device: str | torch.device | None = None) -> Predictor:
     """The TASN in a run's output folder, or in a tasn.safetensors, on a device (None: the fastest).
 
-    Raises FileNotFoundError where there is no trained model, ValueError where it is damaged or not TASN.
+    Raises FileNotFoundError if there is no trained model, ValueError if it is damaged or not a TASN.
 
     >>> predictor = load("notebooks/saved_run")
     >>> prediction = predictor.predict(Image.new("RGB", (200, 150), "green"))

@@ -1,4 +1,4 @@
-"""The picture of one prediction."""
+"""The figure of one prediction."""
 
 import io
 import sys
@@ -38,8 +38,8 @@ def prediction_figure(
     smooth = F.interpolate(attention[None, None], image.shape[1:], mode="bilinear", align_corners=False)[0, 0]
     second.imshow(smooth / smooth.max().clamp_min(1e-12), cmap="magma", vmin=0, vmax=1, alpha=0.65, extent=extent)
     third.imshow(structure_image.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
-    silent = "" if attention.any() else ": 0 everywhere"  # the colours, which run to the maximum, do not show it
-    for axes, title in ((first, "image"), (second, f"attention{silent}"), (third, "structure image")):
+    zero = "" if attention.any() else ": 0 everywhere"  # the colours, scaled to the maximum, do not show it
+    for axes, title in ((first, "image"), (second, f"attention{zero}"), (third, "structure image")):
         axes.set(xticks=[], yticks=[])
         axes.set_title(title, fontsize=10)
         axes.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""The result of a run, in figures that are kept."""
+"""The result of a run, as numbers saved to its folder."""
 
 import json
 import platform
@@ -21,9 +21,9 @@ _RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
 
 
 def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data, Data]) -> dict[str, Any]:
-    """The result of a run, as printed last by notebook 05 and kept as result.json.
+    """The result of a run, as notebook 05 prints it last and saves it in result.json.
 
-    Accuracies are shares of all test images, from 0 to 1, None for what was not run. Unreadable images count as wrong.
+    Accuracies are fractions of all test images, None for what was not run. Unreadable images count as wrong.
     """
     tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}

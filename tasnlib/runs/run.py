@@ -1,4 +1,4 @@
-"""One run: TASN and its baselines trained, everything kept in one folder (`run_folder`)."""
+"""One run: train TASN and its baselines, with everything in one folder (`run_folder`)."""
 
 import json
 import os
@@ -23,10 +23,10 @@ from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
-from tasnlib.training.evaluation import accuracies, evaluate, silent_images
+from tasnlib.training.evaluation import accuracies, evaluate, images_without_attention
 from tasnlib.training.fit import fit
 
-PARENT = "TASN_PARENT_PROCESS"  # in the environment of the processes that `train` starts: the number of its own
+PARENT = "TASN_PARENT_PROCESS"  # environment variable of the processes that `train` starts: its own process id
 
 
 @dataclass
@@ -57,13 +57,13 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
 
 
 def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) -> Trained:
-    """Train "tasn", "downsampled" or "downsampled_aliased", printing a line an epoch, and evaluate it.
+    """Train "tasn", "downsampled" or "downsampled_aliased", printing one line per epoch, and evaluate it.
 
-    A baseline is trained by the same recipe, from the same seed, for as many epochs as TASN.
+    A baseline is trained with TASN's recipe, seed and number of epochs.
 
     Raises:
-        ValueError: where the folder is in use, holds this model and `resume` is off, or is of other settings or data.
-        RuntimeError: where one of several processes failed.
+        ValueError: if the folder is in use, holds this model while `resume` is off, or has other settings or data.
+        RuntimeError: if one of several processes failed.
         KeyboardInterrupt: after Ctrl-C, with what is saved and how to continue.
     """
     weights_path, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
@@ -82,17 +82,17 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
             history = json.loads((folder / f"{name}.history.json").read_bytes())
     test, accelerator = data[1], make_accelerator(settings.precision)
     predictions = evaluate(model, test, settings.resolved_recipe.batch_size, accelerator, workers_for(settings))
-    silent, seen = silent_images(model, test) if isinstance(model, TASN) else (0, 0)
-    if silent:
+    without, seen = images_without_attention(model, test) if isinstance(model, TASN) else (0, 0)
+    if without:
         print(
-            f"attention is 0 everywhere on {silent} of the first {seen} test images, so the sampler reads them "
+            f"attention is 0 everywhere on {without} of the first {seen} test images, so the sampler reads them "
             "uniformly. Most often the training was too short: take more epochs, or a smaller batch_size"
         )
     return Trained(model, history, predictions, accuracies(predictions, test.labels), weights_path)
 
 
 def protect_finished(folder: Path, name: str, resume: bool) -> None:
-    """Raises ValueError where a model would be trained anew over itself."""
+    """Raises ValueError if training from scratch would overwrite a model."""
     weights, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
     if not resume and (weights.is_file() or state.is_file()):
         raise ValueError(
@@ -107,14 +107,14 @@ def protect_finished(folder: Path, name: str, resume: bool) -> None:
 
 
 def _progress(state: Path) -> str:
-    """What a training state holds, in words; empty where there is none."""
+    """The progress saved in a training state, in words; empty without one."""
     epochs, steps = progress_in(state) if state.is_file() else (0, 0)
     return f"after epoch {epochs}" + (f" and {steps} steps" if steps else "") if epochs or steps else ""
 
 
 @contextmanager
 def explained_interrupt(state: Path, command: str) -> Iterator[None]:
-    """Ctrl-C says what is saved and which command continues."""
+    """On Ctrl-C, report what was saved and the command that continues the run."""
     try:
         yield
     except KeyboardInterrupt:
@@ -125,7 +125,7 @@ def explained_interrupt(state: Path, command: str) -> Iterator[None]:
 
 
 def notebook_command(settings: Settings, folder: Path, notebook: Path | None = None) -> str:
-    """What continues this run by notebook 05, typed in any folder."""
+    """The command that continues this run with notebook 05, valid in any folder."""
     project = project_folder()
     data_folder = settings.data_folder or (str(project / "datasets") if in_project() else None)
     again = replace(settings, output_folder=str(folder), resume=True, data_folder=data_folder).valid_anywhere()
@@ -159,7 +159,7 @@ def fit_one(
 
 
 def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
-    """Start `python -m tasnlib.runs train` several times. This process holds the folder for them."""
+    """Start `python -m tasnlib.runs train` several times. This process holds the folder's lock for them."""
     launcher = f"-m torch.distributed.run --standalone --nproc-per-node {settings.num_processes} -m tasnlib.runs train"
     command = [sys.executable, *launcher.split(), str(folder), name, *settings.valid_anywhere().as_parameters()]
     parent = {**os.environ, PARENT: str(os.getpid())}
@@ -170,7 +170,7 @@ def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:
                 lines.append(line)
                 if line.startswith("epoch"):
                     print(line, end="", flush=True)
-        except BaseException:  # a notebook that was interrupted lives on, but the training must not
+        except BaseException:  # an interrupted notebook keeps running, but its training must stop
             process.terminate()
             process.wait()
             raise

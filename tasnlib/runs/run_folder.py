@@ -1,4 +1,4 @@
-"""The folder of a run: where it lies, and that two runs never mix in it.
+"""The folder of a run: where it is, and how two runs are kept apart.
 
 It holds settings.json and data.json (what it was trained on), for each model NAME.safetensors (its weights) and
 NAME.training.safetensors (what `resume` needs), and at the end result.json and by_class.json.
@@ -26,7 +26,7 @@ NOTEBOOK = Path("notebooks", "05_train_full.ipynb")
 
 
 def project_folder() -> Path:
-    """The folder above the current one that holds this project; the current one where there is none."""
+    """The parent folder that holds this project; the current folder if there is none."""
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / NOTEBOOK).is_file()), here)
 
@@ -52,16 +52,16 @@ def saved_run() -> Path:
 
 
 def as_typed(path: Path) -> str:
-    """A path as one would type it: relative to the project where it lies inside."""
+    """A path as one would type it: relative to the project if it is inside."""
     path, project = path.resolve(), project_folder().resolve()
     return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made where it is missing, against all other processes; this one may hold it twice.
+    """Lock a folder against all other processes, creating it if missing; this process may lock it twice.
 
-    Raises ValueError, with the other process and its machine; OSError where the folder cannot be written.
+    Raises ValueError, naming the other process and its machine; OSError if the folder cannot be written.
     """
     path, holder = folder.resolve() / ".lock", folder / ".holder"
     lock = FileLock(path, timeout=0, is_singleton=True, fallback_to_soft=False)
@@ -90,11 +90,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def prepare_folder(settings: Settings) -> Path:
-    """Make the output folder and note the settings in it; or, to resume, make sure that they are those noted in it.
+    """Create the output folder and save the settings in it; or, to resume, check them against the saved ones.
 
     Raises:
-        ValueError: where the folder is in use, or holds a run that would be overwritten, or one of other settings.
-        OSError: where the folder cannot be written.
+        ValueError: if the folder is in use, holds a run that would be overwritten, or one with other settings.
+        OSError: if the folder cannot be written.
     """
     folder = Path(settings.output_folder) if settings.output_folder else _new_folder(settings)
     noted = folder / "settings.json"
@@ -114,7 +114,7 @@ def prepare_folder(settings: Settings) -> Path:
 
 
 def _new_folder(settings: Settings) -> Path:
-    """A folder that nobody else has, named after the time."""
+    """A new folder, named after the time."""
     name = f"{settings.dataset}-{settings.recipe}-seed{settings.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     folder, number = project_folder() / "runs" / name, 1
     while True:
@@ -127,11 +127,11 @@ def _new_folder(settings: Settings) -> Path:
 
 
 def same_settings(folder: Path, settings: Settings) -> None:
-    """Make sure that a run computes what the settings in its folder say, if any. Where it runs may differ."""
+    """Raises ValueError if the settings would change the run in this folder. The hardware may differ."""
     noted = folder / "settings.json"
     if not noted.is_file():
         return
-    # Where the initial weights lay does not matter any more, and they may be gone.
+    # The path of the initial weights no longer matters, and they may be gone.
     before, now = (
         {"recipe": one.recipe, "dataset": one.dataset, "seed": one.seed, "precision": one.precision}
         | vars(one.resolved_recipe)
@@ -143,9 +143,9 @@ def same_settings(folder: Path, settings: Settings) -> None:
 
 
 def noted_settings(noted: Path, **changes: Any) -> Settings:
-    """The settings that a run wrote down, with changes. Raises ValueError where the file is damaged."""
+    """The settings that a run saved, with changes. Raises ValueError if the file is damaged."""
     values = {**read_json(noted), **changes}
-    values.pop("cache", None)  # runs before version 0.2 noted it; it changed no result
+    values.pop("cache", None)  # saved by runs before version 0.2; it changed no result
     try:
         return Settings.from_values(values)
     except ValueError as reason:
@@ -153,7 +153,7 @@ def noted_settings(noted: Path, **changes: Any) -> Settings:
 
 
 def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles]) -> None:
-    """Note which images and classes a run is of; or, where that is noted, make sure that they are the same."""
+    """Save which images and classes a run uses; or, if that is saved already, check that they are the same."""
     noted = folder / "data.json"
     found: dict[str, Any] = {split: described(images) for split, images in zip(("train", "test"), data, strict=True)}
     found["class_names"] = data[0].class_names
@@ -178,6 +178,6 @@ def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles])
 
 
 def described(images: Birds | ImageFiles) -> dict[str, Any]:
-    """What is kept of a data set, so that another one is recognised."""
+    """What identifies a data set, to tell it from another one."""
     unreadable = len(getattr(images, "unreadable", ()))
     return {"images": len(images), "classes": images.classes, "unreadable": unreadable, "hash": images.data_hash}

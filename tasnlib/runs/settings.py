@@ -1,4 +1,4 @@
-"""The parameters of notebook 05: named, typed and checked before anything slow begins."""
+"""The parameters of notebook 05: named, typed and validated before anything slow begins."""
 
 import ast
 import difflib
@@ -57,7 +57,7 @@ Network = Annotated[str, AfterValidator(_network)]
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Settings:
-    """One run. None means: as the recipe says. `Settings(epochs=0)` raises pydantic's ValidationError, a ValueError."""
+    """One run. None takes the recipe's value. `Settings(epochs=0)` raises pydantic's ValidationError, a ValueError."""
 
     dataset: Literal["birds", "birds_hard", "cub200", "stanford_cars", "inat2017", "folder"] = "birds"
     data_folder: Folder | None = None  # None: datasets/ in the project
@@ -78,8 +78,8 @@ class Settings:
     weights: Annotated[str, AfterValidator(_weights)] | None = None
     backbone: Network | None = None
     attention_trunk: Network | None = None
-    num_workers: Annotated[int, _whole(0)] | None = None  # that read photographs, for each process; None: one a core
-    continue_unsaved: bool = False  # where a checkpoint cannot be written, as on a full disk: train on
+    num_workers: Annotated[int, _whole(0)] | None = None  # per process, reading photographs; None: one per core
+    continue_unsaved: bool = False  # keep training where a checkpoint cannot be written
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
@@ -97,7 +97,7 @@ class Settings:
             )
         if self.weights not in (None, "none") and recipe.attention_trunk == recipe.backbone == "small":
             raise ValueError(
-                f"weights is {self.weights!r}, but the recipe {self.recipe!r} has small networks, which have no "
+                f"weights is {self.weights!r}, but the {self.recipe!r} recipe has small networks, which have no "
                 "ImageNet weights; it must be None"
             )
         for name in ("backbone", "attention_trunk"):
@@ -109,8 +109,8 @@ class Settings:
                 )
         if self.dataset == "folder" and self.data_folder is None:
             raise ValueError(
-                "dataset is 'folder', but data_folder is None; it must be the path of your images, with a folder for "
-                "each class, or with train/ and test/ that hold those"
+                "dataset is 'folder', but data_folder is None; it must be the path of your images, with one folder "
+                "per class, or with train/ and test/ that hold those"
             )
         if self.resume and self.output_folder is None:
             raise ValueError("resume is True, but output_folder is None; it must name the folder of the run to resume")
@@ -129,7 +129,7 @@ class Settings:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Settings":
-        """Settings as people and files give them. Raises ValueError, in a sentence, for a bad name or value.
+        """Settings from a user or a file. Raises ValueError, in one sentence, for a bad name or value.
 
         >>> Settings.from_values({"epochs": -3})
         Traceback (most recent call last):

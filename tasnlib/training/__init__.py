@@ -1,1 +1,1 @@
-"""From batches to weights: recipes, fit, evaluation, checkpoints, signals."""
+"""Training: recipes, fit, evaluation, checkpoints, signals."""

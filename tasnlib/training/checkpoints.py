@@ -1,6 +1,6 @@
 """Checkpoints: safetensors with their description in the header, so that nothing is ever unpickled.
 
-Files are written whole or not at all: whoever is killed while writing, or runs out of disk, keeps the one before.
+Files are written atomically: after a kill or a full disk the previous file is intact.
 """
 
 import json
@@ -24,7 +24,7 @@ from tasnlib.networks.plain import PlainClassifier
 from tasnlib.training.divergence import not_finite
 from tasnlib.training.recipes import Recipe
 
-FORMAT = 1  # of the files; a file without a number is of format 1
+FORMAT = 1  # of the files; a file without a number has format 1
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ def _newer(path: Path, reason: str) -> ValueError:
 def save_weights(
     path: str | Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]
 ) -> None:
-    """Write what using a trained model needs; its kind is "tasn", "downsampled" or "downsampled_aliased"."""
+    """Write a model with its recipe and class names; its kind is "tasn", "downsampled" or "downsampled_aliased"."""
     classes = model.classifier.out_features
     if len(class_names) != classes:
         raise ValueError(f"class_names are {len(class_names)}, but the model has {classes} classes")
@@ -71,7 +71,7 @@ def save_weights(
 def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
     """A trained model, in evaluation mode, and the names of its classes.
 
-    Raises FileNotFoundError, or ValueError where the file is no checkpoint, is damaged, or is of a newer version.
+    Raises FileNotFoundError, or ValueError if the file is not a checkpoint, damaged, or of a newer version.
     """
     weights, description = _load(Path(path))
     recipe = _recipe_in(description, Path(path))
@@ -88,7 +88,7 @@ def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """The recipe that a model was built and trained by; raises as `load_model`."""
+    """The recipe that a model was trained with; raises as `load_model`."""
     return _recipe_in(_load(Path(path))[1], Path(path))
 
 
@@ -105,7 +105,7 @@ def _recipe_in(description: Any, path: Path) -> Recipe:
 
 @dataclass(config=ConfigDict(extra="forbid"))
 class Begun:
-    """Of an epoch that was interrupted: the steps done, the sum of their losses and their time."""
+    """An interrupted epoch: the steps done, the sum of their losses and their time."""
 
     step: Annotated[int, Field(ge=0, strict=True)] = 0
     loss: float = 0.0
@@ -114,27 +114,27 @@ class Begun:
 
 @dataclass(config=ConfigDict(extra="forbid"))
 class Progress:
-    """How far a training is."""
+    """How far a training run has come."""
 
-    identity: dict[str, Any]  # recipe and seed, which must be the same for a training to be continued
-    history: list[dict[str, Any]] = field(default_factory=list)  # an entry an epoch
+    identity: dict[str, Any]  # recipe and seed, which must be the same to resume
+    history: list[dict[str, Any]] = field(default_factory=list)  # one entry per epoch
     begun: Begun = field(default_factory=Begun)
 
 
 def new_progress(recipe: Recipe, seed: int) -> Progress:
-    """Nothing done yet. Only the initial weights may be others when the training is continued."""
+    """Nothing done yet. Only the initial weights may differ on resuming."""
     values = asdict(recipe) | {"seed": seed}
     del values["weights"]
-    return Progress(json.loads(json.dumps(values)))  # as a checkpoint gives it back: with lists for tuples
+    return Progress(json.loads(json.dumps(values)))  # as read from a checkpoint: lists for tuples
 
 
 def save_training_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, continue_unsaved: bool = False
 ) -> None:
-    """Write what continuing a training needs: weights, the optimiser's state and the progress.
+    """Write what resuming needs: weights, the optimiser's state and the progress.
 
-    No state of a random generator: whatever is random in training is a function of its place there. Raises OSError
-    where the file cannot be written, or prints that with `continue_unsaved`; the one before is untouched.
+    No random state: all randomness in training is a function of seed, epoch and step. Raises OSError if the file
+    cannot be written, or with `continue_unsaved` prints the error; the previous file is untouched.
     """
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -150,7 +150,7 @@ def save_training_state(
 
 
 def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """The reverse of `save_training_state`: fills model and optimiser, returns the progress; raises as `load_model`."""
+    """The inverse of `save_training_state`: load model and optimiser, return the progress; raises as `load_model`."""
     tensors, description = _load(Path(path))
     progress = _progress_in(description, Path(path))
     states: dict[int, dict[str, Tensor]] = {}
@@ -167,7 +167,7 @@ def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.opt
 
 
 def progress_in(path: str | Path) -> tuple[int, int]:
-    """The whole epochs that a training state was saved after, and the steps of the next one; raises as `load_model`."""
+    """The completed epochs of a training state, and the steps of the next one; raises as `load_model`."""
     progress = _progress_in(_load(Path(path))[1], Path(path))
     return len(progress.history), progress.begun.step
 
@@ -185,7 +185,7 @@ def _progress_in(description: Any, path: Path) -> Progress:
 def resume_training(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, steps: int
 ) -> Progress:
-    """Fill model and optimiser from a checkpoint of the same recipe, seed and number of steps an epoch.
+    """Load model and optimiser from a checkpoint with the same recipe, seed and number of steps per epoch.
 
     Raises as `load_model`, and ValueError for another recipe or seed.
     """

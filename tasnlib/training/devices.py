@@ -18,13 +18,13 @@ PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 
 
 def make_accelerator(precision: str = "float32") -> Accelerator:
-    """This machine's hardware: "bfloat16" is for convolutions and matrix products, a batch that of all processes."""
+    """This machine's hardware. "bfloat16" applies to convolutions and matrix products; processes share a batch."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
-    # Accelerate keeps one precision a process; a notebook may train in both, one after the other.
+    # Accelerate keeps one precision per process; a notebook may train in both, one after the other.
     AcceleratorState._reset_state()
     return Accelerator(
-        # Only with cpu=True does Accelerate join several processes that have no accelerator.
+        # Accelerate joins several processes without an accelerator only with cpu=True.
         cpu=not torch.accelerator.is_available(),
         mixed_precision=PRECISIONS[precision],
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=True),
@@ -34,7 +34,7 @@ def make_accelerator(precision: str = "float32") -> Accelerator:
 
 
 def leave_processes() -> None:
-    """Wait for the other processes and close the connections: with open ones a process may crash when it ends."""
+    """Wait for the other processes and close the connections: open ones may crash a process at its end."""
     state = PartialState()
     state.wait_for_everyone()
     state.destroy_process_group()
@@ -45,7 +45,7 @@ def end_with(parent: int) -> None:
     watched = psutil.Process(parent)
 
     def watch() -> None:
-        # A killed process stays in the list as a zombie until its own parent asks for it.
+        # A killed process remains a zombie until its own parent waits for it.
         while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
             time.sleep(1)
         os._exit(1)

@@ -16,7 +16,7 @@ def require_finite(model: nn.Module, losses: Float[Tensor, " steps"], epoch: int
 
 
 def require_finite_weights(model: nn.Module, epoch: int, step: int) -> None:
-    """Raises FloatingPointError before weights are saved that the last step spoilt, after its loss was computed."""
+    """Raises FloatingPointError before weights are saved that the last step, after its loss, made non-finite."""
     if not_finite(model.state_dict()):
         raise diverged("weights are no longer finite", model, epoch, step)
 

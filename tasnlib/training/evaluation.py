@@ -1,4 +1,4 @@
-"""Predictions for a data set, every image exactly once, and how often they are right."""
+"""Predictions for a data set, each image exactly once, and their accuracy."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from tasnlib.training.devices import make_accelerator
 from tasnlib.training.loading import explained_worker_death, make_loader
 from tasnlib.training.random_state import isolated_random_state
 
-TOP_K = 5  # classes kept of every prediction: enough for top-5 accuracy, and few where there are thousands
+TOP_K = 5  # classes kept per prediction: enough for top-5 accuracy, few among thousands
 AVERAGES = (("master", "part"), ("master", "part", "attention"))
 
 
 def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
-    """One channel an image, uniform over the channels: a hash of (seed, epoch, image).
+    """One channel per image, uniform over the channels: a hash of (seed, epoch, image).
 
     >>> draw_channels(torch.arange(5), channels=1, seed=0, epoch=0).tolist()
     [0, 0, 0, 0, 0]
@@ -33,7 +33,7 @@ def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: i
 def predict_batch(
     model: nn.Module, batch: Batch, seed: int, epoch: int, device: torch.device
 ) -> dict[str, Float[Tensor, "b k"]]:
-    """A model's logits, by net, for a batch with pixels from 0 to 255. Seed and epoch decide the channels."""
+    """A model's logits, by net, for a batch with pixels from 0 to 255. Seed and epoch determine the channels."""
     images = batch.images.to(device, non_blocking=True).float() / 255
     inner: Any = getattr(model, "module", model)  # several processes wrap the model
     if hasattr(inner, "attention_net"):
@@ -44,7 +44,7 @@ def predict_batch(
 
 @contextlib.contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients. Afterwards each module is in the mode it was in, frozen ones too."""
+    """Evaluation mode without gradients; afterwards each module is back in its mode, frozen ones too."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -55,8 +55,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def silent_images(model: TASN, data: Any, at_most: int = 50) -> tuple[int, int]:
-    """The number of a data set's first images whose structure map is 0 everywhere, and of those examined."""
+def images_without_attention(model: TASN, data: Any, at_most: int = 50) -> tuple[int, int]:
+    """How many of a data set's first images have a structure map of 0 everywhere, and how many were examined."""
     readable = [index for index in range(len(data)) if index not in getattr(data, "unreadable", ())]
     images = data.take(readable[:at_most]).images.to(next(model.parameters()).device)
     with evaluation_mode(model):
@@ -73,18 +73,18 @@ def evaluate(
 
     Also of the averages of the nets' softmaxes, named "master+part" and so on. -1 for an image that cannot be read.
 
-    Every image counts once, whatever the batch size or the number of processes: predictions are put in their image's
-    place, so an image that is repeated to fill up a batch changes nothing. The detail map's channel is a function of
-    the image. The model's modes and torch's global random state stay as they are.
+    Every image counts once, whatever the batch size or the number of processes: predictions are stored by image
+    index, so an image repeated to fill up a batch changes nothing. The detail map's channel is a function of the
+    image. The model's modes and torch's global random state are left unchanged.
 
     Args:
         data: gives `Batch`es, as `data.birds.Birds` does.
         accelerator: the one the model was prepared with; by default a new one.
-        num_workers: processes that read images, for each process that computes.
+        num_workers: processes that read images, per process that evaluates.
 
     Raises:
         ValueError: for an empty data set.
-        RuntimeError: where a worker process died.
+        RuntimeError: if a worker process died.
     """
     count = len(data)  # type: ignore[arg-type]
     if count == 0:
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _with_averages(logits: Mapping[str, Float[Tensor, "b k"]]) -> dict[str, Float[Tensor, "b k"]]:
-    """The nets' logits, and the averages of their softmaxes where all nets of an average are there."""
+    """The nets' logits, and the averages of their softmaxes for which all nets are present."""
     probabilities = {name: values.float().softmax(dim=1) for name, values in logits.items()}
     averages = {
         "+".join(names): torch.stack([probabilities[name] for name in names]).mean(dim=0)

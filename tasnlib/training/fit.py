@@ -1,7 +1,7 @@
 """Training, on one device or several, through Hugging Face Accelerate.
 
-The order of the images, the channels of the detail maps and the random numbers of dropout are functions of the seed and
-of the place in the training. So a run that was stopped and resumed sees what an undisturbed run sees.
+The order of the images, the channels of the detail maps and dropout's random numbers are functions of seed, epoch and
+step. So a run that was stopped and resumed sees what an uninterrupted run sees.
 """
 
 import time
@@ -48,17 +48,17 @@ def fit(
     compiled: bool = False,
     continue_unsaved: bool = False,
 ) -> list[dict[str, Any]]:
-    """Train by the recipe, evaluating and writing a checkpoint after every epoch.
+    """Train with the recipe, evaluating and writing a checkpoint after every epoch.
 
     On Ctrl-C a single process completes its step and writes a checkpoint; after a second Ctrl-C, or with several
-    processes, that of the last epoch is left. A resumed run ends as an undisturbed one, bit for bit on a CPU; on a GPU
-    up to the order of sums inside torch's fastest kernels. torch's switches (cudnn.benchmark, TF32, deterministic
-    algorithms) and its global random state stay as they are.
+    processes, that of the last epoch remains. A resumed run ends like an uninterrupted one: bit for bit on a CPU, on a
+    GPU up to the order of sums inside torch's fastest kernels. torch's switches (cudnn.benchmark, TF32, deterministic
+    algorithms) and its global random state are left unchanged.
 
-    The recipe's batch is shared out among the processes, and each share into `accumulate` parts that go through the
-    model one after the other. The optimiser takes one step a batch, so neither number changes a run, and it may be
+    The recipe's batch is split among the processes, and each share into `accumulate` parts that go through the model
+    one after the other. The optimiser takes one step per batch, so neither number changes a run, and it may be
     resumed with others. Only batch norm, which is not synchronised, as in the authors' code, sees batch_size /
-    (processes * accumulate) images at a time. N processes train as one does with accumulate N, to rounding.
+    (processes * accumulate) images at a time. N processes train as one does with accumulate N, up to rounding.
 
     Args:
         model: `TASN` or `PlainClassifier`; trained in place.
@@ -67,17 +67,17 @@ def fit(
         state_path: of the checkpoint.
         resume: continue from the checkpoint if it exists.
         report: called after every epoch with its entry of the history, in the first process.
-        num_workers: processes that read images, for each process that trains.
+        num_workers: processes that read images, per process that trains.
         accumulate: more parts need less memory.
         compiled: see `devices.speed_up`.
-        continue_unsaved: where a checkpoint cannot be written, print so and train on.
+        continue_unsaved: if a checkpoint cannot be written, print the error and keep training.
 
     Returns:
-        One entry an epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second.
+        One entry per epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second.
 
-    Raises ValueError for a batch or a checkpoint that does not suit the run; FloatingPointError where loss or weights
-    are no longer finite and OSError where a checkpoint cannot be written, which leaves the one before; RuntimeError
-    where a worker process died; KeyboardInterrupt after Ctrl-C.
+    Raises ValueError for a batch or a checkpoint that does not suit the run; FloatingPointError if loss or weights are
+    no longer finite, and OSError if a checkpoint cannot be written (both leave the previous one); RuntimeError if a
+    worker process died; KeyboardInterrupt after Ctrl-C.
     """
     device, batch_size = accelerator.device, recipe.batch_size
     order = EpochOrder(len(train), seed, getattr(train, "unreadable", ()))  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def fit(
                         raise
                     raise diverged(f"numbers are no longer finite ({reason})", inner, epoch, step) from reason
                 total += losses[step]
-                # Reading the loss waits for a GPU, so there it is read now and then.
+                # Reading the loss waits for the GPU, so there it is read only every 50 steps.
                 if device.type == "cpu" or (step + 1) % 50 == 0 or step + 1 == steps or interrupted():
                     require_finite(inner, losses[: step + 1], epoch)
                 optimizer.step()
@@ -153,7 +153,7 @@ def fit(
                     report(entry)
             if interrupted():
                 raise KeyboardInterrupt
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # its forward is its own again
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # restores its forward
     return progress.history
 
 
@@ -162,12 +162,12 @@ def _check_sizes(
 ) -> None:
     """Raises ValueError for a batch that cannot be trained on.
 
-    TASN's backbone sees two images for each of a batch, but must do with one: the baselines are trained after it.
+    TASN's backbone sees two images per image of a batch, but one must do: the baselines are trained after it.
     """
     if batch_size > len(order):
         raise ValueError(
             f"batch_size is {batch_size}, but there are only {len(order)} training images; take at most an eighth of "
-            "them, because every batch is one step of learning"
+            "them, because every batch is one optimisation step"
         )
     if accumulate < 1 or batch_size % (processes * accumulate):
         raise ValueError(
@@ -179,7 +179,7 @@ def _check_sizes(
         if isinstance(module, _BatchNorm) and inputs[0][0, 0].numel() == 1:
             raise ValueError(
                 f"batch_size {batch_size}, in {processes} processes with accumulate {accumulate}, is one image at a "
-                f"time, which gives {module} one value a channel; take a larger batch_size, or a lower accumulate"
+                f"time, which gives {module} one value per channel; take a larger batch_size, or a lower accumulate"
             )
 
     if batch_size == processes * accumulate:
@@ -200,9 +200,9 @@ def _backward(
     """Add the gradients of a batch, at this seed, epoch and step, in `accumulate` equal parts. The mean loss."""
     total = torch.zeros((), device=accelerator.device)
     for number, part in enumerate(zip(*(field.chunk(accumulate) for field in batch), strict=True), 1):
-        # Counted over all processes: part n of one is what process n would have.
+        # Counted over all processes: part n of one process is what process n would have.
         seed_step(accelerator.device, *place, accelerator.process_index * accumulate + number)
-        # Processes exchange their gradients once a step, with the last part.
+        # Processes exchange their gradients once per step, with the last part.
         with nullcontext() if number == accumulate else accelerator.no_sync(model):
             loss = _loss(model, Batch(*part), recipe, place, accelerator) / accumulate
             accelerator.backward(loss)

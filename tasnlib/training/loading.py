@@ -12,14 +12,14 @@ from tasnlib.training.signals import ignore_interrupt
 
 
 def identity_collate(batch: Any) -> Any:
-    """Our data sets give whole batches: nothing is left to collate."""
+    """Our data sets return whole batches: there is nothing to collate."""
     return batch
 
 
 def make_loader(
     data: Dataset, batch_size: int, num_workers: int, device: torch.device, order: Sampler[int] | None = None
 ) -> DataLoader:
-    """A loader of `data.batch.Batch`es: every image in turn; with an order, whole batches only."""
+    """A loader of `data.batch.Batch`es: every image in turn; with an order, full batches only."""
     return DataLoader(
         data,
         batch_size,
@@ -35,7 +35,7 @@ def make_loader(
 
 @contextlib.contextmanager
 def explained_worker_death(num_workers: int) -> Iterator[None]:
-    """Raises RuntimeError with what to do where torch's only says that a worker process died."""
+    """Explain torch's RuntimeError about a dead worker process, and say what to do."""
     try:
         yield
     except RuntimeError as reason:

@@ -1,7 +1,7 @@
 """The random numbers of dropout and stochastic depth, which come from torch's global generators.
 
-Seeded for every part of every step, they are a function of their place in the training: the same after a resume, with
-other worker processes, or in another number of processes.
+Seeded for every part of every step, they are a function of seed, epoch, step and part: the same after a resume, with
+other worker processes, or with another number of processes.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import torch
 
 @contextlib.contextmanager
 def isolated_random_state(device: torch.device) -> Iterator[None]:
-    """Leave torch's global random state, of the CPU and of this device, as it was found."""
+    """Restore torch's global random state, of the CPU and of this device, at the end."""
     devices, kind = ([], "cuda") if device.type == "cpu" else ([device], device.type)
     with torch.random.fork_rng(devices, device_type=kind):
         yield

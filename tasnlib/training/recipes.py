@@ -1,4 +1,4 @@
-"""Recipes: everything that decides a result except the data set and the seed, under a name."""
+"""Recipes: named sets of everything that determines a result except the data set and the seed."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
-    `paper` follows the paper, and the authors' MXNet code where the paper is silent (-); `official` follows that code.
+    `paper` follows the paper, and the authors' MXNet code where it says nothing (-); `official` follows that code.
 
     | | the paper | the authors' code | `paper` here | `official` here |
     | --- | --- | --- | --- | --- |
@@ -76,7 +76,7 @@ class Recipe(Architecture):
     attention_weight: Weight = 1.0
     master_weight: Weight = 1.0
     part_weight: Weight = 1.0
-    own_weight: Weight = 0.5  # of each net's own classifier, where there are any
+    own_weight: Weight = 0.5  # of each net's own classifier, if there are any
     distillation_weight: Weight = 2.0
     temperature: Positive = 10.0
     teacher_gradient: bool = False  # True goes with own_classifiers: the authors distil between those

@@ -1,4 +1,4 @@
-"""What comes when in training: the order of the images, the learning rate, and the optimiser that takes it."""
+"""The order of the images in training, the learning rate, and the optimiser."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -11,9 +11,9 @@ from tasnlib.training.recipes import Recipe
 
 
 class EpochOrder(Sampler[int]):
-    """A shuffle for every epoch, decided by the seed and the epoch alone.
+    """A shuffle for every epoch, determined by seed and epoch alone.
 
-    It gives the numbers of `data.batch.Batch`, epoch * size + image, so a data set in another process learns the epoch.
+    It yields the numbers of `data.batch.Batch`, epoch * size + image, so data sets in other processes know the epoch.
     Before an epoch, set `epoch`, and set `begin` to the number of its images that were seen before the run was stopped.
     `left_out` are images that cannot be read.
 
@@ -40,7 +40,7 @@ class EpochOrder(Sampler[int]):
 
 
 def learning_rate_at(recipe: Recipe, done: float) -> float:
-    """The learning rate when this share of all steps is done, from 0 to 1.
+    """The learning rate after this fraction of all steps.
 
     >>> from tasnlib.training.recipes import RECIPES
     >>> [round(learning_rate_at(RECIPES["paper"], done), 4) for done in (0.0, 0.3, 0.5, 0.9)]
@@ -54,7 +54,7 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; its learning rate is set anew in every step."""
+    """The recipe's optimiser; its learning rate is set at every step."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             model.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def deferred_interrupt(enabled: bool = True) -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C is only noted, so that a step can be completed and saved; a second one acts at once.
+    """Defer the first Ctrl-C, so that a step can be completed and saved; a second one acts at once.
 
-    Yields whether it was pressed. Raises KeyboardInterrupt at the second Ctrl-C, and at the end after the first one.
-    Nothing changes where somebody else handles or ignores Ctrl-C, or outside of the main thread.
+    Yields a function: was it pressed? Raises KeyboardInterrupt at the second Ctrl-C, or at the end after the first one.
+    Does nothing if Ctrl-C is already handled or ignored, or outside the main thread.
     """
     pressed = threading.Event()
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -35,5 +35,5 @@ def deferred_interrupt(enabled: bool = True) -> Iterator[Callable[[], bool]]:
 
 
 def ignore_interrupt(worker: int) -> None:
-    """For the workers of a data loader: a terminal sends them Ctrl-C too, and the training process still needs them."""
+    """For a data loader's workers: a terminal sends them Ctrl-C too, while the training process still needs them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

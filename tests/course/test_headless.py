@@ -267,7 +267,7 @@ def test_a_result_is_shown_in_words_and_as_the_last_line(notebook, monkeypatch, 
     assert run(notebook, notebook.with_name("out.ipynb")) == 0
     shown = capsys.readouterr().out
     assert re.search(
-        r"checkpoint: +runs/one/tasn\.safetensors\naccuracy: +TASN 98\.7 %, plain downsampling " + words, shown
+        r"checkpoint: +runs/one/tasn\.safetensors\naccuracy: +TASN 98\.7 %, antialiased downsampling " + words, shown
     )
     assert shown.splitlines()[-1] == line
 

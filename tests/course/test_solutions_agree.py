@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasnlib.course.exercises.single_predictions import EXERCISES
+from tasnlib.course.exercises.explore_exercises import EXERCISES
 from tasnlib.research import localization
 
 

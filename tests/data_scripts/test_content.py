@@ -87,7 +87,7 @@ def test_counts_must_be_the_known_ones(tmp_path, cub, capfd):
     facts = str(cub_facts(tmp_path, cub, train=11, classes=3))
     given = [str(tmp_path / "data"), "--facts", facts, "--from", str(tmp_path / "CUB_200_2011.tgz")]
     assert download_cub200.main(given) == 1
-    assert "10 training images, expected are 11; 2 classes, expected are 3" in capfd.readouterr().err
+    assert "10 training images, expected 11; 2 classes, expected 3" in capfd.readouterr().err
 
 
 def test_a_damaged_set_in_its_place_is_reported_not_touched(tmp_path, cub_set, cub, capfd):
@@ -95,7 +95,7 @@ def test_a_damaged_set_in_its_place_is_reported_not_touched(tmp_path, cub_set, c
     before = tree(cub_set)
     facts = str(cub_facts(tmp_path, cub, "http://127.0.0.1:9/"))
     assert download_cub200.main([str(cub_set.parent), "--facts", facts]) == 1
-    assert "is there but not whole: 1 of 20 images" in capfd.readouterr().err
+    assert "exists but is incomplete: 1 of 20 images" in capfd.readouterr().err
     assert tree(cub_set) == before
     (cub_set / "images.txt").unlink()
     assert download_cub200.main([str(cub_set.parent), "--facts", facts]) == 1

@@ -212,7 +212,7 @@ def test_what_is_no_archive(tmp_path):
     for number, content in enumerate([b"", b"<!DOCTYPE html>", gzip.compress(b"not a tar", mtime=0)]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        with pytest.raises(Failure, match=r"is no \.tar|truncated or damaged"):
+        with pytest.raises(Failure, match=r"is not a \.tar|truncated or damaged"):
             extract(folder, content)
 
 

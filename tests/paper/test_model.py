@@ -272,6 +272,7 @@ def test_predict_leaves_the_modes_as_they_were_when_it_fails():
     assert model.attention_net.norm.training
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::FutureWarning")
 def test_a_model_can_be_traced():
     model = small_tasn().eval()
     traced = torch.jit.trace_module(model, {"predict": IMAGES}, check_trace=False)

@@ -605,7 +605,6 @@ CALLS = {
     "sampling_matrices": lambda attention, **options: sampling_matrices(attention, 8, 4, **options),
     "attention_sample": lambda attention, **options: attention_sample(torch.ones(2, 3, 8, 8), attention, 4, **options),
 }
-every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 
 def spoilt(value):
@@ -614,25 +613,25 @@ def spoilt(value):
     return attention
 
 
-@every_call
 @pytest.mark.parametrize("attention", [torch.ones(2, 4), torch.ones(2, 4, 4, dtype=torch.int64), None])
-def test_attention_of_another_shape_or_type_is_rejected(call, attention):
-    with pytest.raises(TypeError, match=r"\battention\b"):
-        call(attention)
+def test_attention_of_another_shape_or_type_is_rejected(attention):
+    for call in CALLS.values():
+        with pytest.raises(TypeError, match=r"\battention\b"):
+            call(attention)
 
 
-@every_call
 @pytest.mark.parametrize("value", [-1e-3, float("nan"), float("inf")])
-def test_attention_that_is_negative_or_not_finite_is_rejected(call, value):
-    with pytest.raises(ValueError, match=r"\battention\b"):
-        call(spoilt(value))
+def test_attention_that_is_negative_or_not_finite_is_rejected(value):
+    for call in CALLS.values():
+        with pytest.raises(ValueError, match=r"\battention\b"):
+            call(spoilt(value))
 
 
-@every_call
 @pytest.mark.parametrize("max_zoom", [0.99, -4.0, float("nan"), float("inf")])
-def test_a_max_zoom_below_1_is_rejected(call, max_zoom):
-    with pytest.raises(ValueError, match=r"\bmax_zoom\b"):
-        call(torch.ones(2, 4, 4), max_zoom=max_zoom)
+def test_a_max_zoom_below_1_is_rejected(max_zoom):
+    for call in CALLS.values():
+        with pytest.raises(ValueError, match=r"\bmax_zoom\b"):
+            call(torch.ones(2, 4, 4), max_zoom=max_zoom)
 
 
 @pytest.mark.parametrize("size", [0, (-1, 4), 2.5, (4, 4, 4)], ids=str)

@@ -23,6 +23,7 @@ from tasnlib.research.ablations.tables import open_study
 from tasnlib.research.ablations.variant_network import build_variant
 from tasnlib.research.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 from tasnlib.research.cost import cost_by_part, multiply_adds
+from tasnlib.runs import run_folder
 from tasnlib.training.recipes import RECIPES
 from tests.paper.reference import softmax
 
@@ -355,8 +356,14 @@ def test_damaged_result_is_named(tmp_path, damage):
         study([run], tmp_path, tmp_path)
 
 
-def test_nothing_is_trained_outside_the_project(tmp_path, monkeypatch):
+def test_kept_results_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="outside the project"):
-        open_study("laptop")
+    assert open_study("laptop").rows("attention", "easy")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_checkout_the_message_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_folder, "__file__", str(tmp_path / "site-packages/tasnlib/runs/run_folder.py"))
+    with pytest.raises(FileNotFoundError, match="checkout"):
+        open_study("laptop")

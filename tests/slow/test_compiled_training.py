@@ -14,7 +14,6 @@ from tasnlib.training.recipes import RECIPES
 SMOKE = replace(RECIPES["smoke"], train_images=64, epochs=1, batch_size=16)
 
 
-@pytest.mark.slow
 def test_compiled_training_gives_the_same_losses_to_rounding(tmp_path):
     style = replace(EASY, image_size=144)
     train, test = (Birds.load(style, split, count, progress=False) for split, count in (("train", 64), ("test", 16)))

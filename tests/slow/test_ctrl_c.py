@@ -1,4 +1,4 @@
-"""Ctrl-C: the step is done and saved, and whoever pressed it is told how to go on."""
+"""Ctrl-C: the step is completed and saved, and the message names the command that continues."""
 
 import contextlib
 import os

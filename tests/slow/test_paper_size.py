@@ -11,7 +11,6 @@ from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_paper_s_recipe_trains_at_its_own_size(tmp_path, precision):
     settings = Settings(

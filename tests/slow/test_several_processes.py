@@ -48,7 +48,7 @@ STEPS = 3  # 26 images in batches of 8; the last two are left out
 # 7e-4, because ReLU and maximum pooling now and then make another choice; 1e-7 and 6e-6 where they do not.)
 LOSS, WEIGHTS = 1e-4, 1e-2
 # How far losses go apart where batch norm sees 4 images in the place of 8, as a share. (Seen: 0.05; 0.012 for 16 in the
-# place of 32 by the recipe laptop, where another seed makes 0.09.)
+# place of 32 with the laptop recipe, where another seed makes 0.09.)
 BATCH_NORM = 0.1
 
 

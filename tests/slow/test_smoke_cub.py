@@ -40,7 +40,7 @@ PAPER = (
 )
 
 
-@pytest.mark.parametrize("parameters", [SMALL, pytest.param(PAPER, marks=pytest.mark.slow)], ids=["smoke", "paper"])
+@pytest.mark.parametrize("parameters", [SMALL, PAPER], ids=["smoke", "paper"])
 def test_from_the_download_to_a_result_and_a_prediction(datasets, tmp_path, parameters):
     output, run = tmp_path / "out.ipynb", tmp_path / "run"
     where = ("-p", "dataset", "cub200", "-p", "data_folder", str(datasets), "-p", "output_folder", str(run))

@@ -16,8 +16,8 @@ from tasnlib.training.evaluation import (
     accuracies_by_class,
     draw_channels,
     evaluate,
+    images_without_attention,
     predict_batch,
-    silent_images,
 )
 from tasnlib.training.recipes import RECIPES
 from tests.training.tiny import like, new_model, same_weights
@@ -135,7 +135,7 @@ def test_evaluation_leaves_weights_modes_and_the_global_random_state(birds, num_
     frozen = next(module for module in model.modules() if isinstance(module, nn.BatchNorm2d)).eval()
     before = torch.get_rng_state()
     evaluate(model, birds[1], 5, num_workers=num_workers)
-    silent_images(model, birds[1])
+    images_without_attention(model, birds[1])
     assert torch.equal(torch.get_rng_state(), before)
     assert [module for module in model.modules() if not module.training] == [frozen]
     assert same_weights(model, copy)  # the running means among them
@@ -166,9 +166,9 @@ def test_images_with_attention_0_everywhere_are_counted(seven):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     try:
         model.attention_net.norm.bias.data.fill_(1.0)
-        assert silent_images(model, birds) == (0, 7)
+        assert images_without_attention(model, birds) == (0, 7)
         model.attention_net.norm.bias.data.fill_(-100.0)
-        assert silent_images(model, birds, at_most=5) == (5, 5)
+        assert images_without_attention(model, birds, at_most=5) == (5, 5)
     finally:
         model.load_state_dict(before)
 

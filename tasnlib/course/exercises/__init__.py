@@ -3,33 +3,33 @@
 from collections.abc import Callable
 
 from tasnlib.course.exercises import (
-    channel_relations,
-    fronts_and_parts,
-    maps_from_channels,
-    positions_and_reading,
-    receptive_fields,
-    seeds,
-    single_predictions,
-    softened_classes,
-    zoom_of_a_map,
+    ablation_exercises,
+    bilinear_exercises,
+    distillation_exercises,
+    explore_exercises,
+    receptive_field_exercises,
+    sampler_exercises,
+    seed_exercises,
+    trilinear_exercises,
+    zoom_exercises,
 )
 from tasnlib.course.exercises.checking import Exercise, Mistake, Report, examine
 
 __all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
 
 BY_NOTEBOOK: dict[str, list[Exercise]] = {
-    "01_bilinear_attention": channel_relations.EXERCISES,
-    "02_trilinear_attention": maps_from_channels.EXERCISES + receptive_fields.EXERCISES,
-    "03_attention_sampler": zoom_of_a_map.EXERCISES + positions_and_reading.EXERCISES,
-    "04_distillation": softened_classes.EXERCISES,
-    "06_ablations": seeds.EXERCISES + fronts_and_parts.EXERCISES,
-    "07_explore": single_predictions.EXERCISES,
+    "01_bilinear_attention": bilinear_exercises.EXERCISES,
+    "02_trilinear_attention": trilinear_exercises.EXERCISES + receptive_field_exercises.EXERCISES,
+    "03_attention_sampler": zoom_exercises.EXERCISES + sampler_exercises.EXERCISES,
+    "04_distillation": distillation_exercises.EXERCISES,
+    "06_ablations": seed_exercises.EXERCISES + ablation_exercises.EXERCISES,
+    "07_explore": explore_exercises.EXERCISES,
 }
 EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}
 
 
 def check(function: Callable) -> bool:
-    """Test a student's function, print what is right or wrong about it, and draw the target beside its answer.
+    """Test a student's function, print what is right or wrong about it, and draw the target beside its result.
 
     Never raises for what the function does: a notebook with unfinished exercises runs to its end.
 
@@ -51,5 +51,5 @@ def check(function: Callable) -> bool:
     report = examine(EXERCISES[name], function)
     print(report.message)
     if report.figure is not None:
-        show(report.figure, f"target and your answer side by side, for the exercise {name}")
+        show(report.figure, f"target and your result side by side, for the exercise {name}")
     return report.passed

@@ -15,11 +15,11 @@ from tasnlib.course.plots.style import ATTENTION_MAP, COLOURS, draw_attention, d
 from tasnlib.sampler import attention_sample, sampling_positions, zoom_profiles
 
 GRID_LINES = 16  # drawn along each axis
-_LARGEST_DRAWN = 288  # pixels a side; larger images are drawn smaller, which makes no visible difference
+_LARGEST_DRAWN = 288  # pixels per side; larger images are drawn smaller, which makes no visible difference
 
 
 def small_enough(image: Tensor) -> Tensor:
-    """The image as it is drawn: floating point, and no larger than needed."""
+    """The image in floating point, and no larger than a figure shows."""
     image = image.float() / 255 if image.dtype == torch.uint8 else image.float()
     longest = max(image.shape[1:])
     if longest <= _LARGEST_DRAWN:

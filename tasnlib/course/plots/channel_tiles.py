@@ -1,4 +1,4 @@
-"""The wall of channels: all channels' maps over one image, as tiles of one picture."""
+"""The wall of channels: the maps of all channels over one image, as tiles of one picture."""
 
 from collections.abc import Sequence
 

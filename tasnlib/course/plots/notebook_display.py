@@ -1,4 +1,4 @@
-"""How a figure gets into a notebook: as a PNG, with its alternative text."""
+"""Showing a figure in a notebook: as a PNG, with its alternative text."""
 
 import io
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def show(figure: Figure, alt: str, largest: int = 30_000) -> None:
 
 
 def show_strip(figures: Sequence[Figure], alt: str) -> None:
-    """What a slider shows, for readers without a kernel: its pictures below one another, as one PNG."""
+    """What a slider shows, for readers without a kernel: its figures stacked as one PNG."""
     frames = [Image.open(io.BytesIO(figure_bytes(figure))).convert("RGB") for figure in figures]
     strip = Image.new("RGB", (max(frame.width for frame in frames), sum(frame.height for frame in frames)), "white")
     top = 0

@@ -29,7 +29,7 @@ class Picture:
 def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: float = 10.0) -> Figure:
     """Pictures in rows, close together, each `width` inches wide; `titles` is the size of their font.
 
-    Places are computed here because a layout solver takes longer than the drawing, and sliders draw these.
+    Positions are computed here because a layout solver takes longer than the drawing, and sliders draw these.
 
     >>> import torch
     >>> rows = [[Picture(torch.rand(3, 8, 8), "image"), Picture(torch.rand(3, 8, 8), attention=torch.rand(2, 2))]]
@@ -47,7 +47,7 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
     bottom = size[1]
     for row, height, count in zip(rows, heights, lines, strict=True):
         bottom -= height + line * count + 2 * gap
-        alone = sum(bool(picture.title) for picture in row) == 1  # with room to the right
+        only_title = sum(bool(picture.title) for picture in row) == 1  # with room to the right
         for column, picture in enumerate(row):
             left = gap + column * (width + gap)
             axes = figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1]))
@@ -57,7 +57,7 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
                 draw_attention(axes, picture.image, picture.attention, "", picture.smooth, picture.peak)
             colour = picture.colour or "black"
             title = axes.set_title(picture.title, fontsize=titles, color=colour, pad=3, y=1.0, parse_math=False)
-            title.set(x=0 if alone else 0.5, ha="left" if alone else "center")
+            title.set(x=0 if only_title else 0.5, ha="left" if only_title else "center")
             if picture.boxes is not None:
                 draw_boxes(axes, picture.boxes)
     return figure

@@ -1,4 +1,4 @@
-"""Is my run on track? The public log of the authors' code on CUB-200-2011, with one's own curve over it."""
+"""Is my run on track? The public log of the authors' code on CUB-200-2011, with your own curve over it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ PUBLISHED = {
 
 
 def on_track(history: Sequence[Mapping] = (), epochs: int = 300) -> Figure:
-    """The published log, dashed; the history of one's own run on CUB-200-2011, solid, if given.
+    """The published log, dashed; the history of your own run on CUB-200-2011, solid, if given.
 
     Args:
         history: of `training.fit`.

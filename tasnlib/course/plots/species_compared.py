@@ -1,4 +1,4 @@
-"""Birds of two species side by side, and the birds that a network can hardly decide on."""
+"""Birds of two species side by side, and the birds with the smallest margins."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -34,7 +34,7 @@ def hard_cases(
 
 
 def differences(first: str, second: str) -> str:
-    """What differs between two classes, in the words of their names.
+    """What differs between two classes, in words from their names.
 
     >>> differences("red-yellow, head along, wing along", "red-yellow, head across, wing along")
     'head along against head across'
@@ -79,7 +79,7 @@ def two_species(
     titles = (f"{fill(f'what differs: {differences(first, second)}', 100)}\n{first}", second)
     for name, title in zip((first, second), titles, strict=True):
         if name not in class_names:
-            raise ValueError(f"{name!r} is no class; choose among {', '.join(class_names)}")
+            raise ValueError(f"{name!r} is not a class; choose one of {', '.join(class_names)}")
         row: list[Picture] = []
         for number in (labels == list(class_names).index(name)).nonzero().flatten()[:birds].tolist():
             row.append(Picture(small_enough(images[number]), "" if row else title, attention=attention[number]))

@@ -1,4 +1,4 @@
-"""What all figures share: one colour for one thing, and how an image, boxes and an attention map are drawn."""
+"""Shared by all figures: one colour per thing, and how an image, boxes and an attention map are drawn."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,7 @@ LABELS = {
     "chance": "chance",
 }
 ATTENTION_MAP = "magma"
-# Class names may be in any script: after the usual font, those of these that are installed.
+# Class names may be in any script: after the default font, whichever of these are installed.
 _FURTHER_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK SC", "Malgun Gothic", "Microsoft YaHei",
                   "Yu Gothic", "Apple SD Gothic Neo", "PingFang SC", "WenQuanYi Zen Hei", "NanumGothic")  # fmt: skip
 _INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
@@ -45,7 +45,7 @@ plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "lege
 
 
 def pixels(image: Tensor) -> np.ndarray:
-    """An image (3, h, w), in [0, 1] or in whole numbers to 255, as matplotlib wants it: (h, w, 3)."""
+    """An image (3, h, w), in [0, 1] or in whole numbers to 255, as matplotlib takes it: (h, w, 3)."""
     image = image if image.dtype == torch.uint8 else image.detach().float().clamp(0, 1)
     return image.permute(1, 2, 0).cpu().numpy()
 
@@ -84,7 +84,7 @@ def draw_attention(
     axes.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=extent)
     peak = attention.max().item() if peak is None else peak
     strength = (attention.detach().cpu().float() / max(peak, 1e-12)).numpy()
-    # Under dark cells more of the image shows through, so that one sees what lies there.
+    # More of the image shows through dark cells.
     alpha, interpolation = (0.65, "bilinear") if smooth else (0.3 + 0.6 * strength.clip(0, 1) ** 0.5, "nearest")
     axes.imshow(strength, cmap=ATTENTION_MAP, vmin=0, vmax=1, alpha=alpha, extent=extent, interpolation=interpolation)
     axes.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""Pictures on their way into a browser and out of it."""
+"""Pictures to and from a browser."""
 
 import base64
 import html
@@ -40,7 +40,7 @@ def jpeg_address(image: Float[Tensor, "3 h w"]) -> str:
 
 
 def upload_button(use: Callable[[Image.Image], None]) -> tuple[ipywidgets.FileUpload, ipywidgets.HTML]:
-    """A button that opens an image file and hands it over, upright and as RGB; and a place for what went wrong."""
+    """A button that opens an image file and hands it over, upright and as RGB; and an element for error messages."""
     button, message = ipywidgets.FileUpload(accept="image/*", description="your picture"), ipywidgets.HTML()
 
     def opened(change: traitlets.Bunch) -> None:

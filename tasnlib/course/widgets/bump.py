@@ -29,7 +29,7 @@ class Pad(anywidget.AnyWidget):
       pad.className = "tasn-pad";
       pad.tabIndex = 0;
       pad.setAttribute("role", "slider");
-      pad.setAttribute("aria-label", "Place of the attention. Drag, click, or use the arrow keys.");
+      pad.setAttribute("aria-label", "Position of the attention. Drag, click, or use the arrow keys.");
       pad.style.cssText = "position:relative;display:inline-block;cursor:crosshair;touch-action:none;user-select:none";
       const picture = document.createElement("img");
       picture.alt = "the picture to sample from";
@@ -78,7 +78,7 @@ class Pad(anywidget.AnyWidget):
 
 
 def drag_attention(image: Float[Tensor, "3 h w"]) -> None:
-    """A bump of attention to drag over a picture; the sampled image follows. A picture of one's own can be opened.
+    """A bump of attention to drag over a picture; the sampled image follows. Your own pictures can be opened.
 
     On a page without a kernel, two sliders move the bump.
 

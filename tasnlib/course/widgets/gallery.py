@@ -49,7 +49,7 @@ def at_size(config: BirdsConfig, image_size: int) -> BirdsConfig:
 
 
 def a_drawn_bird(number: int, config: BirdsConfig = EASY) -> Image.Image:
-    """A bird of the test split as an opened image, for a predictor.
+    """A bird of the test split as a PIL image, for a predictor.
 
     >>> a_drawn_bird(5).size
     (144, 144)

@@ -1,4 +1,4 @@
-"""The wall of channels: all channels' attention maps over one image. A click on a tile shows that channel."""
+"""The wall of channels: the attention maps of all channels over one image. A click on a tile shows that channel."""
 
 import os
 
@@ -128,7 +128,7 @@ class Wall(anywidget.AnyWidget):
 
 
 def click_a_channel(channels: Channels) -> None:
-    """The wall, to click on; below it the chosen channel. On a page without a kernel a slider takes the wall's place.
+    """The wall, to click on; below it the chosen channel. On a page without a kernel a slider replaces the wall.
 
     >>> import tasnlib
     >>> predictor = tasnlib.load("notebooks/saved_run", device="cpu")

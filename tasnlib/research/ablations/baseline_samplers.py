@@ -17,8 +17,8 @@ def crop_at_maximum(
     torch.Size([2, 3, 48, 48])
     """
     b, h, w = attention.shape
-    place = attention.flatten(1).argmax(dim=1)
-    centre = torch.stack([(place % w + 0.5) / w, (place.div(w, rounding_mode="floor") + 0.5) / h], dim=1)  # shares
+    cell = attention.flatten(1).argmax(dim=1)
+    centre = torch.stack([(cell % w + 0.5) / w, (cell.div(w, rounding_mode="floor") + 0.5) / h], dim=1)  # shares
     half = 0.5 / zoom
     centre = centre.to(images.dtype).clamp(half, 1 - half)  # (b, 2), x and y
     steps = (torch.arange(out_size, device=images.device, dtype=images.dtype) + 0.5) / out_size - 0.5
@@ -55,11 +55,11 @@ def saliency_sample(
     attention = F.interpolate(attention[:, None].float(), (resolution, resolution), mode="bilinear")  # (b, 1, r, r)
     attention = attention / attention.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12) + 0.02  # distant cells count
     attention = F.pad(attention, (pad,) * 4, mode="replicate")
-    places = (torch.arange(-pad, resolution + pad, device=images.device) + 0.5) / resolution  # in [-½, 1½]
+    positions = (torch.arange(-pad, resolution + pad, device=images.device) + 0.5) / resolution  # in [-½, 1½]
     offsets = (torch.arange(-pad, pad + 1, device=images.device)) / resolution
     bell = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (bell[:, None] * bell[None])[None, None]  # (1, 1, 2 pad + 1, 2 pad + 1)
-    weighted = torch.cat([attention, attention * places, attention * places[:, None]], dim=1)  # (b, 3, ...)
+    weighted = torch.cat([attention, attention * positions, attention * positions[:, None]], dim=1)  # (b, 3, ...)
     total, x, y = F.conv2d(weighted.flatten(0, 1)[:, None], kernel).view(b, 3, resolution, resolution).unbind(1)
     pulled = torch.stack([x / total, y / total], dim=1)  # (b, 2, r, r), as shares of the image
     pulled = F.interpolate(pulled, (out_size, out_size), mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
 """Changes to TASN that keep its method, tried because part net and distillation had no effect.
 
 Each addresses one reason why a detail image might teach the master nothing: a badly chosen channel, channels that all
-attend to the same place, cells that are too coarse.
+attend to the same location, cells that are too coarse.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def draw_dissimilar(features: Float[Tensor, "b c h w"], scale: float, channel: I
     """Replace uniformly drawn channels by ones drawn in proportion to the distance between their map and the mean map.
 
     The distance is the total variation of the maps, each normalised to sum 1. Inverse transform sampling: the uniform
-    channel gives the place in the cumulative distances, so no further random numbers are drawn.
+    channel gives the position in the cumulative distances, so no further random numbers are drawn.
 
     >>> features = torch.zeros(1, 4, 2, 2)
     >>> features[0, :3, 0, 0] = 1.0  # three channels attend to one corner,

@@ -19,7 +19,7 @@ from tasnlib.research.cost import cost_by_part
 from tasnlib.training.recipes import RECIPES, Recipe
 
 VERSION = 1  # increment when a change to the code changes results
-_HASHED_AS = {"attention_net": "looker", "similarity_weight": "likeness_weight"}  # names of fields in kept results
+_HASHED_AS = {"attention_net": "looker", "similarity_weight": "likeness_weight"}  # names of fields in saved results
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ CHANCE = {name: 1 / style.classes for name, style in STYLES.items()}
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a variant, a data set, a seed."""
+    """One training run: a variant, a data set, a seed."""
 
     variant: Variant
     dataset: str
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def file_name(self) -> str:
-        # Fields at their default are left out, so that a new field renames no kept result.
+        # Fields at their default are left out, so that a new field does not rename saved results.
         defaults = asdict(Variant(self.variant.title))
         changed = {name: value for name, value in asdict(self.variant).items() if value != defaults[name]}
         what = {_HASHED_AS.get(name, name): value for name, value in changed.items()}

@@ -223,5 +223,5 @@ def open_study(
         )
     if processes is None:
         processes = 1 if torch.cuda.is_available() else os.cpu_count() or 1
-    found = study(runs, folder, project_folder() / "datasets", processes)
-    return Study(PROFILES[profile], {run.file_name: result for run, result in zip(runs, found, strict=True)})
+    results = study(runs, folder, project_folder() / "datasets", processes)
+    return Study(PROFILES[profile], {run.file_name: result for run, result in zip(runs, results, strict=True)})

@@ -67,8 +67,8 @@ ATTENTION = (
 )
 
 SAMPLER = (
-    Variant("plain, antialiased", sampler="plain", changes={"antialias": True}),
-    Variant("plain, not antialiased", sampler="plain", changes={"antialias": False}),
+    Variant("antialiased downsampling", sampler="plain", changes={"antialias": True}),
+    Variant("aliased downsampling", sampler="plain", changes={"antialias": False}),
     Variant("crop at the maximum", sampler="crop"),
     Variant("Gaussian saliency sampler", sampler="saliency"),
     *(Variant(f"attention, zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
@@ -119,7 +119,7 @@ DISTILLATION_IN_SHORT = DISTILLATION[:4]
 class Table:
     """Variants compared on one data set: on "test" to report, on "val" to choose.
 
-    An `optional` table is trained only on request; kept results are always shown.
+    An `optional` table is trained only on request; saved results are always shown.
     """
 
     name: str

@@ -29,5 +29,5 @@ def test_a_species_without_a_bird_leaves_its_row_empty():
 
 def test_an_unknown_species_is_rejected():
     images = torch.rand(1, 3, 8, 8)
-    with pytest.raises(ValueError, match=r"'wren' is no class; choose among grey, head along"):
+    with pytest.raises(ValueError, match=r"'wren' is not a class; choose one of grey, head along"):
         species_compared.two_species(images, torch.tensor([0]), torch.rand(1, 3, 3), images, NAMES, "wren", NAMES[0])

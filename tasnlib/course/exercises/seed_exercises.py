@@ -1,9 +1,8 @@
-"""Exercises of notebook 06: is a difference more than luck? Solutions are written as a student would write them."""
+"""Exercises of notebook 06: differences between seeds. Solutions are written as a student would write them."""
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import uniform, whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, uniform, whole
 
 
 def _either_sign(generator):
@@ -16,8 +15,8 @@ def _standard(values):
 
 
 def _two_variants(generator):
-    """The seeds differ more than the variants do, so that pairing shows. The difference does not follow the seeds' ups
-    and downs, so that the difference of the deviations is not the deviation of the differences."""
+    """The seeds differ more than the variants do, so that pairing matters. The difference is not correlated with the
+    seeds, so that the difference of the deviations is not the deviation of the differences."""
     seeds = whole(4, 7, generator)
     ups = _standard(torch.randn(seeds, generator=generator, dtype=torch.float64))
     noise = torch.randn(seeds, generator=generator, dtype=torch.float64)
@@ -34,7 +33,7 @@ def paired_difference(mine, its):
 
 
 def _differences(generator):
-    """Deviations above 1 and below the root of n - 1, so that a forgotten root shows; fewer variants than seeds."""
+    """Deviations above 1 and below the root of n - 1, so a missing root is noticed; fewer variants than seeds."""
     variants, seeds = whole(2, 3, generator), whole(5, 8, generator)
     noise = _standard(torch.randn(variants, seeds, generator=generator, dtype=torch.float64))
     means = uniform((variants, 1), -3, 3, generator)
@@ -47,7 +46,7 @@ def standard_error(differences):
 
 
 def _variants_and_reference(generator):
-    """The reference has one lucky seed, far above its others. One variant ties with it once and loses once."""
+    """The reference has one lucky seed, far above its others. One variant ties once and loses once."""
     variants, seeds = whole(2, 4, generator), whole(5, 8, generator)
     reference = uniform(seeds, 60, 61, generator)
     reference[0] += 20
@@ -79,15 +78,15 @@ EXERCISES = [
                 lambda mine, its: (mine.mean() - its.mean(), (mine.var() + its.var()).sqrt()),
             ),
             Mistake(
-                "Your deviation divides by n: that is the population's. A few seeds are a sample: divide by n - 1.",
+                "Your deviation divides by n, as for a whole population. Seeds are a sample: divide by n - 1.",
                 lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0)),
             ),
             Mistake(
-                "Your sign is turned round: above 0 must mean that mine is better. Subtract its from mine.",
+                "The sign is wrong: above 0 means that mine is better. Subtract its from mine.",
                 lambda mine, its: ((its - mine).mean(), (its - mine).std()),
             ),
             Mistake(
-                "You gave the standard error. Here the spread of the differences themselves is asked for.",
+                "This is the standard error of the mean. Return the spread of the differences themselves.",
                 lambda mine, its: ((mine - its).mean(), (mine - its).std() / len(mine) ** 0.5),
             ),
         ],
@@ -99,7 +98,7 @@ EXERCISES = [
         inputs=_differences,
         mistakes=[
             Mistake(
-                "This is the deviation over seeds. The mean of n seeds is surer than one of them: divide by √n.",
+                "This is the deviation over seeds. The mean of n seeds varies less than a single one: divide by √n.",
                 lambda differences: differences.std(1),
             ),
             Mistake(
@@ -107,11 +106,11 @@ EXERCISES = [
                 lambda differences: differences.std(1) / differences.shape[1],
             ),
             Mistake(
-                "You divided the variance by n and took no root.",
+                "You divided the variance by n and left out the root.",
                 lambda differences: differences.var(1) / differences.shape[1],
             ),
             Mistake(
-                "You started from the population's deviation. Take the sample's, which divides by n - 1.",
+                "You took the population's deviation. Take the sample's, which divides by n - 1.",
                 lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5,
             ),
             Mistake(
@@ -123,15 +122,15 @@ EXERCISES = [
                 lambda differences: differences.std(1) / len(differences) ** 0.5,
             ),
             Mistake(
-                "Your deviation is over the variants, one number a seed. Take it over the seeds, dim=1.",
+                "Your deviation is over the variants. Take it over the seeds, dim=1: one number per variant.",
                 lambda differences: differences.std(0) / len(differences) ** 0.5,
             ),
             Mistake(
-                "You threw all variants together. Each has a standard error of its own: dim=1.",
+                "You pooled all variants. Each has its own standard error: dim=1.",
                 lambda differences: differences.std() / differences.numel() ** 0.5,
             ),
         ],
-        hint="The sample deviation over the seeds, divided by the root of their number.",
+        hint="The sample deviation over the seeds, divided by the root of the number of seeds.",
     ),
     Exercise(
         name="wins",
@@ -139,22 +138,22 @@ EXERCISES = [
         inputs=_variants_and_reference,
         mistakes=[
             Mistake(
-                "Ties count for nothing in your answer. Each counts half.",
+                "You ignored ties. Each counts half.",
                 lambda accuracies, reference: (accuracies > reference).sum(1),
             ),
             Mistake(
-                "Ties count as wins in your answer. Each counts half.",
+                "You counted ties as wins. Each counts half.",
                 lambda accuracies, reference: (accuracies >= reference).sum(1),
             ),
             Mistake(
-                "You counted the reference's wins. Count where the variant's accuracy is the higher one.",
+                "You counted the reference's wins. Count the seeds for which the variant is more accurate.",
                 lambda accuracies, reference: (accuracies < reference).sum(1) + 0.5 * (accuracies == reference).sum(1),
             ),
             Mistake(
-                "You counted over the variants, one number a seed. Count over the seeds, dim=1.",
+                "You counted over the variants. Count over the seeds, dim=1: one number per variant.",
                 lambda accuracies, reference: (accuracies > reference).sum(0) + 0.5 * (accuracies == reference).sum(0),
             ),
         ],
-        hint="The number of seeds where it is greater, plus half the number where it is equal.",
+        hint="The number of seeds for which it is greater, plus half the number for which it is equal.",
     ),
 ]

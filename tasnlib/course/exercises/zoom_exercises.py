@@ -2,15 +2,14 @@
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import random_zoom, whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, uniform, whole
 
 
 def _zoom_and_interval(generator):
     size = whole(8, 14, generator)
-    zoom = random_zoom(size, generator)
+    zoom = uniform(size, 0, 1, generator) ** 2 + 0.1
     left = whole(1, 3, generator)
-    return {"zoom": zoom, "left": left, "right": left + whole(2, 4, generator)}
+    return {"zoom": zoom / zoom.mean(), "left": left, "right": left + whole(2, 4, generator)}
 
 
 def magnification(zoom, left, right):
@@ -29,7 +28,7 @@ def marginal_zoom(attention):
 
 
 def _zoom_and_cap(generator):
-    """One pixel above the cap and one just below it, which any even spreading lifts above it."""
+    """One pixel above the cap, and one so close below it that spreading the excess evenly lifts it above the cap."""
     size = whole(8, 12, generator)
     cap = 1.8 + 0.7 * float(torch.rand((), generator=generator))
     peak, below = cap + 1 + float(torch.rand((), generator=generator)), cap - 0.02
@@ -67,7 +66,7 @@ EXERCISES = [
                 lambda zoom, left, right: zoom[left:right].sum(),
             ),
             Mistake(
-                "You took the peak. What counts is all the samples in the stretch: take the mean.",
+                "You took the peak. All samples in the stretch count: take the mean.",
                 lambda zoom, left, right: zoom[left:right].max(),
             ),
             Mistake(
@@ -75,7 +74,7 @@ EXERCISES = [
                 lambda zoom, left, right: zoom[left : right + 1].mean(),
             ),
         ],
-        hint="Plain resizing has a zoom of 1 everywhere, so the answer is the mean of the zoom over the stretch.",
+        hint="Plain resizing has a zoom of 1 everywhere, so the result is the mean of the zoom over the stretch.",
     ),
     Exercise(
         name="marginal_zoom",
@@ -83,26 +82,26 @@ EXERCISES = [
         inputs=_map,
         mistakes=[
             Mistake(
-                "You summed over the rows. The paper takes the maximum, so that many faint cells cannot outvote one.",
+                "You summed over the rows. The paper takes the maximum, so faint cells cannot outweigh a bright one.",
                 lambda attention: attention.sum(0) / attention.sum(0).mean(),
             ),
             Mistake(
-                "You took the maximum along the wrong axis. Axis 0 counts the rows; x needs one value a column.",
+                "You took the maximum along the wrong axis. Axis 0 is the rows; x needs one value per column.",
                 lambda attention: attention.amax(1) / attention.amax(1).mean(),
             ),
             Mistake(
-                "You divided by the sum, so the answer sums to 1. A zoom has mean 1: divide by the mean.",
+                "You divided by the sum, so the result sums to 1. A zoom has mean 1: divide by the mean.",
                 lambda attention: attention.amax(0) / attention.amax(0).sum(),
             ),
             Mistake(
-                "These are the plain maxima. Divide by their mean, so that the budget is kept.",
+                "These are the plain maxima. Divide by their mean: a zoom has mean 1.",
                 lambda attention: attention.amax(0),
             ),
         ],
         properties=[
             (
                 "A zoom has mean 1.",
-                lambda inputs, answer: abs(float(answer.mean()) - 1) < 1e-6,
+                lambda inputs, result: abs(float(result.mean()) - 1) < 1e-6,
             )
         ],
         hint="One maximum for each column, then divided by the mean of these maxima.",
@@ -113,28 +112,28 @@ EXERCISES = [
         inputs=_zoom_and_cap,
         mistakes=[
             Mistake(
-                "You only clipped. What was cut must be given to the other pixels, or samples are lost: the mean is 1.",
+                "You only clipped. Give the excess to the other pixels, so that the mean stays 1.",
                 lambda zoom, cap: zoom.clamp(max=cap),
             ),
             Mistake(
-                "You clipped and then multiplied until the mean was 1, which lifts the clipped pixels above the cap.",
+                "You clipped and then divided by the mean, which lifts the clipped pixels above the cap again.",
                 lambda zoom, cap: zoom.clamp(max=cap) / zoom.clamp(max=cap).mean(),
             ),
             Mistake(
-                "You spread what was cut over all pixels, the clipped ones too: they end above the cap. (This is one "
-                "round of the authors' code.)",
+                "You spread the excess over all pixels, the clipped ones too: they end above the cap. (The authors' "
+                "code does this once per round.)",
                 lambda zoom, cap: zoom.clamp(max=cap) + 1 - zoom.clamp(max=cap).mean(),
             ),
             Mistake(
-                "You spread what was cut over the pixels under the cap, and that lifted one of them above it. It must "
-                "stop at the cap, and the others take its share.",
+                "You spread the excess evenly over the pixels below the cap, which lifts one of them above it. It must "
+                "stop at the cap, and the others take the rest.",
                 _spread_over_the_others,
             ),
         ],
         properties=[
-            ("No zoom is above the cap.", lambda inputs, answer: float(answer.max()) <= inputs["cap"] + 1e-6),
-            ("The mean is still 1.", lambda inputs, answer: abs(float(answer.mean()) - 1) < 1e-4),
+            ("No value is above the cap.", lambda inputs, result: float(result.max()) <= inputs["cap"] + 1e-6),
+            ("The mean is still 1.", lambda inputs, result: abs(float(result.mean()) - 1) < 1e-4),
         ],
-        hint="Halve the interval in which d lies until the mean of min(u + d, cap) is 1.",
+        hint="Bisect the interval that contains d until the mean of min(u + d, cap) is 1.",
     ),
 ]

@@ -2,15 +2,14 @@
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, whole
 
 
 def _map_and_box(generator):
     h = whole(4, 6, generator)
     w = h + whole(1, 3, generator)
     x0 = whole(0, 1, generator)
-    y0 = x0 + 1  # not x0, so that rows and columns cannot be mixed up unnoticed
+    y0 = x0 + 1  # not x0, so that swapping rows and columns is noticed
     box = (x0, y0, x0 + whole(1, 2, generator), y0 + 2)
     return {"attention": 0.6 * torch.rand(h, w, generator=generator, dtype=torch.float64) + 0.3, "box": box}
 
@@ -28,7 +27,7 @@ def mass_in_box(attention, box):
 
 
 def _map_and_size(generator):
-    """The largest value off the diagonal, and neither in the first row nor in the first column."""
+    """The largest value lies off the diagonal, in neither the first row nor the first column."""
     h = whole(4, 6, generator)
     w = h + whole(1, 3, generator)
     row = whole(1, h - 2, generator)
@@ -62,7 +61,7 @@ def margin(logits):
 
 
 def _magnifications(generator):
-    """Draws 0 to 2 reach one part each, the third the same as the first; draw 3 reaches two; then anything."""
+    """Draws 0 to 2 reach one part each, draw 2 the same as draw 0; draw 3 reaches two; the rest is random."""
     parts = whole(4, 6, generator)
     draws = parts + whole(1, 3, generator)
     reached = torch.rand(draws, parts, generator=generator) < 0.3
@@ -90,15 +89,15 @@ EXERCISES = [
         inputs=_map_and_box,
         mistakes=[
             Mistake(
-                "This is the sum in the box. Divide by the sum over the whole map, so that it is a share.",
+                "This is the sum in the box. Divide by the sum over the whole map.",
                 lambda attention, box: attention[box[1] : box[3], box[0] : box[2]].sum(),
             ),
             Mistake(
-                "You took x for the row. A map is indexed attention[row, column], and the row is y.",
+                "You used x for the row. A map is indexed attention[row, column]: the row is y.",
                 lambda attention, box: attention[box[0] : box[2], box[1] : box[3]].sum() / attention.sum(),
             ),
             Mistake(
-                "You counted the cells at x1 and y1. The box ends at their left and upper edges, so they lie outside.",
+                "You counted the cells at x1 and y1. They are the first cells outside of the box.",
                 lambda attention, box: attention[box[1] : box[3] + 1, box[0] : box[2] + 1].sum() / attention.sum(),
             ),
         ],
@@ -110,15 +109,15 @@ EXERCISES = [
         inputs=_map_and_size,
         mistakes=[
             Mistake(
-                "You gave the cell's upper left corner. Its centre is half a cell further.",
+                "You returned the cell's upper left corner. Its centre is half a cell further on.",
                 lambda attention, height, width: _place(attention, height, width, half=0.0),
             ),
             Mistake(
-                "You gave (y, x). The column belongs to x, and x comes first.",
+                "You returned (y, x). x, the column, comes first.",
                 lambda attention, height, width: _place(attention, height, width).flip(0),
             ),
             Mistake(
-                "You counted in cells. A cell is width / w pixels wide and height / h pixels high.",
+                "You counted cells, not pixels. A cell is width / w pixels wide and height / h pixels high.",
                 lambda attention, height, width: _place(attention, *attention.shape),
             ),
         ],
@@ -138,7 +137,7 @@ EXERCISES = [
                 lambda logits: logits.softmax(1).amax(1),
             ),
             Mistake(
-                "Your softmax is over the birds. Each row is one bird: it goes over dim=1, the classes.",
+                "Your softmax runs over the birds. It belongs over the classes, dim=1: each row is one bird.",
                 lambda logits: logits.softmax(0).topk(2, 1).values[:, 0] - logits.softmax(0).topk(2, 1).values[:, 1],
             ),
         ],
@@ -150,21 +149,21 @@ EXERCISES = [
         inputs=_magnifications,
         mistakes=[
             Mistake(
-                "You looked at each draw alone. A part that was reached once stays reached.",
+                "You treated each draw alone. A part that was reached stays reached.",
                 lambda magnifications, at_least: (magnifications >= at_least).float().mean(1),
             ),
             Mistake(
-                "You counted a part again each time it was reached, so the share passes 1. It counts once.",
+                "You counted a part every time it was reached, so the share exceeds 1. It counts once.",
                 lambda magnifications, at_least: (magnifications >= at_least).float().mean(1).cumsum(0),
             ),
             Mistake(
-                "You averaged over the draws, one number a part. One number a draw is asked for: the mean over parts.",
+                "You averaged over the draws. Return one number per draw: the mean over parts.",
                 lambda magnifications, at_least: (magnifications >= at_least).float().mean(0),
             ),
         ],
         properties=[
-            ("The share never falls.", lambda inputs, answer: bool((answer.diff() >= 0).all())),
-            ("A share is at most 1.", lambda inputs, answer: bool((answer <= 1 + 1e-6).all())),
+            ("The share never falls.", lambda inputs, result: bool((result.diff() >= 0).all())),
+            ("A share is at most 1.", lambda inputs, result: bool((result <= 1 + 1e-6).all())),
         ],
         hint="The largest magnification so far is cummax over the draws.",
     ),

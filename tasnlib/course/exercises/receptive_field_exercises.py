@@ -1,10 +1,9 @@
-"""Exercises of notebook 02 on what a cell sees. Solutions are written as a student would write them."""
+"""Exercises of notebook 02 on receptive fields. Solutions are written as a student would write them."""
 
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, whole
 
 
 def multi_dilation(features, kernel, dilations):
@@ -36,13 +35,13 @@ DILATION = Exercise(
     inputs=_features_kernel_dilations,
     mistakes=[
         Mistake(
-            "You applied the ReLU after the sum. It comes after each convolution, or one dilation cancels another.",
+            "You applied the ReLU after the sum. It comes after each convolution, or the dilations cancel each other.",
             lambda features, kernel, dilations: sum(
                 (F.conv2d(features, kernel, padding=d, dilation=d) for d in dilations), torch.zeros_like(features)
             ).relu(),
         ),
         Mistake(
-            "You left the ReLU out. It comes after each convolution, before the sum.",
+            "You left out the ReLU. It comes after each convolution, before the sum.",
             lambda features, kernel, dilations: sum(
                 F.conv2d(features, kernel, padding=d, dilation=d) for d in dilations
             ),
@@ -58,8 +57,8 @@ DILATION = Exercise(
     ],
     properties=[
         (
-            "After ReLUs and a sum nothing is negative.",
-            lambda inputs, answer: bool((answer >= 0).all()),
+            "A sum of ReLUs is not negative.",
+            lambda inputs, result: bool((result >= 0).all()),
         ),
     ],
     hint="Padding d keeps the size of a 3×3 convolution at dilation d; apply ReLU to each result, then add them.",
@@ -92,9 +91,9 @@ def _layers(generator):
             (1 + 2 * whole(1, 2, generator), whole(1, 2, generator), whole(1, 3, generator))
             for _ in range(whole(3, 5, generator))
         ]
-        # Not the layers for which two mistakes, or a mistake and the right answer, agree.
-        answers = [_field(layers), *(_field(layers, **wrong) for wrong in _WRONG_FIELDS)]
-        if len(set(answers)) == len(answers):
+        # Skip layers for which two mistakes, or a mistake and the solution, agree.
+        widths = [_field(layers), *(_field(layers, **wrong) for wrong in _WRONG_FIELDS)]
+        if len(set(widths)) == len(widths):
             return {"layers": layers}
 
 
@@ -104,19 +103,19 @@ FIELD = Exercise(
     inputs=_layers,
     mistakes=[
         Mistake(
-            "You left the strides out. After a stride of 2, neighbouring cells lie twice as many pixels apart.",
+            "You left out the strides. After a stride of 2, neighbouring cells lie twice as many pixels apart.",
             lambda layers: _field(layers, stride=False),
         ),
         Mistake(
-            "You left the dilations out. A kernel of 3 at dilation d spans 2·d steps, not 2.",
+            "You left out the dilations. A kernel of 3 at dilation d spans 2·d steps, not 2.",
             lambda layers: _field(layers, dilate=False),
         ),
         Mistake(
-            "You applied a layer's stride to its own kernel. The kernel reads the cells before it: widen first.",
+            "You applied a layer's stride to its own kernel. It acts on the layers after it: widen first.",
             lambda layers: _field(layers, early=True),
         ),
         Mistake(
-            "You started from 0. Before any layer a cell sees its own pixel: start from 1.",
+            "You started from 0. Before the first layer a cell sees one pixel: start from 1.",
             lambda layers: _field(layers, start=0),
         ),
     ],

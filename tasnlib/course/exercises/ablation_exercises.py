@@ -1,25 +1,23 @@
-"""Exercises of notebook 06: what is worth its cost, what is magnified? Solutions are written as a student would."""
+"""Exercises of notebook 06: costs and magnified parts. Solutions are written as a student would write them."""
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import uniform, whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, uniform, whole
 
 
 def _accuracies_and_costs(generator):
-    """Three variants on the front, one of them twice; one as accurate as the first but dearer; one as costly as the
-    last but less accurate; and some that are beaten in both, the dearest of them more accurate than the next cheaper.
-    """
+    """Three variants on the front, one of them twice; one as accurate as the first at a higher cost; one as costly as
+    the last but less accurate; and some that are beaten in both."""
     cost = 2 + uniform(3, 2, 5, generator).cumsum(0)
     accuracy = 50 + uniform(3, 3, 8, generator).cumsum(0)
     twin = whole(0, 1, generator)
-    share = uniform(2, 0.2, 0.8, generator)
+    between = uniform(2, 0.2, 0.8, generator)
     others = whole(0, 2, generator)
     points = [
         torch.stack([accuracy, cost], dim=1),
         torch.stack([accuracy[twin], cost[twin]])[None],
-        torch.stack([accuracy[0], torch.lerp(cost[0], cost[1], share[0])])[None],
-        torch.stack([torch.lerp(accuracy[1], accuracy[2], share[1]), cost[2]])[None],
+        torch.stack([accuracy[0], torch.lerp(cost[0], cost[1], between[0])])[None],
+        torch.stack([torch.lerp(accuracy[1], accuracy[2], between[1]), cost[2]])[None],
         torch.stack([accuracy[1] - uniform(others, 1, 8, generator), cost[1] + uniform(others, 0, 1, generator)], 1),
         torch.stack([accuracy[0] - uniform((), 1, 3, generator), cost[2] + uniform((), 1, 2, generator)])[None],
         torch.stack([accuracy[1] - uniform((), 1, 2, generator), cost[2] + uniform((), 3, 5, generator)])[None],
@@ -37,7 +35,7 @@ def pareto_front(accuracies, costs):
 
 
 def _positions(low, high, size, inside, outside, generator):
-    """Sorted positions on an axis: so many inside of (low, high), so many in the rest of (0, size)."""
+    """Sorted positions on an axis, `inside` of them in (low, high) and `outside` in the rest of (0, size)."""
     within = uniform(inside, low + 0.1, high - 0.1, generator)
     beside = uniform(outside, 0, size - (high - low) - 0.2, generator)
     beside = torch.where(beside < low - 0.1, beside, beside + (high - low) + 0.2)
@@ -45,8 +43,7 @@ def _positions(low, high, size, inside, outside, generator):
 
 
 def _positions_and_box(generator):
-    """An image wider than high, the box in its right part: mixed-up axes find no position of y in it. The numbers of
-    positions are primes, so that they do not cancel with the sides of the box."""
+    """An image wider than high, the box in its right part: with the axes swapped no position of y lies in it."""
     height, width = whole(24, 26, generator), whole(40, 44, generator)
     x0, y0 = whole(26, 28, generator), whole(4, 8, generator)
     x1, y1 = x0 + whole(8, 10, generator), y0 + whole(5, 7, generator)
@@ -81,25 +78,25 @@ EXERCISES = [
         inputs=_accuracies_and_costs,
         mistakes=[
             Mistake(
-                "A variant stays on your front unless another is better in both. One that is as accurate at a higher "
-                "cost is beaten too: at least as good in both, better in one.",
+                "A variant leaves your front only if another is better in both. One that is equally accurate at a "
+                "higher cost is beaten too: at least as good in both, better in one.",
                 lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1),
             ),
             Mistake(
-                "In your answer each variant is beaten by itself, so the front is empty. Ask also that the other is "
-                "better in one of the two.",
+                "Every variant beats itself here, so the front is empty. Require the other one to be better in one "
+                "of the two.",
                 lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1),
             ),
             Mistake(
-                "Your front is that of the costliest. A lower cost is the better one: turn that comparison round.",
+                "Your front prefers high costs. A lower cost is better: reverse that comparison.",
                 lambda accuracies, costs: pareto_front(accuracies, -costs),
             ),
             Mistake(
-                "You marked those that are beaten. True must stand for those on the front.",
+                "You marked the beaten variants. True means: on the front.",
                 lambda accuracies, costs: ~pareto_front(accuracies, costs),
             ),
         ],
-        hint="Compare all pairs, (v, v): as accurate, as cheap, and better in one. Beaten by any: not on the front.",
+        hint="Compare all pairs, (v, v): at least as accurate, at most as costly, better in one.",
     ),
     Exercise(
         name="part_magnification",
@@ -107,7 +104,7 @@ EXERCISES = [
         inputs=_positions_and_box,
         mistakes=[
             Mistake(
-                "This is the number of pixels that the part gets. Divide by how many plain resizing gives it.",
+                "This is the number of pixels that the part gets. Divide by the number that plain resizing gives it.",
                 lambda x, y, box, height, width: (
                     ((x >= box[0]) & (x < box[2])).sum() * ((y >= box[1]) & (y < box[3])).sum()
                 ),
@@ -119,7 +116,7 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "You counted along x only. A pixel is in the part when both its x and its y are: multiply by y's.",
+                "You counted along x only. A pixel is in the part if both its x and its y are: multiply by y's ratio.",
                 lambda x, y, box, height, width: _along(x, box[0], box[2], width),
             ),
             Mistake(
@@ -127,6 +124,6 @@ EXERCISES = [
                 lambda x, y, box, height, width: _along(x, box[1], box[3], width) * _along(y, box[0], box[2], height),
             ),
         ],
-        hint="The part's share of the sampled pixels, over the box's share of the image's area.",
+        hint="The part's share of the sampled pixels, divided by the box's share of the image's area.",
     ),
 ]

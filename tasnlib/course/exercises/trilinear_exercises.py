@@ -3,12 +3,11 @@
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, whole
 
 
 def _features(generator: torch.Generator, batch: int = 2) -> torch.Tensor:
-    """Sparse, as after a ReLU; with more channels than images and all four sizes different."""
+    """Sparse, as after a ReLU; more channels than images, all four sizes different."""
     b, c = whole(batch, 3, generator), whole(4, 6, generator)
     h = whole(2, 3, generator)
     return 2 * torch.rand(b, c, h, 7, generator=generator) * (torch.rand(b, c, h, 7, generator=generator) > 0.4)
@@ -35,11 +34,11 @@ MAPS = Exercise(
             lambda relation, features: (relation.mT @ features.flatten(2)).view_as(features),
         ),
         Mistake(
-            "The numbers are right, but the places are still in one line. Give them back their height and width.",
+            "The numbers are right, but the cells are still on one axis. Restore height and width.",
             lambda relation, features: relation @ features.flatten(2),
         ),
     ],
-    hint="Map i at a place is the sum over j of relation[i, j] times features[j] at that place.",
+    hint="Map i in a cell is the sum over j of relation[i, j] times features[j] in that cell.",
 )
 
 
@@ -63,7 +62,7 @@ DEAD = Exercise(
     inputs=_features_with_a_dead_channel,
     mistakes=[
         Mistake(
-            "You gave the plain mean of all maps. Channels that fire more weigh more: softmax their means over space.",
+            "You took the plain mean of all maps. The weights are the softmax of the channels' means over space.",
             lambda features: features.mean(1),
         ),
         Mistake(
@@ -91,7 +90,7 @@ def structure_and_detail(relation, features, channel):
 def _relation_features_channel(generator):
     inputs = _relation_and_features(generator)
     b, c = inputs["features"].shape[:2]
-    # Never the same channel for two images, and never the image's own number.
+    # No two images have the same channel, none has its own index.
     channel = c - 1 - torch.arange(b)
     return {**inputs, "channel": channel}
 
@@ -113,21 +112,21 @@ STRUCTURE = Exercise(
             ),
         ),
         Mistake(
-            "Your structure map weighs all channels equally. Its weights are the mean of the rows of R (dim=1).",
+            "Your structure map weights all channels equally. Its weights are the mean of the rows of R (dim=1).",
             lambda relation, features, channel: (
                 features.mean(1),
                 _all_maps(relation, features)[torch.arange(len(features)), channel],
             ),
         ),
         Mistake(
-            "Your detail map is the raw feature map of the channel. Make it with the channel's row of the relation.",
+            "Your detail map is the channel's raw feature map. Use the channel's row of the relation.",
             lambda relation, features, channel: (
                 _all_maps(relation, features).mean(1),
                 features[torch.arange(len(features)), channel],
             ),
         ),
         Mistake(
-            "You took the first image's channel for all images. Every image has a channel of its own.",
+            "You used the first image's channel for all images. Each image has its own.",
             lambda relation, features, channel: (
                 _all_maps(relation, features).mean(1),
                 _all_maps(relation, features)[:, channel[0]],
@@ -158,23 +157,23 @@ ATTEND = Exercise(
     inputs=_features_and_scale,
     mistakes=[
         Mistake(
-            "You left PyTorch's own scale, one over the square root of the number of places. Pass scale=1.0.",
+            "You kept PyTorch's default scale, one over the square root of the number of cells. Pass scale=1.0.",
             lambda features, scale: _attend(
                 (scale * features.flatten(2)).softmax(-1), features.flatten(2), features.flatten(2), features, None
             ),
         ),
         Mistake(
-            "Your query is X itself. It must be the softmax over space of s·X, so that loud channels do not shout.",
+            "Your query is X itself. It must be the softmax over space of s·X, or loud channels dominate.",
             lambda features, scale: _attend(features.flatten(2), features.flatten(2), features.flatten(2), features),
         ),
         Mistake(
-            "Your query is a softmax over channels. The inner one is over space: the last axis of (b, c, hw).",
+            "Your query's softmax runs over channels. It belongs over space: the last axis of (b, c, hw).",
             lambda features, scale: _attend(
                 (scale * features.flatten(2)).softmax(1), features.flatten(2), features.flatten(2), features
             ),
         ),
         Mistake(
-            "You attend over places. Here the sequence is the channels: pass (b, c, hw), not its transpose.",
+            "You attend over cells. Here the channels are the sequence: pass (b, c, hw), not its transpose.",
             lambda features, scale: F.scaled_dot_product_attention(
                 (scale * features.flatten(2)).softmax(-1).mT, features.flatten(2).mT, features.flatten(2).mT, scale=1.0
             ).mT.reshape(features.shape),

@@ -2,16 +2,16 @@
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
+from tasnlib.course.exercises.checking import Exercise, Mistake, whole
 
 
 def _features(generator):
-    b, c, h, w = (int(torch.randint(2, 7, (), generator=generator)) for _ in range(4))
+    b, c, h, w = (whole(2, 6, generator) for _ in range(4))
     return {"features": torch.randn(b, c, h, w + 1, generator=generator).relu()}
 
 
 def _features_and_scale(generator):
-    return _features(generator) | {"scale": float(torch.randint(2, 8, (), generator=generator))}
+    return _features(generator) | {"scale": float(whole(2, 7, generator))}
 
 
 def _where_and_features(generator):
@@ -20,21 +20,20 @@ def _where_and_features(generator):
 
 
 def _relation_and_channel(generator):
-    b, c = (int(torch.randint(4, 8, (), generator=generator)) for _ in range(2))
-    # Each channel goes first with itself, then with the next one on a ring of all channels, drawn anew for each image;
-    # the channel before it on the ring goes with it.
+    b, c = whole(4, 7, generator), whole(4, 7, generator)
+    # Each channel's strongest partner is the next one on a random ring, so rows and columns give different partners.
     partner = torch.zeros(b, c, c)
     for image in range(b):
         ring = torch.randperm(c, generator=generator)
         partner[image, ring, ring.roll(-1)] = 1
     relation = (torch.rand(b, c, c, generator=generator) + 4 * torch.eye(c) + 2 * partner).softmax(-1)
-    return {"relation": relation, "channel": int(torch.randint(c, (), generator=generator))}
+    return {"relation": relation, "channel": whole(0, c - 1, generator)}
 
 
 def _maps_and_cover(generator):
     maps = _features(generator)["features"] + 0.1
-    maps[0, 0] = 0.0  # a silent channel
-    maps[-1, -1] *= 0.1 / maps[-1, -1].sum()  # and one so quiet that a total kept above 1 shows
+    maps[0, 0] = 0.0  # a dead channel
+    maps[-1, -1] *= 0.1 / maps[-1, -1].sum()  # and one so quiet that a total clamped at 1 is noticed
     b, _, h, w = maps.shape
     cover = torch.rand(b, h, w, generator=generator) * 0.8 + 0.1
     return {"maps": maps, "cover": cover}
@@ -74,8 +73,8 @@ def bilinear(features, scale):
     return (where @ x.transpose(1, 2)).softmax(dim=-1)  # (b, c, c)
 
 
-def _rows_sum_to_one(inputs, answer):
-    return torch.allclose(answer.sum(-1), torch.ones(()), atol=1e-4)
+def _rows_sum_to_one(inputs, result):
+    return torch.allclose(result.sum(-1), torch.ones((), dtype=torch.float64), atol=1e-4)
 
 
 EXERCISES = [
@@ -85,11 +84,11 @@ EXERCISES = [
         inputs=_features,
         mistakes=[
             Mistake(
-                "You compared places with places. Compare channels with channels: the answer is (b, c, c).",
+                "You compared cells with cells. Compare channels with channels: the result is (b, c, c).",
                 lambda features: features.flatten(2).transpose(1, 2) @ features.flatten(2),
             ),
             Mistake(
-                "You summed over the batch as well. Every image has a relation of its own.",
+                "You summed over the batch too. Each image has its own relation.",
                 lambda features: (
                     (features.flatten(2) @ features.flatten(2).mT).sum(0, keepdim=True).expand(len(features), -1, -1)
                 ),
@@ -97,11 +96,11 @@ EXERCISES = [
         ],
         properties=[
             (
-                "Channel i fires with channel j as much as j with i: the answer equals its transpose.",
-                lambda inputs, answer: torch.allclose(answer, answer.mT, atol=1e-4),
+                "Channel i fires with j as much as j with i: the result equals its transpose.",
+                lambda inputs, result: torch.allclose(result, result.mT, atol=1e-4),
             ),
         ],
-        hint="Entry (i, j) is the sum over all places of channel i times channel j.",
+        hint="Entry (i, j) is the sum over all cells of channel i times channel j.",
     ),
     Exercise(
         name="where_it_fires",
@@ -109,13 +108,13 @@ EXERCISES = [
         inputs=_features_and_scale,
         mistakes=[
             Mistake(
-                "Your softmax runs along the width only, so every line of the map sums to 1. "
-                "A channel's weights must sum to 1 over all its places: flatten height and width first.",
+                "Your softmax runs along the width only, so each row of the map sums to 1. "
+                "A channel's weights must sum to 1 over all cells: flatten height and width first.",
                 lambda features, scale: (scale * features).softmax(-1),
             ),
             Mistake(
-                "Your softmax runs over the channels. That asks which channel wins a place; "
-                "here each channel must choose among its places.",
+                "Your softmax runs over the channels. That lets channels compete for a cell; "
+                "here the cells compete for each channel.",
                 lambda features, scale: (scale * features).softmax(1),
             ),
             Mistake(
@@ -125,11 +124,13 @@ EXERCISES = [
         ],
         properties=[
             (
-                "Each channel's weights sum to 1 over its places.",
-                lambda inputs, answer: torch.allclose(answer.sum((2, 3)), torch.ones(()), atol=1e-4),
+                "Each channel's weights sum to 1 over all cells.",
+                lambda inputs, result: torch.allclose(
+                    result.sum((2, 3)), torch.ones((), dtype=torch.float64), atol=1e-4
+                ),
             ),
         ],
-        hint="Flatten to (b, c, hw), multiply by s, softmax over the last axis, bring the shape back.",
+        hint="Flatten to (b, c, hw), multiply by s, softmax over the last axis, restore the shape.",
     ),
     Exercise(
         name="fires_there_too",
@@ -141,7 +142,7 @@ EXERCISES = [
                 lambda where, features: (where.flatten(2) @ features.flatten(2).mT).softmax(1),
             ),
             Mistake(
-                "You swapped the two: in row i channel i must say where, and the others what they do there. "
+                "You swapped the factors: row i weights all channels by where channel i fires. "
                 "Multiply where by the transposed features, not features by the transposed where.",
                 lambda where, features: (features.flatten(2) @ where.flatten(2).mT).softmax(-1),
             ),
@@ -151,7 +152,7 @@ EXERCISES = [
             ),
         ],
         properties=[("Every row sums to 1.", _rows_sum_to_one)],
-        hint="Entry (i, j) before the softmax is channel j's mean over all places, weighted by where channel i fires.",
+        hint="Entry (i, j) before the softmax is channel j's mean over all cells, weighted by where channel i fires.",
     ),
     Exercise(
         name="strongest_partner",
@@ -159,19 +160,19 @@ EXERCISES = [
         inputs=_relation_and_channel,
         mistakes=[
             Mistake(
-                "You let the channel be its own partner. Leave it out before you take the largest.",
+                "Your channel can be its own partner. Exclude it before you take the argmax.",
                 lambda relation, channel: relation[:, channel].argmax(-1),
             ),
             Mistake(
-                "You read a column. What channel i says about the others stands in row i: relation[:, channel].",
+                "You read a column. The weights of channel i are in row i: relation[:, channel].",
                 lambda relation, channel: (relation - 9 * torch.eye(relation.shape[-1]))[:, :, channel].argmax(-1),
             ),
             Mistake(
-                "You gave the weight. The answer is the partner's number: argmax, not max.",
+                "You returned the weight. Return the partner's number: argmax, not max.",
                 lambda relation, channel: (relation - 9 * torch.eye(relation.shape[-1]))[:, channel].amax(-1),
             ),
         ],
-        hint="Take row `channel` of every image, rule out the entry of the channel itself, take the argmax.",
+        hint="Take row `channel` of every image, exclude the channel's own entry, take the argmax.",
     ),
     Exercise(
         name="share_in_box",
@@ -179,25 +180,25 @@ EXERCISES = [
         inputs=_maps_and_cover,
         mistakes=[
             Mistake(
-                "You did not divide by the map's total, so a loud channel gets a large answer. A share lies in 0 to 1.",
+                "You did not divide by the map's total, so loud channels get a large result. A share is at most 1.",
                 lambda maps, cover: (maps * cover[:, None]).sum((2, 3)),
             ),
             Mistake(
-                "You divided by the size of the box: that is the mean inside it. Divide by the map's own total.",
+                "You divided by the size of the box: that gives the mean inside it. Divide by the map's own total.",
                 lambda maps, cover: (maps * cover[:, None]).sum((2, 3)) / cover.sum((1, 2))[:, None],
             ),
             Mistake(
-                "You averaged over the channels. Every channel has a share of its own: the answer is (b, c).",
+                "You averaged over the channels. Each channel has its own share: the result is (b, c).",
                 lambda maps, cover: share_in_box(maps, cover).mean(1),
             ),
         ],
         properties=[
             (
-                "A channel that is silent everywhere has the share 0.",
-                lambda inputs, answer: bool(answer[0, 0] == 0),
+                "A dead channel has a share of 0.",
+                lambda inputs, result: bool(result[0, 0] == 0),
             ),
         ],
-        hint="Multiply each map by the cover, sum over both axes of space, divide by the map's own sum.",
+        hint="Multiply each map by the cover, sum over both spatial axes, divide by the map's own sum.",
     ),
     Exercise(
         name="bilinear",
@@ -214,7 +215,7 @@ EXERCISES = [
                 lambda features, scale: (scale * features.flatten(2)).softmax(-1) @ features.flatten(2).mT,
             ),
             Mistake(
-                "Your answer does not depend on s. Multiply the features by s inside the inner softmax.",
+                "Your result does not depend on s. Multiply the features by s inside the inner softmax.",
                 lambda features, scale: (features.flatten(2).softmax(-1) @ features.flatten(2).mT).softmax(-1),
             ),
         ],

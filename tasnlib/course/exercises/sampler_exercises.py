@@ -3,22 +3,21 @@
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import random_zoom, whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, uniform, whole
 
 
 def _zoom_and_size(generator):
-    size = 2 * whole(3, 6, generator) + 1  # odd: then plain resizing reads no position at an edge
-    zoom, out_size = random_zoom(size, generator), whole(3, 5, generator)
-    # The first level falls into the first pixel, where a missing edge at 0 shows.
+    size = 2 * whole(3, 6, generator) + 1  # odd: no position of plain resizing lies on an edge
+    zoom, out_size = uniform(size, 0, 1, generator) ** 2 + 0.1, whole(3, 5, generator)
+    # The first level falls into the first pixel, where a missing edge at 0 is noticed.
     first = (0.6 + 0.3 * float(torch.rand((), generator=generator))) / out_size
     zoom[0] = zoom[1:].sum() * first / (1 - first)
     return {"zoom": zoom / zoom.mean(), "out_size": out_size}
 
 
-def _inverse(zoom, shares):
+def _inverse(zoom, quantiles):
     at_edges = F.pad(zoom.cumsum(0), (1, 0))
-    levels = shares * at_edges[-1]
+    levels = quantiles * at_edges[-1]
     pixel = torch.searchsorted(at_edges[1:].contiguous(), levels).clamp(max=len(zoom) - 1)
     return pixel + (levels - at_edges[pixel]) / zoom[pixel]
 
@@ -78,15 +77,15 @@ EXERCISES = [
         inputs=_zoom_and_size,
         mistakes=[
             Mistake(
-                "You used the levels i/n, the left edges of the output pixels. Take their middles, (i + ½)/n.",
+                "You used the levels i/n, the left edges of the output pixels. Take their centres, (i + ½)/n.",
                 lambda zoom, out_size: _inverse(zoom, torch.arange(out_size) / out_size),
             ),
             Mistake(
-                "Your levels run from 0 to 1 with both ends. Take the middles of n equal steps, (i + ½)/n.",
+                "Your levels include both 0 and 1. Take the centres of n equal steps, (i + ½)/n.",
                 lambda zoom, out_size: _inverse(zoom, torch.linspace(0, 1, out_size, dtype=zoom.dtype)),
             ),
             Mistake(
-                "You gave the pixel a level falls into. Add how far into it: F is a straight line inside a pixel.",
+                "You returned the pixel that each level falls into. Interpolate within it: F is linear inside a pixel.",
                 lambda zoom, out_size: _inverse(zoom, (torch.arange(out_size) + 0.5) / out_size).floor(),
             ),
             Mistake(
@@ -97,7 +96,7 @@ EXERCISES = [
         properties=[
             (
                 "Positions increase from left to right.",
-                lambda inputs, answer: bool((answer.diff() > 0).all()),
+                lambda inputs, result: bool((result.diff() > 0).all()),
             )
         ],
         hint="F at the edges is the cumulative sum with a 0 before it; find the pixel of each level, then interpolate.",
@@ -112,7 +111,7 @@ EXERCISES = [
                 _read_without_half,
             ),
             Mistake(
-                "Your line is 0 beyond the outermost pixels, which darkens the border. Repeat the border pixel.",
+                "Beyond the outermost pixels you read 0, which darkens the border. Repeat the border pixel.",
                 _read_zero_outside,
             ),
             Mistake(
@@ -134,25 +133,25 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "Rows beyond the outermost centres sum to less than 1, so the border gets darker. Clamp the positions "
+                "Rows beyond the outermost centres sum to less than 1, which darkens the border. Clamp the positions "
                 "to the first and last centre.",
                 lambda positions, size: (1 - (positions[:, None] - 0.5 - torch.arange(size)).abs()).clamp(min=0),
             ),
             Mistake(
-                "Every row holds a single 1: that reads the pixel a position falls into. Mix the two nearest centres.",
+                "Every row has a single 1: that reads the nearest pixel only. Mix the two nearest centres.",
                 lambda positions, size: F.one_hot(positions.long(), size).to(positions.dtype),
             ),
             Mistake(
-                "This is the transpose. One row for each position, one column for each pixel.",
+                "This is the transpose. Each row is a position, each column a pixel.",
                 lambda positions, size: reading_matrix(positions, size).T,
             ),
         ],
         properties=[
             (
                 "Every row sums to 1: a constant image stays constant.",
-                lambda inputs, answer: torch.allclose(answer.double().sum(1), torch.ones(len(answer)).double()),
+                lambda inputs, result: torch.allclose(result.sum(1), torch.ones((), dtype=torch.float64)),
             ),
         ],
-        hint="Weight of pixel j at position x: 1 minus the distance of their centres, not below 0.",
+        hint="Weight of pixel j at position x: 1 minus the distance between x and its centre, but not below 0.",
     ),
 ]

@@ -3,8 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake
-from tasnlib.course.exercises.random_inputs import whole
+from tasnlib.course.exercises.checking import Exercise, Mistake, whole
 
 
 def _one_of(generator, choices):
@@ -12,8 +11,7 @@ def _one_of(generator, choices):
 
 
 def _pair(generator, birds=(2, 3, 5, 6, 7)):
-    """Logits of student and teacher. The teacher is the surer one, so that exchanging the two shows; never T² birds, so
-    that a sum over the birds is not taken for a factor of T²."""
+    """The teacher is more confident, so a swap is noticed; never T² birds, so T² is not the number of birds."""
     b, k = _one_of(generator, birds), whole(3, 8, generator)
     return {
         "student_logits": torch.randn(b, k, generator=generator),
@@ -33,7 +31,7 @@ def _probabilities(generator):
     return {"probabilities": (2 * torch.randn(b, k, generator=generator)).softmax(dim=-1)}
 
 
-def _three_answers(generator):
+def _joint_inputs(generator):
     b, k = whole(2, 6, generator), whole(3, 8, generator)
     names = ("attention_logits", "master_logits", "part_logits")
     return {
@@ -106,18 +104,18 @@ EXERCISES = [
                 lambda logits, temperature: logits.softmax(dim=-1) / temperature,
             ),
             Mistake(
-                "T has no effect in your answer. Divide the logits by T before the softmax.",
+                "T has no effect on your result. Divide the logits by T before the softmax.",
                 lambda logits, temperature: logits.softmax(dim=-1),
             ),
             Mistake(
-                "Your softmax runs over the batch. Run it over the classes, the last axis.",
+                "Your softmax runs over the batch. It belongs over the classes, the last axis.",
                 lambda logits, temperature: (logits / temperature).softmax(dim=0),
             ),
         ],
         properties=[
             (
                 "Every row sums to 1.",
-                lambda inputs, answer: torch.allclose(answer.sum(-1), torch.ones(len(answer)), atol=1e-4),
+                lambda inputs, result: torch.allclose(result.sum(-1), torch.ones((), dtype=torch.float64), atol=1e-4),
             )
         ],
         hint="Divide the logits by T, raise e to each, divide each row by its sum.",
@@ -128,7 +126,7 @@ EXERCISES = [
         inputs=_probabilities,
         mistakes=[
             Mistake(
-                "Your answer has the wrong sign: log of a probability is negative. Put a minus in front of the sum.",
+                "The sign is wrong: the log of a probability is negative. Put a minus in front of the sum.",
                 lambda probabilities: (probabilities * probabilities.log()).sum(dim=-1),
             ),
             Mistake(
@@ -136,7 +134,7 @@ EXERCISES = [
                 lambda probabilities: -(probabilities * probabilities.log()).mean(dim=-1),
             ),
             Mistake(
-                "You gave one number for all rows. Sum over the classes only, dim=-1.",
+                "You returned one number for all rows. Sum over the classes only, dim=-1.",
                 lambda probabilities: -(probabilities * probabilities.log()).sum(),
             ),
         ],
@@ -147,15 +145,15 @@ EXERCISES = [
         solution=soft_cross_entropy,
         inputs=_pair,
         mistakes=[
-            Mistake("You exchanged student and teacher. The logarithm belongs to the student.", _swapped),
-            Mistake("You took away the teacher's entropy: that is KL. Leave it in.", _kl),
+            Mistake("You swapped student and teacher. The logarithm belongs to the student.", _swapped),
+            Mistake("You subtracted the teacher's entropy: that is the KL divergence. Leave it in.", _kl),
             Mistake("You divided only the teacher's logits by T. Divide the student's too.", _hard_student),
             Mistake(
                 "You summed over the batch. Take the mean over the batch.",
                 lambda student_logits, **rest: len(student_logits) * soft_cross_entropy(student_logits, **rest),
             ),
             Mistake(
-                "You multiplied by T². Some do, but the paper does not; leave it out here.",
+                "You multiplied by T². Some do; the paper does not. Leave it out here.",
                 lambda temperature, **rest: temperature**2 * soft_cross_entropy(temperature=temperature, **rest),
             ),
         ],
@@ -169,7 +167,7 @@ EXERCISES = [
         inputs=lambda generator: _pair(generator, birds=(4, 6, 7)),
         mistakes=[
             Mistake(
-                "Your sign is turned round: it is the student's softmax minus the teacher's.",
+                "The sign is wrong: it is the student's softmax minus the teacher's.",
                 lambda **given: -soft_gradient(**given),
             ),
             Mistake(
@@ -177,26 +175,26 @@ EXERCISES = [
                 lambda temperature, **rest: temperature * soft_gradient(temperature=temperature, **rest),
             ),
             Mistake(
-                "You left out that the loss is a mean over the batch. Divide by the number of birds.",
+                "The loss is a mean over the batch: divide by the number of birds.",
                 lambda student_logits, **rest: len(student_logits) * soft_gradient(student_logits, **rest),
             ),
         ],
-        hint="Section 6 gives it for one bird; the loss is the mean over the birds.",
+        hint="Section 5 derives it for one bird; the loss is the mean over the birds.",
         tolerance=1e-5,
     ),
     Exercise(
         name="joint_loss",
         solution=joint_loss,
-        inputs=_three_answers,
+        inputs=_joint_inputs,
         mistakes=[
             Mistake(
-                "The master teaches the part in your answer. The part is the teacher, the master the student.",
+                "Here the master net teaches the part net. The part net is the teacher, the master net the student.",
                 lambda master_logits, part_logits, **rest: joint_loss(
                     master_logits=part_logits, part_logits=master_logits, **rest
                 ),
             ),
             Mistake(
-                "You left out the attention net's cross entropy. Nothing else trains it.",
+                "You left out the attention network's cross entropy. Nothing else trains it.",
                 lambda attention_logits, labels, **rest: (
                     joint_loss(attention_logits=attention_logits, labels=labels, **rest)
                     - F.cross_entropy(attention_logits, labels)
@@ -206,16 +204,17 @@ EXERCISES = [
                 "You left out the weight of the distillation term. Multiply the soft cross entropy by it.",
                 lambda weight, **rest: joint_loss(weight=1.0, **rest),
             ),
-            Mistake(
-                "You gave F.cross_entropy probabilities. It wants logits: it takes the softmax itself.", _softmax_twice
-            ),
+            Mistake("F.cross_entropy takes logits, not probabilities: it applies the softmax itself.", _softmax_twice),
         ],
         gradients=[
             ("part_logits", "Let no gradient flow into the teacher: detach the part net's logits in the soft term."),
-            ("master_logits", "The master learns from its labels and from the part: detach the part's logits only."),
-            ("attention_logits", "The attention net learns from its labels: do not detach its logits."),
+            (
+                "master_logits",
+                "The master net learns from the labels and from the part net: detach the part net's logits only.",
+            ),
+            ("attention_logits", "The attention network learns from the labels: do not detach its logits."),
         ],
-        hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master.",
+        hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master net.",
         tolerance=1e-5,
     ),
 ]
