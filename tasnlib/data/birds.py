@@ -95,14 +95,12 @@ class Birds(Dataset):
             raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
         return self.take([index])
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """A whole batch at once: a data loader that finds this method does not collate image by image."""
-        return self.take(indices)
-
     def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
         """These images as one batch. The numbers go on from len without end; an image is the same in every epoch."""
         chosen = torch.tensor(image_numbers(indices), device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
+
+    __getitems__ = take  # a data loader that finds this method does not collate image by image
 
     @property
     def data_hash(self) -> str:

@@ -54,10 +54,8 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
     chosen = {image: file for image, file in files.items() if splits[image] == split}
     for image, file in chosen.items():
         if file.partition("/")[0] != folders[label_table[image]]:
-            raise ValueError(
-                f"{home / 'image_class_labels.txt'} and images.txt contradict each other: image {image} is of class "
-                f"{label_table[image]}, {folders[label_table[image]]}, but its file is {file}. {CUB.advice}"
-            )
+            kind = f"{label_table[image]}, {folders[label_table[image]]}"
+            raise ValueError(f"{home}: image_class_labels.txt says class {kind} of image {image}, images.txt {file}")
     class_names = [re.sub(r"^\d+\.", "", folders[number]).replace("_", " ") for number in numbers]
     label_of = {f"images/{file}": labels[image] for image, file in chosen.items()}
     return CUB.photographs(home, split, label_of, class_names, image_size, home / "images.txt")
@@ -65,15 +63,12 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
 
 def _table(path: Path) -> dict[str, str]:
     """A file of lines `<number> <text>`, in the file's order."""
-    texts: dict[str, str] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # some editors begin a file with a byte-order mark
     except UnicodeDecodeError as reason:
         raise ValueError(f"{path} is not a text file ({reason}). {CUB.advice}") from reason
-    for at, line in enumerate(lines, 1):
-        found = re.fullmatch(r"\s*(\d+)\s+(\S.*?)\s*", line)
-        if line.strip() and (found is None or found[1] in texts):
-            raise ValueError(f"{path}, line {at}: {line.strip()!r} should be `<number> <text>`, each number once")
-        if found:
-            texts[found[1]] = found[2]
-    return texts
+    rows = [line.strip().split(maxsplit=1) for line in lines if line.strip()]
+    if wrong := [row for row in rows if len(row) < 2 or not row[0].isdecimal()]:
+        raise ValueError(f"{path}: the line {' '.join(wrong[0])!r} should be `<number> <text>`")
+    require_distinct(path, "the number", (number for number, _ in rows))
+    return {row[0]: row[1] for row in rows}

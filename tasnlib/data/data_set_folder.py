@@ -54,22 +54,15 @@ class DataSetFolder(NamedTuple):
 
     def error(self, folder: Path, problem: str) -> ValueError:
         """Says what is wrong, what is expected, what was found instead and what to do."""
-        entries: list[str] = []
-        if is_folder(folder):
-            listing = list_folder(folder)
-            entries = sorted([*(f"{inside}/" for inside in listing.folders), *listing.files, *listing.broken])
+        inside = folder.iterdir() if is_folder(folder) else ()
+        entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in inside)
         return ValueError(
             f"{self.name}: {folder}: {problem}.\nExpected:\n{self.layout}\n"
             f"Found in {folder}: {first_of(entries, 8) or 'nothing'}.\n{self.advice}"
         )
 
     def find(self, folder: str | Path, split: str, fits: Callable[[Path], bool], missing: str) -> Path:
-        """The given folder, or the only one inside it that fits, for the split "train" or "test".
-
-        Raises:
-            ValueError: for another split, and where no folder fits, saying what is `missing`, or several do.
-            OSError: where a folder cannot be read, and no other fits.
-        """
+        """The given folder, or the only one inside it that fits; raises ValueError, saying what is `missing`."""
         if split not in ("train", "test"):
             raise ValueError(f"split is {split!r}; it must be 'train' or 'test'")
         folder = expanded(folder, "folder")
@@ -85,7 +78,7 @@ class DataSetFolder(NamedTuple):
                 unreadable.append(reason)
         if len(homes) > 1:
             names = ", ".join(home.name for home in homes)
-            raise ValueError(f"{self.name}: several folders in {folder} contain it ({names}); give one of them instead")
+            raise ValueError(f"{self.name}: several folders in {folder} contain it ({names}); give one of them")
         if not homes:
             raise unreadable[0] if unreadable else self.error(folder, f"{missing}, here or in a folder inside")
         return homes[0]
@@ -96,11 +89,8 @@ class DataSetFolder(NamedTuple):
         """The images of a split, once all of them are known to exist.
 
         `labels` are by file, which `source` names relative to `home`. Folders are listed instead of asking for one file
-        after the other: half a million images on a network drive take seconds instead of an hour.
-
-        Raises:
-            ValueError: where images are missing (how many, and the first three) or outside `home`, or there are none.
-            OSError: where a folder cannot be read.
+        after the other: half a million images on a network drive take seconds instead of an hour. Raises ValueError
+        where images are missing (how many, and the first three) or outside `home`, or there are none.
         """
         if not labels:
             raise ValueError(f"{source} has no images for {split!r}. {self.advice}")
@@ -117,11 +107,9 @@ class DataSetFolder(NamedTuple):
             if base not in present[parent]:
                 missing.append(file)
         if missing:
+            problem = f"{len(missing):,} of the {len(labels):,} images in {source.name} are missing in {home}"
             first = "".join(f"\n    {file}" for file in missing[:3])
-            raise ValueError(
-                f"{self.name}: {len(missing):,} of the {len(labels):,} images in {source.name} are missing in {home}, "
-                f"the first:{first}\n{self.advice}"
-            )
+            raise ValueError(f"{self.name}: {problem}, the first:{first}\n{self.advice}")
         paths = [home / file for file in labels]
         return ImageFiles(paths, list(labels.values()), class_names, image_size, f"{self.name}, {split}", root=home)
 

@@ -79,8 +79,7 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
 
 
 def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Tensor, y: Tensor) -> None:
-    """One striped patch in each cell of a turned grid. Every pixel looks up its own cell, so the cost does not grow
-    with the number of patches."""
+    """One striped patch in each cell of a turned grid: every pixel looks up its own, whatever the number of patches."""
     device, size = canvas.device, config.image_size
     cell = size / 7.0
     cells = 2 * int(np.ceil(0.75 * size / cell)) + 1  # across, so that the turned grid covers the corners

@@ -68,15 +68,9 @@ def _mode(path: str | Path) -> int:
 
 
 def cannot_read(path: str | Path, reason: OSError) -> OSError:
-    """The same kind of error, saying what to do about it.
-
-    >>> cannot_read("birds/test", PermissionError(errno.EACCES, "Permission denied"))
-    PermissionError(13, 'birds/test cannot be read: Permission denied; make it readable, or name another folder')
-    """
+    """The same kind of error, saying what to do about it."""
     remedy = "mend or remove the link" if reason.errno == errno.ELOOP else "make it readable"
-    return OSError(
-        reason.errno, f"{path} cannot be read: {reason.strerror or reason}; {remedy}, or name another folder"
-    )
+    return OSError(reason.errno, f"{path} cannot be read: {reason.strerror}; {remedy}, or name another folder")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -116,19 +110,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
     """The same kind of error, saying what to do about it."""
-    return OSError(
-        reason.errno,
-        f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. "
-        "Nothing in the folder was changed; make room on its disk, make the folder writable, or name another folder.",
-    )
+    problem = f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. Nothing there was changed"
+    return OSError(reason.errno, f"{problem}; make room on its disk, make the folder writable, or name another folder.")
 
 
 def first_of(names: Sequence[str], count: int) -> str:
-    """The first names of many, and how many more there are.
-
-    >>> first_of(["wren", "robin", "finch"], 2)
-    'wren, robin and 1 more'
-    """
+    """The first names of many, and how many more there are: "wren, robin and 3 more"."""
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 

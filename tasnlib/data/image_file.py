@@ -3,28 +3,23 @@
 import contextlib
 import functools
 import io
-import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from tasnlib.data.files import expanded
 
-ORIENTATION = 0x0112  # the tag's number in EXIF
 # Pillow knows these by name, but reads them only with plug-ins, or by starting other programs. An EPS file is a program
 # itself, which Ghostscript would run, whatever its name ends with.
 _NOT_BY_PILLOW_ALONE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-_PNG_START, _PNG_TEXT = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
+# Pillow rejects PNGs whose text is long (1 MB, of editors and microscopes); these limits still stop an attack.
+PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = 2**26, 2**28
 
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """The image formats that are read, by Pillow's names.
-
-    >>> "JPEG" in formats(), "EPS" in formats()
-    (True, False)
-    """
+    """The image formats that are read, by Pillow's names."""
     Image.init()
     return tuple(name for name in Image.ID if name not in _NOT_BY_PILLOW_ALONE)
 
@@ -55,7 +50,7 @@ def read_bytes(path: Path) -> bytes:
 def decode_image(content: bytes, path: Path) -> Image.Image:
     """As `open_image`, from the bytes of the file. The path is for messages only."""
     try:
-        with Image.open(io.BytesIO(_without_text(content)), formats=formats()) as image:
+        with Image.open(io.BytesIO(content), formats=formats()) as image:
             return upright_rgb(image)
     except MemoryError:
         raise  # says something of the machine, not of the file
@@ -71,45 +66,22 @@ def decode_image(content: bytes, path: Path) -> Image.Image:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """An opened image as `open_image` gives it; as a copy."""
     image.load()  # of TIFF, this turns the pixels and forgets the orientation
-    rgb = _as_rgb(image)
+    if image.mode == "RGB" and "transparency" not in image.info:
+        rgb = image.copy()
+    elif image.mode.startswith(("I", "F")):
+        rgb = Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    elif image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        rgb = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+    else:
+        rgb = image.convert("RGB")
     rgb.info = {}  # a damaged EXIF block must not make the image unreadable: its orientation is all that is needed
     with contextlib.suppress(Exception):  # whatever a damaged EXIF block makes Pillow raise
-        rgb.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
+        rgb.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
     return ImageOps.exif_transpose(rgb)
 
 
-def _without_text(content: bytes) -> bytes:
-    """A PNG without its text chunks: Pillow rejects images whose text is long, and nobody reads it here."""
-    if not content.startswith(_PNG_START) or not any(kind in content for kind in _PNG_TEXT):
-        return content
-    kept, at = [_PNG_START], len(_PNG_START)
-    while at + 12 <= len(content):  # length, kind, data, checksum
-        end = at + 12 + struct.unpack_from(">I", content, at)[0]
-        if content[at + 4 : at + 8] not in _PNG_TEXT:
-            kept.append(content[at:end])
-        at = end
-    return b"".join(kept)
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image.copy()
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        over = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), over).convert("RGB")
-    return image.convert("RGB")
-
-
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scaled as `open_image` says.
-
-    One and the same value throughout tells nothing of a range: 16 bits are taken, or 0 to 1 for fractions.
-
-    >>> _to_8_bits(np.array([[0, 257, 65535]], np.uint16)), _to_8_bits(np.array([[0, 4095]], np.uint16))
-    (array([[  0,   1, 255]], dtype=uint8), array([[  0, 255]], dtype=uint8))
-    """
+    """Scaled as `open_image` says; one value throughout, which tells nothing of a range, by 65535 (fractions: by 1)."""
     low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
     values = np.nan_to_num(values.astype(np.float64), posinf=high, neginf=low)
     lowest, highest = values.min(), values.max()

@@ -110,7 +110,7 @@ def _split_by_folders(home: Path) -> dict[str, dict[str, list[Path]]]:
     if "test" not in parts:
         print_once(f"{home}: there is no test/, so {test}/ is the test set")
     if unused := [f"{folder}/" for folder in list_folder(home).folders if folder not in (train, test)]:
-        print_once(f"{home}: used neither for training nor for testing: {', '.join(unused[:5])}")
+        print_once(f"{home}: used neither for training nor for testing: {first_of(unused, 5)}")
     sides = {"train": _images_by_class(home / train), "test": _images_by_class(home / test)}
     if differing := sorted(sides["train"].keys() ^ sides["test"].keys()):
         raise ValueError(
@@ -130,15 +130,13 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
         inside = list_folder(folder / kind)
         name = unicodedata.normalize("NFC", kind)
         if name in images:
-            raise ValueError(f"{folder}: two folders are called {name!r}, one with accents composed and one not; "
-                             "move the images of one into the other")  # fmt: skip
+            raise ValueError(f"{folder}: two folders are called {name!r}, one with accents composed; keep one of them")
         images[name] = [folder / kind / file for file in [*inside.files, *inside.broken] if _is_image(file)]
-        left_out += [
-            f"{kind}/{one}" for one in (*inside.folders, *inside.files) if folder / kind / one not in images[name]
-        ]
+        others = [file for file in inside.files if not _is_image(file)]
+        left_out += [f"{kind}/{one}" for one in [*inside.folders, *others]]
     empty = [f"{kind}/" for kind, of_class in images.items() if not of_class]
     if empty or not images:
-        raise FOLDER.error(folder, f"no image in {', '.join(empty[:5])}" if empty else "no folder of a class")
+        raise FOLDER.error(folder, f"no image in {first_of(empty, 5)}" if empty else "no folder of a class")
     if left_out:
         print_once(f"{folder}: left out, neither classes nor images: {first_of(left_out, 5)}")
     return dict(sorted(images.items(), key=lambda entry: os.fsencode(entry[0])))

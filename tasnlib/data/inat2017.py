@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from tasnlib.data.data_set_folder import DataSetFolder, require_distinct
-from tasnlib.data.files import is_file, is_folder
+from tasnlib.data.files import is_file
 from tasnlib.data.photographs import ImageFiles
 
 __all__ = ["load_inat2017"]
@@ -39,8 +39,6 @@ def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> Imag
     at = _lists(home) or home
     if not is_file(at / FILES["test"]):
         raise INAT.error(home, f"no {FILES['test']} beside {FILES['train']}")
-    if not is_folder(home / "train_val_images"):
-        raise INAT.error(home, "no folder train_val_images/")
     names, train = _read(at / FILES["train"])
     test_names, test = _read(at / FILES["test"])
     if strange := sorted(test_names.items() - names.items()):

@@ -18,7 +18,6 @@ from tqdm import tqdm
 from tasnlib.data.files import expanded, first_of, print_text, write_atomically
 from tasnlib.data.image_file import decode_image, read_bytes
 
-SHOWN = 10  # names of unreadable files; of the rest, the number
 SAMPLE = 10_000  # of a larger set, this many files and all folders are asked whether they changed
 
 
@@ -65,7 +64,7 @@ def inspect_files(
             if record and found.lasting and 2 * len(found.unreadable) <= len(names):
                 _remember(record, found, _quick_state(paths), _state(paths))
     if found.unreadable:
-        bad = first_of([f"{names[number]} ({reason})" for number, reason in found.unreadable.items()], SHOWN)
+        bad = first_of([f"{names[number]} ({reason})" for number, reason in found.unreadable.items()], 10)
         text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {bad}"
         if 2 * len(found.unreadable) > len(names):
             raise ValueError(f"{text}. Is {root} the right folder, and its disk in order?")

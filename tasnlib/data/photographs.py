@@ -22,9 +22,8 @@ GREY = 128  # the value of all pixels of an image that cannot be read
 
 
 class ImageFiles(Dataset):
-    """Images in files, with their labels.
+    """Images in files, as evaluation sees them: short side to `image_size`, and of that the square in the middle.
 
-    Hands out images as evaluation sees them: short side to `image_size`, and of that the square in the middle.
     `augmented` gives a copy that hands out training images, each a pure function of (seed, epoch, image).
 
     Args:
@@ -59,8 +58,8 @@ class ImageFiles(Dataset):
         self.labels = torch.as_tensor(labels).long()
         self.class_names, self.classes = list(class_names), len(class_names)
         self.image_size, self.name = image_size, name
-        if not self.paths or self.labels.shape != (len(self.paths),):
-            raise ValueError(f"{name} has {self.labels.numel()} labels for {len(self.paths)} paths; each needs one")
+        if not 0 < len(self.paths) == len(self.labels):
+            raise ValueError(f"{name} has {len(self.labels)} labels for {len(self.paths)} paths; each needs one")
         if not 0 <= self.labels.min() <= self.labels.max() < self.classes:
             raise ValueError(f"{name} has labels outside of 0 to {self.classes - 1}, for {self.classes} class_names")
         if len(set(class_names)) < self.classes:
@@ -80,10 +79,6 @@ class ImageFiles(Dataset):
             raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
         return self.take([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A whole batch at once: a data loader that finds this method does not collate image by image."""
-        return self.take(indices)
-
     def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
         """The images of these numbers: n is image n % len in epoch n // len, see `Batch`."""
         numbers = image_numbers(indices)
@@ -101,6 +96,8 @@ class ImageFiles(Dataset):
                 images[place] = augment(self.style, resized, self.image_size)
         chosen = torch.tensor(numbers) % len(self)
         return Batch(images, self.labels[chosen], chosen)
+
+    __getitems__ = take  # a data loader that finds this method does not collate image by image
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
         """A copy that hands out training images of a style of `transforms.augment`."""

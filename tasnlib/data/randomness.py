@@ -31,12 +31,6 @@ class Randomness:
     """Uniform numbers for a batch of images, handed out column by column.
 
     The order of the calls is part of what an image is: a new call goes to the end.
-
-    >>> keys = image_keys(0, "train", np.arange(4))
-    >>> Randomness(keys).uniform(0, 10).shape
-    (4,)
-    >>> bool((Randomness(keys[2:]).uniform(0, 1, 5) == Randomness(keys).uniform(0, 1, 5)[2:]).all())
-    True
     """
 
     def __init__(self, keys: np.ndarray):
@@ -62,10 +56,6 @@ def hash32(numbers: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Scramble the low 32 bits of each number, on any device.
 
     Kept in int64, because torch has no unsigned shift. Both multipliers stay below 2³¹, so no product overflows.
-
-    >>> import torch
-    >>> hash32(torch.tensor([1, 2, 3])).unique().numel()
-    3
     """
     h = numbers & 0xFFFFFFFF
     h = ((h ^ (h >> 16)) * 0x7FEB352D) & 0xFFFFFFFF

@@ -2,8 +2,7 @@
 
 The numbers that describe a scene are computed by numpy in float64; pixels are computed by torch in float32, by nothing
 but +, −, ×, ÷, square root and comparison, one at a time. IEEE 754 fixes the last bit of each of these, so an image is
-the same to the last bit in every batch and on every CPU; a library's sine, or a fused multiply-add, is not. On CUDA,
-where dividing by a number is multiplying by its reciprocal, a pixel may differ by one level of 255.
+the same to the last bit in every batch and on every CPU; a library's sine, a fused multiply-add or CUDA's ÷ is not.
 
 Units: pixels. x runs right, y runs down, pixel j covers [j, j + 1], so its centre is at j + 0.5.
 """
@@ -85,11 +84,7 @@ def paint(canvas: Float[Tensor, "images 3 h w"], colour: Tensor, coverage: Float
 
 
 def sine(turns: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """sin(2π · turns), to 4 parts in a million.
-
-    >>> sine(torch.tensor([0.0, 0.25, 0.5, 1.75])).round(decimals=4).abs().tolist()
-    [0.0, 1.0, 0.0, 1.0]
-    """
+    """sin(2π · turns), to 4 parts in a million."""
     turns = turns - turns.round()
     # The quarter beyond the peak mirrors the one before it: what is left lies in [-1/4, 1/4].
     turns = torch.where(turns.abs() > 0.25, torch.copysign(torch.full_like(turns, 0.5), turns) - turns, turns)

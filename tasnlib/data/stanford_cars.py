@@ -19,15 +19,12 @@ TEST_LABELS = "cars_test_annos_withlabels.mat"
 CARS = DataSetFolder(
     "Stanford Cars",
     f"""\
-one of
-    stanford_cars/                               stanford_cars/
-    ├── devkit/cars_meta.mat                     ├── cars_annos.mat
-    ├── devkit/cars_train_annos.mat              └── car_ims/000001.jpg ...
-    ├── {TEST_LABELS}
+    stanford_cars/                             or  stanford_cars/
+    ├── devkit/cars_meta.mat                       ├── cars_annos.mat
+    ├── devkit/cars_train_annos.mat                └── car_ims/000001.jpg ...
+    ├── {TEST_LABELS} (or in devkit/)
     ├── cars_train/00001.jpg ...
-    └── cars_test/00001.jpg ...
-    (devkit/devkit/, cars_train/cars_train/ and cars_test/cars_test/ will do;
-    {TEST_LABELS} may be in devkit/ too)""",
+    └── cars_test/00001.jpg ...""",
     "How to get it: python data_scripts/download_stanford_cars.py",
 )
 DEVKITS = ("devkit", "devkit/devkit", "car_devkit", "car_devkit/devkit")
@@ -40,8 +37,7 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
     cars_test_annos_withlabels.mat is needed: the devkit's own cars_test_annos.mat has no labels.
 
     Raises:
-        ValueError: for another layout, a file that cannot be read, a label out of range (naming the annotation), an
-            image that is listed twice, and missing images.
+        ValueError: for another layout, an unreadable file, a label out of range, and an image missing or listed twice.
     """
     home = CARS.find(
         folder,
@@ -53,7 +49,12 @@ def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) ->
     images = next((at for at in (f"cars_{split}/cars_{split}", f"cars_{split}") if is_folder(home / at)), None)
     # Some copies have both layouts, or cars_annos.mat without its images: the one that is whole counts.
     if devkit and (images or not is_folder(home / "car_ims")):
-        source, names_file = _annotations_file(home, devkit, split), devkit / "cars_meta.mat"
+        name = {"train": "cars_train_annos.mat", "test": TEST_LABELS}[split]
+        names_file = devkit / "cars_meta.mat"
+        source = next((at / name for at in (home, devkit, devkit.parent) if is_file(at / name)), None)
+        if source is None:
+            hint = ", the labels of the test images (cars_test_annos.mat has none)" if split == "test" else ""
+            raise CARS.error(home, f"no {name}{hint}")
         if images is None:
             raise CARS.error(home, f"no folder cars_{split}/")
         files, values = _read(source, "annotations", "fname", "class")
@@ -75,28 +76,12 @@ def _devkit(home: Path) -> Path | None:
     return next((home / at for at in DEVKITS if is_file(home / at / "cars_meta.mat")), None)
 
 
-def _annotations_file(home: Path, devkit: Path, split: str) -> Path:
-    if split == "train":
-        places, problem = (
-            [devkit / "cars_train_annos.mat"],
-            f"{devkit.relative_to(home).as_posix()}/cars_train_annos.mat",
-        )
-    else:
-        places = [at / TEST_LABELS for at in (home, devkit, devkit.parent)]
-        problem = f"{TEST_LABELS}, the labels of the test images (cars_test_annos.mat has none)"
-    if found := next(filter(is_file, places), None):
-        return found
-    raise CARS.error(home, f"no {problem}")
-
-
 def _read(path: Path, variable: str, *fields: str) -> list:
     """One variable of a MATLAB file, or the fields of it, of which the first names the images."""
     try:
         contents = scipy.io.loadmat(path, squeeze_me=True)
     except Exception as reason:  # scipy meets a broken file with many kinds of errors
-        raise ValueError(
-            f"{path} cannot be read as a MATLAB file ({reason}); is it cut short? {CARS.advice}"
-        ) from reason
+        raise ValueError(f"{path} cannot be read as a MATLAB file ({reason}). {CARS.advice}") from reason
     array = np.atleast_1d(contents.get(variable, ()))
     if not array.size or not set(fields) <= set(array.dtype.names or ()):
         needed = f" with {' and '.join(fields)}" if fields else ""

@@ -10,11 +10,10 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
-from torchvision.transforms.v2.functional import pil_to_tensor
 
-# The principal components of the colours of ImageNet's pixels, for values from 0 to 1: the standard deviation along
-# each, and the components as columns (rows: red, green, blue). Krizhevsky, Sutskever, Hinton 2012, section 4.1,
-# describes the noise; the figures are those that ImageNet training code commonly uses.
+# The principal components of the colours of ImageNet's pixels, for values from 0 to 1, as ImageNet training code
+# has them: the standard deviation along each, and the components as columns (rows: red, green, blue). The noise is that
+# of Krizhevsky, Sutskever, Hinton 2012, section 4.1.
 COLOUR_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 COLOUR_COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
@@ -32,11 +31,6 @@ def resize_short_side(image: Image.Image, size: int) -> Image.Image:
     if (width, height) != image.size:
         image = v2.functional.center_crop(image, [height, width])
     return image.resize((round(width * size / short), round(height * size / short)), Image.Resampling.BILINEAR)
-
-
-def evaluation(image: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
-    """The square in the middle of an image whose short side is `size`."""
-    return augment("none", image, size)
 
 
 def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:
@@ -57,38 +51,32 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     """
     if min(image.size) != size or image.mode != "RGB":
         raise ValueError(f"image is {image.mode}, {image.size}; it must be RGB, its short side resized to {size}")
-    return augmentation(style, size)(image)
+    return augmentation(style, size)(image).contiguous()  # channel by channel in memory
 
 
 @functools.cache
 def augmentation(style: str, size: int) -> v2.Transform:
     """The steps of `augment`; raises ValueError for an unknown style."""
-    bilinear = InterpolationMode.BILINEAR
     steps = {
-        "none": [v2.CenterCrop(size), to_tensor],
+        "none": [v2.CenterCrop(size), v2.PILToTensor()],
         "official": [
-            v2.RandomRotation(30, bilinear, fill=255),
+            v2.RandomRotation(30, InterpolationMode.BILINEAR, fill=255),
             v2.RandomCrop(size),
             v2.ColorJitter(0.4, 0.4, 0.4),
-            to_tensor,
+            v2.PILToTensor(),
             add_colour_noise,
             v2.RandomHorizontalFlip(),
         ],
         "modern": [
-            v2.RandomResizedCrop(size, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3), interpolation=bilinear),
+            v2.RandomResizedCrop(size, scale=(0.4, 1.0), ratio=(3 / 4, 4 / 3)),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(0.2, 0.2, 0.2),
-            to_tensor,
+            v2.PILToTensor(),
         ],
     }
     if style not in steps:
         raise ValueError(f"style is {style!r}; it must be one of {', '.join(steps)}")
     return v2.Compose(steps[style])
-
-
-def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
-    """The pixels of an RGB image, channel by channel in memory."""
-    return pil_to_tensor(image).contiguous()
 
 
 def add_colour_noise(image: UInt8[Tensor, "3 h w"], strength: float = 0.1) -> UInt8[Tensor, "3 h w"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tasnlib.data.files import expanded, is_file, is_folder
 from tasnlib.data.image_file import open_image, upright_rgb
-from tasnlib.data.transforms import evaluation, resize_short_side
+from tasnlib.data.transforms import augment, resize_short_side
 from tasnlib.model import TASN
 from tasnlib.runs.prediction_figure import display_png, in_kernel, prediction_figure
 from tasnlib.training.checkpoints import load_model, load_recipe
@@ -60,7 +60,7 @@ class Predictor:
         """The master net's prediction for an image file or an opened image, prepared as in testing: short side
         resized to `image_size`, centre cropped. Raises ValueError, naming the file, if it cannot be read."""
         opened = _upright(image) if isinstance(image, Image.Image) else open_image(image)
-        cropped = evaluation(resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
+        cropped = augment("none", resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
         pixels = cropped.to(next(self.model.parameters()).device)[None].float() / 255
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()

@@ -173,8 +173,6 @@ def test_a_png_with_long_text_is_read(tmp_path, text):
     photograph(20, 12, 0).save(plain)
     content = plain.read_bytes()
     wordy.write_bytes(content[:33] + text + content[33:])  # behind the header
-    with pytest.raises(ValueError, match=r"Decompressed data too large|text chunks"), Image.open(wordy) as image:
-        image.load()
     assert open_image(wordy).tobytes() == open_image(plain).tobytes()
 
 

@@ -163,7 +163,7 @@ def test_a_wrong_folder_shows_what_is_expected_and_what_was_found(tmp_path):
             (
                 "nested",
                 lambda home: (home / "devkit/devkit/cars_train_annos.mat").unlink(),
-                "no devkit/devkit/cars_train",
+                "no cars_train_annos",
             ),
             ("car_ims", lambda home: (home / "car_ims").rename(home / "cars_train"), "car_ims/, which is missing"),
         ]

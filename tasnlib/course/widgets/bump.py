@@ -9,11 +9,12 @@ from IPython.display import display
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from tasnlib.course.plots.bent_grid import bump_view
 from tasnlib.course.widgets.browser_pictures import jpeg_address, picture_html, upload_button
 from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
-from tasnlib.data.transforms import resize_short_side, to_tensor
+from tasnlib.data.transforms import resize_short_side
 
 ALT = "a picture with a bump of attention on it, the bent grid of sampling positions, and the sampled image"
 SIDE = 288  # pixels: what the short side of a picture is resized to before anything is drawn
@@ -103,7 +104,7 @@ def drag_attention(image: Float[Tensor, "3 h w"]) -> None:
         result.value = picture_html(bump_view(shown["image"], pad.x, pad.y, width.value, zoom.value), ALT)
 
     def use(opened: Image.Image) -> None:
-        shown["image"] = to_tensor(resize_short_side(opened, SIDE)).float() / 255
+        shown["image"] = pil_to_tensor(resize_short_side(opened, SIDE)).contiguous().float() / 255
         pad.picture = jpeg_address(shown["image"])
         redraw()
 
