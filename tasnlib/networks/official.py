@@ -15,9 +15,8 @@ from tasnlib.model import TASN, TASNOutput
 def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c"]:
     """Which channels have a map that no earlier channel has; of maps with equal totals, the first counts.
 
-    A dead channel fires nowhere in particular, so all dead channels have the same map. The authors' code sorts the
-    totals, marks each that differs from the one before, and applies the marks to the channels in unsorted order: a
-    mistake that its author acknowledged. Here the marks go back to where the totals came from.
+    A dead channel fires nowhere in particular, so all dead channels have the same map. The authors' code applies marks
+    made in the order of the totals to unsorted channels, a mistake that its author acknowledged; here it is mended.
 
     >>> features = torch.rand(1, 4, 3, 3)
     >>> features[:, [1, 3]] = 0.0  # two dead channels

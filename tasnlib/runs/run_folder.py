@@ -40,9 +40,7 @@ def course_folder() -> Path:
     """The folder notebooks/ of this project, also from outside of it; raises FileNotFoundError without a checkout."""
     project = project_folder() if in_project() else Path(__file__).parents[2]
     if not (project / NOTEBOOK).is_file():
-        raise FileNotFoundError(
-            "the notebooks' saved runs are not in the installed package; start this inside a checkout of the project"
-        )
+        raise FileNotFoundError("saved runs are not in the installed package; start this inside a checkout of it")
     return project / NOTEBOOK.parent
 
 
