@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-# The principal components of the colours of ImageNet's pixels, from 0 to 1: the deviation along each, and the components
+# The principal components of the colours of ImageNet's pixels, from 0 to 1: the deviation along each, the components
 # as columns (rows: red, green, blue). The noise is that of Krizhevsky, Sutskever, Hinton 2012, section 4.1.
 COLOUR_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 COLOUR_COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
