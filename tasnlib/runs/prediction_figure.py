@@ -47,7 +47,7 @@ def prediction_figure(
     drawn = bars.barh(range(len(class_names)), [100 * share for share in probabilities], color=BLUE)
     labels = [f"{name}  {100 * share:.1f}" for name, share in zip(class_names, probabilities, strict=True)]
     bars.bar_label(drawn, labels, padding=3, fontsize=9, parse_math=False)  # a $ in a class name is no formula
-    bars.set(xlim=(0, 250), xticks=[0, 50, 100], yticks=[])  # room for the names
+    bars.set(xlim=(0, 290), xticks=[0, 50, 100], yticks=[])  # room for the names
     bars.spines[["left", "top", "right"]].set_visible(False)
     bars.spines["bottom"].set_bounds(0, 100)
     bars.set_xlabel("probability, %", x=0.2)

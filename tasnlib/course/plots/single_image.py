@@ -30,7 +30,7 @@ def _draw_best(axes: Axes, probabilities: Tensor, class_names: Sequence[str], ne
     labels = [f"{name}  {share:.1f}" for name, share in zip(names, shares.tolist(), strict=True)]
     bars = axes.barh(range(len(names)), shares.tolist(), color=COLOURS[net])
     axes.bar_label(bars, labels, padding=3, fontsize=9, parse_math=False)  # a class name may contain a $
-    axes.set(xlim=(0, 250), xticks=[0, 50, 100], yticks=[])  # room for the names
+    axes.set(xlim=(0, 290), xticks=[0, 50, 100], yticks=[])  # room for the names
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 100)
     axes.set_xlabel("probability, %", x=0.2)
