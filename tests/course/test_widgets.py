@@ -1,6 +1,7 @@
 """Widgets: every control changes the picture, an opened file is shown, and pages without a kernel get sliders."""
 
 import base64
+import gc
 import html
 import io
 import json
@@ -96,6 +97,12 @@ def test_a_slider_draws_its_start_and_then_each_new_value(shown):
     assert drawn == [(2, "a"), (3, "a"), (3, "b")]
     assert picture(shown[0]) != before
     assert 'alt="alt"' in picture(shown[0])
+
+
+def test_a_slider_leaves_the_garbage_collector_of_the_kernel_alone(shown):
+    frozen = gc.get_freeze_count()
+    sliders.explore(counted_figure([]), [Slider("number", "n", [1, 2], 1)], "alt")
+    assert gc.get_freeze_count() == frozen
 
 
 def test_an_error_in_the_drawing_ends_the_cell(shown):
