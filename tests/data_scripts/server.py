@@ -52,6 +52,7 @@ class Server:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         wanted, version = handler.headers.get("Range"), handler.headers.get("If-Range")
         self.asked.append((wanted, version))
+        number = len(self.sent)  # an earlier answer may still be on its way
         self.sent.append(0)
         handler.close_connection = True
         if self.silent:
@@ -93,5 +94,5 @@ class Server:
                 handler.wfile.write(body[at : at + (1 << 14)])
             except OSError:  # the other side was killed
                 return
-            self.sent[-1] += len(body[at : at + (1 << 14)])
+            self.sent[number] += len(body[at : at + (1 << 14)])
             time.sleep(self.slow)
