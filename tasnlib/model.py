@@ -89,7 +89,6 @@ class TASN(nn.Module):
         # Recognise both in one batch of 2b: the same backbone and classifier are the master and the part net.
         both = self.backbone(torch.cat([structure_images, detail_images]))  # (2b, d)
         master_logits, part_logits = self.classifier(both).chunk(2)  # (b, k) each
-
         logits = {"master": master_logits, "part": part_logits, "attention": attention_logits}
         return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
 

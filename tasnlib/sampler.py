@@ -222,5 +222,6 @@ def attention_sample(
         return _read(images, x, y)
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
-    with torch.autocast(images.device.type, enabled=False):
+    device = images.device.type if torch.amp.is_autocast_available(images.device.type) else "cpu"
+    with torch.autocast(device, enabled=False):
         return (a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)).to(images.dtype)

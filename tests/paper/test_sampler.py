@@ -317,7 +317,7 @@ def test_float64_images_are_sampled_in_float64_whatever_the_attention(antialias)
 def test_all_is_computed_on_the_device_of_the_attention(antialias):
     # "meta" stands for any device that is not the CPU: a tensor left behind there does not go together with these.
     images, attention = torch.empty(2, 3, 8, 9, device="meta"), torch.empty(2, 4, 5, device="meta")
-    assert attention_sample(images, attention, 5).device.type == "meta"
+    assert attention_sample(images, attention, 5, antialias=antialias).device.type == "meta"
     for matrix in sampling_matrices(attention, (8, 9), 5, antialias=antialias):
         assert matrix.device.type == "meta"
 
