@@ -38,7 +38,7 @@ test-slow: .venv/.ready  ## the slow tests, which CI runs too: processes, kills,
 
 coverage: .venv/.ready  ## list the lines and branches of tasnlib that no test runs; fails under 95 %. Takes 20 minutes
 	rm -f .coverage .coverage.*
-	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --ignore tests/slow \
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
 		tests tasnlib $(NOTEBOOKS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
