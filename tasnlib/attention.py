@@ -70,7 +70,7 @@ def pooled_attention(
     channel: Int[Tensor, " b"] | None = None,
     generator: torch.Generator | None = None,
 ) -> PooledAttention:
-    """The mean of all attention maps, and one map drawn at random, without building the others.
+    """The mean of all attention maps, and one drawn at random, without building the others. Section 3.2 of the paper.
 
     Both are weighted sums of the channels, so two rows of weights times X give them. No gradient flows back: neither
     the paper nor the authors' code trains through the choice of where to sample.
@@ -82,8 +82,6 @@ def pooled_attention(
 
     Raises:
         ValueError: see `bilinear_attention`; on a CPU, also for a channel outside 0 to c - 1.
-
-    Source: section 3.2 of the paper, "average pooling" and "random selection".
 
     >>> features = torch.rand(2, 8, 5, 5)
     >>> pooled = pooled_attention(features, channel=torch.tensor([3, 0]))
@@ -130,29 +128,29 @@ class MultiDilation(nn.Module):
     def __init__(self, channels: int, dilations: Sequence[int]):
         super().__init__()
         self.dilations = tuple(dilations)
-        self.kernel = nn.Conv2d(channels, channels, 3, bias=False)
-        # Each dilation adds its share of the variance, so that the sum keeps the scale of the input.
-        nn.init.kaiming_normal_(self.kernel.weight, mode="fan_out", nonlinearity="relu")
-        self.kernel.weight.data /= len(self.dilations) ** 0.5
+        self.kernel = nn.Conv2d(channels, channels, 3)
+        nn.init.kaiming_normal_(self.kernel.weight, nonlinearity="relu")
+        nn.init.zeros_(self.kernel.bias)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        found = [F.relu(F.conv2d(features, self.kernel.weight, padding=d, dilation=d)) for d in self.dilations]
+        kernel = self.kernel.weight, self.kernel.bias
+        found = [F.relu(F.conv2d(features, *kernel, padding=d, dilation=d)) for d in self.dilations]
         return sum(found[1:], found[0])
 
 
 class AttentionNet(nn.Module):
     """A classifier that is trained only for where it looks: its features become the attention maps.
 
-    trunk -> multi-dilation blocks -> norm, ReLU -> features -> mean over space -> classifier
+    trunk -> multi-dilation blocks -> features -> norm, ReLU -> mean over space -> classifier
 
-    The ReLU makes the features, and so the attention maps, non-negative; training as a classifier makes the channels
-    fire on the parts that tell the classes apart. Section 3.1 of the paper.
+    The maps are made of a sum of ReLUs, not negative and of large, unequal scale: no norm comes before. Training as a
+    classifier makes the channels fire on the parts that tell the classes apart. Section 3.1, and the authors' code.
 
     Args:
         trunk: images (b, 3, h, w) to features (b, channels, h', w'); in the paper ResNet-18, 224×224 to 28×28×512.
         channels, classes: how many.
-        dilations: a tuple for each multi-dilation block. No blocks leave the trunk's receptive field as small as it is.
-        norm_bias: initial bias of the last norm. Below 0 makes features sparse: most cells are 0.
+        dilations: a tuple for each multi-dilation block. Without any, the features are the trunk's, and its receptive
+            field stays as small as it is.
 
     >>> net = AttentionNet(nn.Conv2d(3, 8, 3, stride=4), channels=8, classes=5)
     >>> logits, features = net(torch.rand(2, 3, 32, 32))
@@ -161,22 +159,16 @@ class AttentionNet(nn.Module):
     """
 
     def __init__(
-        self,
-        trunk: nn.Module,
-        channels: int,
-        classes: int,
-        dilations: Sequence[Sequence[int]] = ((1, 2), (1, 2, 3)),
-        norm_bias: float = 0.0,
+        self, trunk: nn.Module, channels: int, classes: int, dilations: Sequence[Sequence[int]] = ((1, 2), (1, 2, 3))
     ):
         super().__init__()
         self.trunk, self.channels = trunk, channels
         self.multi_dilation = nn.Sequential(*(MultiDilation(channels, rates) for rates in dilations))
         self.norm = nn.BatchNorm2d(channels)
-        nn.init.constant_(self.norm.bias, norm_bias)
         self.classifier = nn.Linear(channels, classes)
 
     def forward(
         self, images: Float[Tensor, "b 3 height width"]
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
-        features = F.relu(self.norm(self.multi_dilation(self.trunk(images))))  # (b, c, h, w)
-        return self.classifier(features.mean(dim=(2, 3))), features
+        features = F.relu(self.multi_dilation(self.trunk(images)))  # (b, c, h, w); without blocks a trunk may be below 0
+        return self.classifier(F.relu(self.norm(features)).mean(dim=(2, 3))), features

@@ -20,7 +20,6 @@ def soft_target_cross_entropy(
     teacher. The loss is smallest where the student's q equals the teacher's, and is then the teacher's entropy, not 0.
 
     Args:
-        student_logits, teacher_logits: before any softmax.
         temperature: T, above 0; 10 in the paper.
 
     Raises:
@@ -45,6 +44,7 @@ def tasn_loss(
     weights: Mapping[str, float] | None = None,
     distillation_weight: float = 2.0,
     temperature: float = 10.0,
+    label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """CE(attention net) + CE(master) + CE(part) + λ · soft(master ← part). Section 3.3 of the paper.
 
@@ -55,6 +55,7 @@ def tasn_loss(
         weights: of the cross entropies, by name; 1 where none is given.
         distillation_weight: λ, 2 in the paper; 0 switches distillation off.
         temperature: see `soft_target_cross_entropy`.
+        label_smoothing: of the cross entropies, see torch's.
 
     Raises:
         ValueError: for weights that name no logits or are negative, for no logits, for a temperature that is not
@@ -75,7 +76,8 @@ def tasn_loss(
         raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
     loss = torch.zeros((), device=labels.device)
     for name, weight in weights.items():
-        loss = loss + weight * F.cross_entropy(_at_least_float32(logits[name]), labels.long())
+        scores = _at_least_float32(logits[name])
+        loss = loss + weight * F.cross_entropy(scores, labels.long(), label_smoothing=label_smoothing)
     if distillation_weight and {"master", "part"} <= logits.keys():
         loss = loss + distillation_weight * soft_target_cross_entropy(logits["master"], logits["part"], temperature)
     return loss

@@ -15,9 +15,8 @@ def downsample(
     images: Float[Tensor, "b c h w"], size: int, antialias: bool = True
 ) -> Float[Tensor, "b c {size} {size}"]:
     """Bilinear resizing to size × size. Without antialias, fine stripes come back as coarse false ones."""
-    half = antialias and images.is_cpu and images.dtype in (torch.bfloat16, torch.float16)  # which a CPU cannot do
-    resized = F.interpolate(images.float() if half else images, (size, size), mode="bilinear", antialias=antialias)
-    return resized.to(images.dtype)
+    wide = images.to(torch.promote_types(images.dtype, torch.float32))  # a CPU antialiases nothing narrower
+    return F.interpolate(wide, (size, size), mode="bilinear", antialias=antialias).to(images.dtype)
 
 
 class TASNOutput(NamedTuple):
@@ -49,6 +48,8 @@ class TASN(nn.Module):
     torch.Size([2, 3, 48, 48])
     """
 
+    pool = staticmethod(pooled_attention)  # from features to maps
+
     def __init__(
         self,
         attention_net: AttentionNet,
@@ -62,10 +63,8 @@ class TASN(nn.Module):
         antialias: bool = False,
     ):
         super().__init__()
-        if not (min(attention_size, out_size) >= 1 and 0 < structure_power < float("inf")):
-            raise ValueError(
-                f"sizes and structure_power must be above 0: {attention_size}, {out_size}, {structure_power}"
-            )
+        if not 0 < min(given := (attention_size, out_size, structure_power)) <= max(given) < float("inf"):
+            raise ValueError(f"attention_size, out_size and structure_power must be above 0 and finite, got {given}")
         self.attention_net, self.backbone, self.classifier = attention_net, backbone, classifier
         self.attention_size, self.out_size = attention_size, out_size
         self.scale, self.structure_power = scale, structure_power
@@ -88,8 +87,7 @@ class TASN(nn.Module):
 
         # Recognise both in one batch of 2b: the same backbone and classifier are the master and the part net.
         both = self.backbone(torch.cat([structure_images, detail_images]))  # (2b, d)
-        master_logits, part_logits = self.classifier(both).chunk(2)  # (b, k) each
-        logits = {"master": master_logits, "part": part_logits, "attention": attention_logits}
+        logits = self.classify(both) | {"attention": attention_logits}  # (b, k) each
         return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
 
     def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
@@ -102,14 +100,24 @@ class TASN(nn.Module):
         channel: Int[Tensor, " b"] | None = None,
         generator: torch.Generator | None = None,
     ) -> PooledAttention:
-        """The structure and detail maps of these features, as the sampler gets them."""
-        structure, detail, channel = pooled_attention(features, self.scale, channel, generator)
+        """The structure and detail maps of these features, as the sampler gets them.
+
+        Not in autocast: s·X reaches hundreds, where a step of bfloat16 is 1 or more, a factor of e behind the softmax.
+        """
+        device = features.device.type if torch.amp.is_autocast_available(features.device.type) else "cpu"
+        with torch.autocast(device, enabled=False):
+            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            structure, detail, channel = self.pool(features, self.scale, channel, generator)
         # The sampler takes shares only. Relative to its largest value, no power of the map under- or overflows.
         structure = structure / structure.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(structure.dtype).tiny)
         return PooledAttention(structure**self.structure_power, detail, channel)
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
         return attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
+
+    def classify(self, both: Float[Tensor, "both d"]) -> dict[str, Float[Tensor, "b k"]]:
+        """The logits of the master, from the first half of these features, and of the part net."""
+        return dict(zip(("master", "part"), self.classifier(both).chunk(2), strict=True))
 
     @torch.no_grad()
     def predict(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b k"]:

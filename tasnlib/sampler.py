@@ -51,20 +51,18 @@ def _limit_zoom(zoom: Float[Tensor, "b n"], cap: Float[Tensor, "b 1"]) -> Float[
 def zoom_profiles(
     attention: Float[Tensor, "b h w"], image_size: Size, max_zoom: float = 4.0
 ) -> tuple[Float[Tensor, "b width"], Float[Tensor, "b height"]]:
-    """How strongly each column and each row of the image is magnified; float64 where the device has it.
+    """The zoom of every pixel column (b, W) and row (b, H): positive, of mean 1, at most max_zoom.
+
+    In float64 where the device has it. Section 3.2 of the paper; that both axes stay under the smaller of their peaks
+    is from the authors' code.
 
     Args:
         attention: finite, not negative. All zeros means uniform.
         image_size: of the image to be sampled.
         max_zoom: the most that any place is magnified along each axis, beside plain resizing; from 1 up.
 
-    Returns:
-        The zoom of every pixel column (b, W) and row (b, H): positive, mean 1, at most max_zoom.
-
     Raises:
         ValueError: for an image_size or max_zoom below 1; on a CPU, for attention that is negative or not finite.
-
-    Source: section 3.2 of the paper; the limit, that both axes stay under the smaller of their peaks, from its code.
 
     >>> attention = torch.tensor([[[1.0, 1.0, 6.0, 0.0]]])
     >>> x, y = zoom_profiles(attention, image_size=(2, 4))

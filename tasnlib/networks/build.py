@@ -16,7 +16,7 @@ from tasnlib.networks.backbones import attention_trunk, classifier_backbone
 from tasnlib.networks.official import OfficialTASN
 from tasnlib.networks.plain import PlainClassifier
 from tasnlib.networks.pretrained import published_weights
-from tasnlib.networks.small import small_trunk
+from tasnlib.networks.small import NormalizedAttentionNet, small_trunk
 from tasnlib.networks.weights import weights_file
 
 NAMES = ("tasn", "downsampled", "downsampled_aliased")
@@ -45,7 +45,7 @@ class Architecture:
     # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
     attention_trunk: Name
     backbone: Name
-    light_attention: bool = False  # the trunk's first two stages only, without dilations: see `build_attention_net`
+    attention_stages: Literal[2, 3, 4] = 4  # of the trunk; fewer than 4 are not dilated, see `build_attention_net`
     weights: Name | None = None  # a name of ImageNet weights, a folder of files, None for random ones
 
     # Attention and sampler, see `model.TASN`.
@@ -70,8 +70,8 @@ class Architecture:
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Architecture":
-        if self.light_attention and self.attention_trunk == "small":
-            raise ValueError("light_attention is True, but 'small' has no stages to leave out; choose 'resnet18'")
+        if self.attention_stages < 4 and self.attention_trunk == "small":
+            raise ValueError("attention_trunk 'small' has no stages to leave out; choose 'resnet18', or 4 stages")
         if not self.own_classifiers == self.distinct_channels == (self.test_detail == "mean"):
             raise ValueError("own_classifiers, distinct_channels and test_detail='mean' go together: all, or none")
         return self
@@ -84,34 +84,41 @@ def build_tasn(architecture: Architecture, classes: int) -> TASN:
     >>> sum(weight.numel() for weight in build_tasn(small, classes=16).parameters())
     103880
     """
-    attention_net = build_attention_net(architecture, classes)
     backbone, dimension = _backbone(architecture)
-    networks = attention_net, backbone, nn.Linear(dimension, classes)
+    shared, *own = (new_classifier(dimension, classes) for _ in range(3 if architecture.own_classifiers else 1))
+    networks = build_attention_net(architecture, classes), backbone, shared
     names = ("attention_size", "out_size", "scale", "structure_power", "max_zoom", "antialias")
     numbers = {name: getattr(architecture, name) for name in names}
-    if architecture.own_classifiers:
-        own = nn.Linear(dimension, classes), nn.Linear(dimension, classes)
-        return OfficialTASN(*networks, own_classifiers=own, **numbers)
-    return TASN(*networks, **numbers)
+    return OfficialTASN(*networks, own_classifiers=own, **numbers) if own else TASN(*networks, **numbers)
 
 
 def build_attention_net(architecture: Architecture, classes: int) -> AttentionNet:
-    """The attention network: the paper's, a light one, or the small one for 48×48 images.
+    """The attention network: the paper's, one with fewer stages, or the small one for 48×48 images.
 
-    The light one ends with ResNet-18's second stage (28×28×128): no cell sees far. Its features start out sparse, as
-    the small one's do. It takes a twentieth of the paper's multiply-adds; on the drawn birds its attention is no worse,
-    see notebook 06.
+    Fewer stages keep the receptive field small, so they are not dilated either. Of ResNet-18 on 224×224 px, the third
+    stage gives 28×28×256 for 2.6 billion multiply-adds, and the second 28×28×128 for 1.0; all four and two
+    multi-dilation blocks give 28×28×512 for TODO.
 
     >>> paper = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
     >>> build_attention_net(paper, classes=200).channels
     512
     """
-    name, light, size = architecture.attention_trunk, architecture.light_attention, architecture.attention_size
-    if name != "small":
-        trunk = attention_trunk(name, architecture.weights, stages=2 if light else 4, size=size)
-        return AttentionNet(*trunk, classes, dilations=(), norm_bias=-1.0) if light else AttentionNet(*trunk, classes)
-    # Without dilations and with sparse features: in so small an image a wide receptive field smears the attention.
-    return AttentionNet(*small_trunk(), classes, dilations=(), norm_bias=-1.0)
+    name, stages = architecture.attention_trunk, architecture.attention_stages
+    if name == "small":
+        net: AttentionNet = NormalizedAttentionNet(*small_trunk(), classes)
+    else:
+        trunk, channels = attention_trunk(name, architecture.weights, stages=stages, size=architecture.attention_size)
+        net = AttentionNet(trunk, channels, classes) if stages == 4 else AttentionNet(trunk, channels, classes, ())
+    net.classifier = new_classifier(net.channels, classes)
+    return net
+
+
+def new_classifier(dimension: int, classes: int) -> nn.Linear:
+    """Started as the authors do: weights of standard deviation √(2 / dimension), biases 0."""
+    layer = nn.Linear(dimension, classes)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def build_plain(architecture: Architecture, classes: int, antialias: bool) -> PlainClassifier:
@@ -122,7 +129,7 @@ def build_plain(architecture: Architecture, classes: int, antialias: bool) -> Pl
     48
     """
     backbone, dimension = _backbone(architecture)
-    return PlainClassifier(backbone, nn.Linear(dimension, classes), architecture.out_size, antialias)
+    return PlainClassifier(backbone, new_classifier(dimension, classes), architecture.out_size, antialias)
 
 
 def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | PlainClassifier:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasnlib.attention import PooledAttention, bilinear_attention, pool_maps
-from tasnlib.model import TASN, TASNOutput
+from tasnlib.model import TASN
 
 
 def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c"]:
@@ -39,40 +39,30 @@ class OfficialTASN(TASN):
 
     Master and part net have a classifier each beside the shared one, which still gives the prediction. Each different
     map counts once in the structure map and in the draw of the detail map; in evaluation mode the detail map is the
-    mean of all maps. Arguments are those of `TASN`, and own_classifiers of master and part net: (b, d) to (b, k).
+    mean of all maps. The attention network sees the image resized as there. Arguments are those of `TASN`, and own_classifiers of master and part net: (b, d) to (b, k).
     """
 
     def __init__(self, *networks: Any, own_classifiers: tuple[nn.Module, nn.Module], **options: Any):
         super().__init__(*networks, **options)
         self.own_classifiers = nn.ModuleList(own_classifiers)
 
-    def forward(
-        self,
-        images: Float[Tensor, "b 3 height width"],
-        channel: Int[Tensor, " b"] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> TASNOutput:
-        attention_logits, features = self.look(images)
-        structure, detail, channel = self.attend(features, channel, generator)
-        structure_images, detail_images = self.sample(images, structure), self.sample(images, detail)
-        both = self.backbone(torch.cat([structure_images, detail_images]))  # (2b, d)
-        master_logits, part_logits = self.classifier(both).chunk(2)
-        logits = {"master": master_logits, "part": part_logits, "attention": attention_logits}
-        for name, classifier, own in zip(("master", "part"), self.own_classifiers, both.chunk(2), strict=True):
-            logits[f"{name}_own"] = classifier(own)
-        return TASNOutput(structure, detail, channel, structure_images, detail_images, logits)
+    def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
+        """As `TASN.look`, but resized with the corners' centres aligned, and without antialias."""
+        size = (self.attention_size, self.attention_size)
+        return self.attention_net(F.interpolate(images, size, mode="bilinear", align_corners=True))
 
     @torch.no_grad()
-    def attend(
+    def pool(  # type: ignore[override]
         self,
         features: Float[Tensor, "b c h w"],
-        channel: Int[Tensor, " b"] | None = None,
-        generator: torch.Generator | None = None,
+        scale: float,
+        channel: Int[Tensor, " b"] | None,
+        generator: torch.Generator | None,
     ) -> PooledAttention:
-        """The maps of `TASN.attend`, over the distinct channels only. `channel` is taken modulo their number."""
+        """The maps of the distinct channels only. `channel` is taken modulo their number."""
         if channel is None:
             channel = torch.randint(features.shape[1], features.shape[:1], generator=generator)
-        relation = bilinear_attention(features, self.scale)  # (b, c, c)
+        relation = bilinear_attention(features, scale)  # (b, c, c)
         first = distinct_channels(relation, features)  # (b, c)
         number = first.sum(dim=1, keepdim=True)  # (b, 1)
         channel = (first.cumsum(dim=1) > channel.to(features.device)[:, None] % number).int().argmax(dim=1)
@@ -80,8 +70,13 @@ class OfficialTASN(TASN):
         structure, detail, channel = pool_maps(relation, features, channel, mean_row)
         if not self.training:
             detail = pool_maps(relation, features, channel, relation.mean(dim=1)).structure
-        structure = structure / structure.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(structure.dtype).tiny)
-        return PooledAttention(structure**self.structure_power, detail, channel)
+        return PooledAttention(structure, detail, channel)
+
+    def classify(self, both: Float[Tensor, "both d"]) -> dict[str, Float[Tensor, "b k"]]:
+        logits = super().classify(both)
+        for name, classifier, own in zip(("master", "part"), self.own_classifiers, both.chunk(2), strict=True):
+            logits[f"{name}_own"] = classifier(own)
+        return logits
 
 
 def own_distillation(logits: Mapping[str, Float[Tensor, "b k"]], temperature: float = 10.0) -> Float[Tensor, ""]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from accelerate.utils import set_seed
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
-from tasnlib.training.evaluation import accuracies, evaluate, images_without_attention
+from tasnlib.training.evaluation import accuracies, images_without_attention
 from tasnlib.training.fit import fit
 
 PARENT = "TASN_PARENT_PROCESS"  # environment variable of the processes that `train` starts: its own process id
@@ -75,13 +76,13 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
             saved = _progress(state)
             print(f"{name}: continuing {saved}" if saved else f"{name}: nothing to continue, starting at epoch 1")
         if settings.num_processes == 1:
-            model, history = fit_one(name, settings, folder, data)
+            model, history, predictions = fit_one(name, settings, folder, data)
         else:
             _fit_in_processes(name, settings, folder)
             model, _ = load_model(weights_path)
             history = json.loads((folder / f"{name}.history.json").read_bytes())
-    test, accelerator = data[1], make_accelerator(settings.precision)
-    predictions = evaluate(model, test, settings.resolved_recipe.batch_size, accelerator, workers_for(settings))
+            predictions = safetensors.torch.load((folder / f"{name}.predictions.safetensors").read_bytes())
+    test = data[1]
     without, seen = images_without_attention(model, test) if isinstance(model, TASN) else (0, 0)
     if without:
         print(
@@ -135,14 +136,14 @@ def notebook_command(settings: Settings, folder: Path, notebook: Path | None = N
 
 def fit_one(
     name: str, settings: Settings, folder: Path, data: tuple[Data, Data]
-) -> tuple[nn.Module, list[dict[str, Any]]]:
+) -> tuple[nn.Module, list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
     """The training itself, in this process, which may be one of several."""
     recipe = settings.resolved_recipe
     accelerator = make_accelerator(settings.precision)
     set_seed(settings.seed)
     train_set, test = data
     model = build_model(name, recipe, train_set.classes)
-    history = fit(
+    history, predictions = fit(
         *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
         resume=settings.resume,
         report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
@@ -153,9 +154,10 @@ def fit_one(
     )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
+        write_atomically(folder / f"{name}.predictions.safetensors", safetensors.torch.save(predictions))
         write_atomically(folder / f"{name}.history.json", json.dumps(history, indent=1).encode())
     accelerator.wait_for_everyone()
-    return model, history
+    return model, history, predictions
 
 
 def _fit_in_processes(name: str, settings: Settings, folder: Path) -> None:

@@ -122,8 +122,8 @@ class Progress:
 
 
 def new_progress(recipe: Recipe, seed: int) -> Progress:
-    """Nothing done yet. Only the initial weights may differ on resuming."""
-    values = asdict(recipe) | {"seed": seed}
+    """Nothing done yet. Only where the initial weights come from may differ on resuming."""
+    values = asdict(recipe) | {"seed": seed, "pretrained": recipe.weights is not None and recipe.fresh_multiplier != 1}
     del values["weights"]
     return Progress(json.loads(json.dumps(values)))  # as read from a checkpoint: lists for tuples
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -47,7 +47,7 @@ def fit(
     accumulate: int = 1,
     compiled: bool = False,
     continue_unsaved: bool = False,
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
     """Train with the recipe, evaluating and writing a checkpoint after every epoch.
 
     On Ctrl-C a single process completes its step and writes a checkpoint; after a second Ctrl-C, or with several
@@ -73,7 +73,8 @@ def fit(
         continue_unsaved: if a checkpoint cannot be written, print the error and keep training.
 
     Returns:
-        One entry per epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second.
+        One entry per epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second;
+        and the last epoch's predictions, see `evaluation.evaluate`.
 
     Raises ValueError for a batch or a checkpoint that does not suit the run; FloatingPointError if loss or weights are
     no longer finite, and OSError if a checkpoint cannot be written (both leave the previous one); RuntimeError if a
@@ -97,6 +98,7 @@ def fit(
     inner, loader = model, make_loader(train, batch_size, num_workers, device, order)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
+    predictions: dict[str, Tensor] | None = None
     with (
         explained_worker_death(num_workers),
         isolated_random_state(device),
@@ -111,8 +113,10 @@ def fit(
             losses = torch.zeros(steps, device=device)
             model.train()
             for step, batch in enumerate(loader, begun.step):
+                # In the middle of the step: neither the first of a warm-up nor the last of a cosine stands still.
+                rate = learning_rate_at(recipe, (epoch * steps + step + 0.5) / (recipe.epochs * steps))
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate_at(recipe, (epoch * steps + step) / (recipe.epochs * steps))
+                    group["lr"] = rate * group["multiplier"]
                 optimizer.zero_grad()
                 try:
                     losses[step] = _backward(model, batch, recipe, (seed, epoch, step), accelerator, accumulate)
@@ -153,8 +157,10 @@ def fit(
                     report(entry)
             if interrupted():
                 raise KeyboardInterrupt
+        if predictions is None:  # all epochs were done before
+            predictions = evaluate(model, test, batch_size, accelerator, num_workers)
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # restores its forward
-    return progress.history
+    return progress.history, predictions
 
 
 def _check_sizes(
@@ -204,9 +210,13 @@ def _backward(
         seed_step(accelerator.device, *place, accelerator.process_index * accumulate + number)
         # Processes exchange their gradients once per step, with the last part.
         with nullcontext() if number == accumulate else accelerator.no_sync(model):
-            loss = _loss(model, Batch(*part), recipe, place, accelerator) / accumulate
+            loss = _loss(model, Batch(*part), recipe, place, accelerator)
             accelerator.backward(loss)
-        total += loss.detach()
+        total += loss.detach() / accumulate
+    if accumulate > 1:  # gradients rather than losses, because a model may add gradients of its own
+        for weight in model.parameters():
+            if weight.grad is not None:
+                weight.grad /= accumulate
     return total
 
 
@@ -222,6 +232,7 @@ def _loss(
     weights |= {"master_own": recipe.own_weight, "part_own": recipe.own_weight}
     weights = {name: weight for name, weight in weights.items() if name in logits}
     if "master_own" not in logits:
-        return tasn_loss(logits, labels, weights, recipe.distillation_weight, recipe.temperature)
-    loss = tasn_loss(logits, labels, weights, distillation_weight=0.0)
+        distillation = recipe.distillation_weight, recipe.temperature
+        return tasn_loss(logits, labels, weights, *distillation, recipe.label_smoothing)
+    loss = tasn_loss(logits, labels, weights, distillation_weight=0.0, label_smoothing=recipe.label_smoothing)
     return loss + recipe.distillation_weight * own_distillation(logits, recipe.temperature)

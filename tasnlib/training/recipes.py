@@ -79,6 +79,7 @@ class Recipe(Architecture):
     own_weight: Weight = 0.5  # of each net's own classifier, if there are any
     distillation_weight: Weight = 2.0
     temperature: Positive = 10.0
+    label_smoothing: Share = 0.0
     teacher_gradient: bool = False  # True goes with own_classifiers: the authors distil between those
 
     # Photographs in training, see `data.transforms`. The drawn birds are never augmented.
@@ -87,9 +88,11 @@ class Recipe(Architecture):
     # Optimisation.
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive = 2e-3
+    fresh_multiplier: Positive = 1.0  # of the learning rate, where layers beside pretrained ones start from random
     momentum: Share = 0.9  # of sgd
-    weight_decay: Weight = 0.01
-    warmup: Share = 0.0  # share of all steps over which the learning rate rises from 0
+    nesterov: bool = False
+    weight_decay: Weight = 0.01  # of matrices and kernels; biases and norms are not decayed
+    warmup: Share = 0.0  # share of all steps over which the learning rate rises from nearly 0
     milestones: tuple[float, ...] = ()  # shares of all steps after which it falls to a tenth; none: half a cosine to 0
     epochs: Count = 8
     batch_size: Count = 32
@@ -100,6 +103,8 @@ class Recipe(Architecture):
             raise ValueError(f"milestones is {self.milestones}; it must be rising shares between 0 and 1")
         if self.teacher_gradient != self.own_classifiers:
             raise ValueError("teacher_gradient and own_classifiers go together: both, or none")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise ValueError("nesterov is True; it needs optimizer 'sgd', with a momentum above 0")
         return self
 
 
@@ -174,17 +179,23 @@ RECIPES = {
     "modern": replace(
         _PAPER,
         name="modern",
-        light_attention=True,
+        out_size=336,
+        attention_stages=3,
         weights="DEFAULT",
         scale=7.0,
         structure_power=2.0,
+        distillation_weight=0.0,
+        temperature=4.0,
+        label_smoothing=0.1,
         augmentation="modern",
-        learning_rate=0.02,
+        learning_rate=0.01,
+        fresh_multiplier=10.0,
         momentum=0.9,
+        nesterov=True,
         weight_decay=5e-4,
         warmup=0.05,
         milestones=(),
-        epochs=60,
+        epochs=80,
         batch_size=64,
     ),
 }

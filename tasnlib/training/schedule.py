@@ -54,9 +54,24 @@ def learning_rate_at(recipe: Recipe, done: float) -> float:
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; its learning rate is set at every step."""
+    """The recipe's optimiser. Its learning rate, times a group's "multiplier", is set at every step.
+
+    Biases and norms, whose weights have one dimension, are not decayed: decay would undo a norm bias that starts at -1.
+    Layers that start from random beside pretrained ones learn faster, by the recipe's fresh_multiplier.
+
+    >>> from tasnlib.training.recipes import RECIPES
+    >>> optimizer = build_optimizer(nn.Linear(3, 2), RECIPES["laptop"])
+    >>> [(group["params"][0].ndim, group["weight_decay"]) for group in optimizer.param_groups]
+    [(2, 0.01), (1, 0.0)]
+    """
+    named = {"attention_net.trunk.": recipe.attention_trunk, "backbone.": recipe.backbone}
+    pretrained = tuple(part for part, network in named.items() if recipe.weights and network != "small")
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        decay = recipe.weight_decay if weight.ndim > 1 else 0.0
+        multiplier = recipe.fresh_multiplier if recipe.weights and not name.startswith(pretrained) else 1.0
+        groups.setdefault((decay, multiplier), []).append(weight)
+    options = [{"params": own, "weight_decay": decay, "multiplier": by} for (decay, by), own in groups.items()]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(options, recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    return torch.optim.AdamW(options, recipe.learning_rate)

@@ -1,29 +1,30 @@
-"""The paper's attention network and the light one at an eighth of their width, small enough to compare on a laptop.
+"""The paper's attention network and lighter ones at an eighth of their width, small enough to compare on a laptop.
 
 Stages, strides and dilations are those of `build.build_attention_net`.
 """
 
+import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from tasnlib.attention import AttentionNet
 from tasnlib.networks.backbones import remove_strides
-from tasnlib.networks.small import Normalize
+from tasnlib.networks.build import new_classifier
+from tasnlib.networks.small import NormalizedAttentionNet, Normalize
 
 NARROW_SIZE = 72  # of their input: too small for the stripes of a 144 px image, as 224 px are for those of 512 px
 WIDTH = 8  # channels of the first stage; ResNet-18 has 64
 
 
-def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
-    """ResNet-18's trunk at an eighth of its width, as the paper's attention network has it, or as the light one.
+def narrow_attention_net(stages: int, classes: int) -> AttentionNet:
+    """ResNet-18's trunk at an eighth of its width: with all 4 stages the paper's attention network, else a light one.
 
-    >>> import torch
-    >>> for light in (False, True):
-    ...     print(tuple(narrow_attention_net(light, 16)(torch.rand(2, 3, 72, 72))[1].shape))
+    >>> for stages in (4, 3, 2):
+    ...     print(tuple(narrow_attention_net(stages, 16)(torch.rand(2, 3, 72, 72))[1].shape))
     (2, 64, 9, 9)
+    (2, 32, 9, 9)
     (2, 16, 9, 9)
     """
-    stages = 2 if light else 4
     layers: list[nn.Module] = [
         Normalize((0.45,) * 3, (0.2,) * 3),
         nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False),
@@ -37,11 +38,26 @@ def narrow_attention_net(light: bool, classes: int) -> AttentionNet:
         layers.append(nn.Sequential(_block(inside, outside, stride=2 if stage else 1), _block(outside, outside)))
         inside = outside
     trunk = nn.Sequential(*layers)
-    if light:
-        return AttentionNet(trunk, inside, classes, dilations=(), norm_bias=-1.0)
-    remove_strides(trunk[-1])  # the fourth stage
-    remove_strides(trunk[-3])  # the second
-    return AttentionNet(trunk, inside, classes)
+    if stages > 2:
+        remove_strides(trunk[-1])  # the last stage
+    if stages == 4:
+        remove_strides(trunk[-3])  # and the second
+    net = AttentionNet(trunk, inside, classes) if stages == 4 else AttentionNet(trunk, inside, classes, ())
+    net.classifier = new_classifier(inside, classes)
+    return net
+
+
+def normalized(net: AttentionNet) -> AttentionNet:
+    """The same network with the features of its maps taken after norm and ReLU; a light one's start out sparse.
+
+    >>> features = normalized(narrow_attention_net(2, 16))(torch.rand(2, 3, 72, 72))[1]
+    >>> bool((features == 0).float().mean() > 0.7)
+    True
+    """
+    norm_bias = 0.0 if len(net.multi_dilation) else -1.0
+    after = NormalizedAttentionNet(net.trunk, net.channels, classes=1, norm_bias=norm_bias)
+    after.multi_dilation, after.classifier = net.multi_dilation, net.classifier
+    return after
 
 
 def _block(inside: int, outside: int, stride: int = 1) -> nn.Module:

@@ -20,7 +20,8 @@ DRAWS = 8  # detail images per image, for the coverage
 def measure_maps(model: TASNVariant, recipe: Recipe, birds: Birds) -> dict[str, float]:
     """Means over images. Of the structure map: "mass" (share of it in the parts' boxes), "pointing", "magnification".
     Of the channels' maps: "mass of single channels", "diversity" (0: all the same) and "coverage" (share of the parts
-    that at least one of eight detail images magnifies twice or more). And "area": the mass of a uniform map.
+    that at least one of eight detail images magnifies twice or more). "partners": how many channels a map averages, the
+    exponential of the entropy of a row of R. And "area": the mass of a uniform map.
     """
     model.eval()
     size, batches = recipe.image_size, []
@@ -36,9 +37,11 @@ def measure_maps(model: TASNVariant, recipe: Recipe, birds: Birds) -> dict[str, 
         drawn = [model(images, (channel + draw * 5) % model.attention_net.channels) for draw in range(DRAWS)]
         structure, features = drawn[0].structure, drawn[0].features
         relation = RELATIONS.get(model.variant.attention)
-        maps = torch.ones_like(features)
+        maps, partners = torch.ones_like(features), torch.tensor(float("nan"))
         if relation:
-            maps = (relation(features.float(), recipe.scale) @ features.float().flatten(2)).view_as(features)
+            rows = relation(features.float(), recipe.scale)
+            maps = (rows @ features.float().flatten(2)).view_as(features)
+            partners = torch.special.entr(rows).sum(dim=2).exp().mean()  # NaN where rows are no distributions
         batches.append(
             {
                 "mass": attention_mass(structure, boxes, size).sum(1).mean(),
@@ -46,6 +49,7 @@ def measure_maps(model: TASNVariant, recipe: Recipe, birds: Birds) -> dict[str, 
                 "pointing": pointing_game(structure, boxes, size).nanmean(),
                 "magnification": magnified(structure).nanmean(),
                 "diversity": diversity(maps).mean(),
+                "partners": partners,
                 "coverage": coverage(torch.stack([magnified(output.detail) for output in drawn]))[-1],
                 "area": area_share(boxes, size).sum(1).mean(),
             }

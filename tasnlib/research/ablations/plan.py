@@ -7,8 +7,9 @@ only runs that changed are trained again.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -18,8 +19,7 @@ from tasnlib.research.ablations.variants import TASN, Table, Variant
 from tasnlib.research.cost import cost_by_part
 from tasnlib.training.recipes import RECIPES, Recipe
 
-VERSION = 1  # increment when a change to the code changes results
-_HASHED_AS = {"attention_net": "looker", "similarity_weight": "likeness_weight"}  # names of fields in saved results
+VERSION = 2  # increment when a change to the code changes results
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,21 @@ class Run:
     @property
     def file_name(self) -> str:
         # Fields at their default are left out, so that a new field does not rename saved results.
-        defaults = asdict(Variant(self.variant.title))
-        changed = {name: value for name, value in asdict(self.variant).items() if value != defaults[name]}
-        what = {_HASHED_AS.get(name, name): value for name, value in changed.items()}
-        identity = [VERSION, what, asdict(self.recipe), asdict(self.style), self.split, self.precision]
+        identity = [
+            VERSION,
+            _changed(self.variant, but="title"),
+            _changed(self.recipe, but="name"),
+            asdict(self.style),
+            self.split,
+            self.precision,
+        ]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.dataset}-{digest}-seed{self.seed}.json"
+
+
+def _changed(values: Any, but: str) -> dict[str, Any]:
+    default = {field.name: field.default for field in fields(values)}
+    return {name: value for name, value in asdict(values).items() if name != but and value != default[name]}
 
 
 def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:

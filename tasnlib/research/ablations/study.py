@@ -98,7 +98,7 @@ def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as state:
         batch = BirdsBatch(test_set.images[:VALIDATED], test_set.labels[:VALIDATED], test_set.boxes[:VALIDATED])
         validated = Birds(batch, test_set.config)
-        history = fit(model, train_set, validated, run.recipe, run.seed, Path(state) / "state", accelerator)
+        history, _ = fit(model, train_set, validated, run.recipe, run.seed, Path(state) / "state", accelerator)
     predictions = evaluate(model, test_set, run.recipe.batch_size, accelerator)
     result = {
         "title": run.variant.title,

@@ -95,6 +95,7 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
 
 # Further columns of a table: a heading of up to 10 characters, and the text for a row.
 COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
+    "partners": ("partners", lambda row: row.measured("partners", 1)),
     "cost": ("M mult-add", lambda row: f"{row.multiply_adds / 1e6:.1f}"),
     "epochs": ("epochs", lambda row: str(row.epochs)),
     "part": ("part net", lambda row: f"{statistics.fmean(row.part):.1f}" if row.part else ""),

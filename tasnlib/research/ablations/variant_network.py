@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tasnlib.attention import AttentionNet, PooledAttention
 from tasnlib.model import TASN
-from tasnlib.networks.build import build_plain, build_tasn
-from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net
+from tasnlib.networks.build import build_attention_net, build_plain, build_tasn
+from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net, normalized
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
 from tasnlib.research.ablations.changes import Penalty, channel_similarity, draw_dissimilar, finer_cells
 from tasnlib.research.ablations.maps import pooled_maps
@@ -101,11 +101,14 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
         model = build_plain(recipe, classes, antialias=True)
         model.size = recipe.image_size
         return model
-    light = {"paper": False, "light": True}.get(variant.attention_net, recipe.light_attention)
-    tasn = build_tasn(replace(recipe, light_attention=light and recipe.attention_trunk != "small"), classes)
-    if variant.attention_net and recipe.attention_trunk == "small":
-        tasn.attention_net = narrow_attention_net(variant.attention_net == "light", classes)
-        tasn.attention_size = NARROW_SIZE
+    tasn = build_tasn(recipe, classes)
+    if stages := variant.attention_stages:
+        if recipe.attention_trunk == "small":
+            tasn.attention_net, tasn.attention_size = narrow_attention_net(stages, classes), NARROW_SIZE
+        else:
+            tasn.attention_net = build_attention_net(replace(recipe, attention_stages=stages), classes)
+        if variant.normalized:
+            tasn.attention_net = normalized(tasn.attention_net)
     if variant.finer:
         finer_cells(tasn.attention_net)
     return TASNVariant(tasn, variant)

@@ -25,8 +25,9 @@ class Variant:
         draw: of detail channels, "uniform" or "different": in proportion to the distance from the mean map.
         similarity_weight: of a loss term on the similarity of the attention network's channels.
         detail_power: the detail map is raised to it.
-        attention_net: "paper" or "light" instead of the recipe's; on a laptop at an eighth of the width, see
-            `attention_nets`.
+        attention_stages: of ResNet-18, instead of the recipe's attention network: 4, the paper's, or fewer. On a laptop
+            at an eighth of the width, see `attention_nets`; 0 keeps the recipe's.
+        normalized: features after norm and ReLU, not before.
     """
 
     title: str
@@ -42,12 +43,15 @@ class Variant:
     draw: str = "uniform"
     similarity_weight: float = 0.0
     detail_power: float = 1.0
-    attention_net: str = ""
+    attention_stages: int = 0
+    normalized: bool = False
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with the variant's changes."""
         return replace(replace(recipe, epochs=self.longer * recipe.epochs), **self.changes)
 
+
+FEATURES_EPOCHS = 24  # of the paper's network, which learns slowly: after these, nothing climbs any more
 
 # TASN without its part net: the reference of the attention and sampler tables.
 STRUCTURE_ONLY = Variant("trilinear, squared")
@@ -90,9 +94,25 @@ DISTILLATION = (
 )
 
 ATTENTION_NETS = (
-    Variant("the paper's network", attention_net="paper"),
-    Variant("the light network", attention_net="light"),
+    Variant("the paper's network", attention_stages=4),
+    Variant("3 stages", attention_stages=3),
+    Variant("2 stages", attention_stages=2),
+    Variant("3 stages, normalised", attention_stages=3, normalized=True),
+    Variant("2 stages, normalised", attention_stages=2, normalized=True),
     replace(STRUCTURE_ONLY, title="the recipe's own network"),
+)
+
+# Where the paper's network takes the features of its maps: before the norm, as the authors do, or after norm and ReLU.
+FEATURES = tuple(
+    Variant(
+        f"{'after' if after else 'before'} the norm, s = {scale:g}{', squared' if power == 2 else ''}",
+        changes={"scale": scale, "structure_power": power, "epochs": FEATURES_EPOCHS},
+        attention_stages=4,
+        normalized=after,
+    )
+    for after, scales in ((False, (7.0, 1.0, 2.0)), (True, (7.0, 1.0)))
+    for scale in scales
+    for power in (2.0, 1.0)
 )
 
 # Compared on validation birds, before any of them is adopted. The first rows: is the training too short?
@@ -138,5 +158,7 @@ TABLES = (
     Table("distillation", "hard", DISTILLATION),
     Table("attention network", "easy", ATTENTION_NETS, optional=True),
     Table("attention network", "hard", ATTENTION_NETS, optional=True),
+    Table("features", "easy", FEATURES, optional=True),
+    Table("features", "hard", FEATURES, optional=True),
     Table("changes", "hard", CHANGES, split="val", optional=True),
 )
