@@ -53,14 +53,14 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def speed_up(model: nn.Module, device: torch.device, compiled: bool = False) -> None:
-    """Make a model faster on a device, in place; results change by rounding only, weights keep names and values.
+def speed_up(model: nn.Module, compiled: bool = False) -> None:
+    """Make a model faster, in place; results change by rounding only, weights keep names and values.
 
-    On a GPU the weights of convolutions are laid out channels last, as its matrix units read them. With torch.compile,
-    which needs a C++ compiler on a CPU and Triton on a GPU, the first steps take minutes, and all others are faster.
+    The weights of convolutions are laid out channels last, as a GPU's matrix units and a CPU's vector units read them
+    best. With torch.compile, which needs a C++ compiler on a CPU and Triton on a GPU, the first steps take minutes, and
+    all others are faster.
     """
-    if device.type == "cuda":
-        model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)
     if compiled:
         compile_parts(model)
 

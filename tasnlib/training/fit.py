@@ -94,7 +94,7 @@ def fit(
             f"{state_path} is not the same in all processes, whose epochs and steps are {places}; the output "
             "folder must be one that every machine sees"
         )
-    speed_up(model, device, compiled)
+    speed_up(model, compiled)
     inner, loader = model, make_loader(train, batch_size, num_workers, device, order)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
