@@ -102,7 +102,7 @@ class TASN(nn.Module):
     ) -> PooledAttention:
         """The structure and detail maps of these features, as the sampler gets them.
 
-        Not in autocast: s·X reaches hundreds, where a step of bfloat16 is 1 or more, a factor of e behind the softmax.
+        Not in autocast: X reaches hundreds, where bfloat16 counts in steps of 1, each a factor of e after the softmax.
         """
         device = features.device.type if torch.amp.is_autocast_available(features.device.type) else "cpu"
         with torch.autocast(device, enabled=False):

@@ -71,7 +71,7 @@ class Architecture:
     @model_validator(mode="after")
     def _fit_together(self) -> "Architecture":
         if self.attention_stages < 4 and self.attention_trunk == "small":
-            raise ValueError("attention_trunk 'small' has no stages to leave out; choose 'resnet18', or 4 stages")
+            raise ValueError(f"attention_stages is {self.attention_stages}; 'small' has none to leave out: it must be 4")
         if not self.own_classifiers == self.distinct_channels == (self.test_detail == "mean"):
             raise ValueError("own_classifiers, distinct_channels and test_detail='mean' go together: all, or none")
         return self
@@ -89,7 +89,7 @@ def build_tasn(architecture: Architecture, classes: int) -> TASN:
     networks = build_attention_net(architecture, classes), backbone, shared
     names = ("attention_size", "out_size", "scale", "structure_power", "max_zoom", "antialias")
     numbers = {name: getattr(architecture, name) for name in names}
-    return OfficialTASN(*networks, own_classifiers=own, **numbers) if own else TASN(*networks, **numbers)
+    return OfficialTASN(*networks, own_classifiers=tuple(own), **numbers) if own else TASN(*networks, **numbers)
 
 
 def build_attention_net(architecture: Architecture, classes: int) -> AttentionNet:

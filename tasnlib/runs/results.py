@@ -13,7 +13,7 @@ from tasnlib.data.files import write_atomically
 from tasnlib.runs.load_data import Data
 from tasnlib.runs.run import Trained
 from tasnlib.runs.run_folder import as_typed, described
-from tasnlib.runs.settings import Settings
+from tasnlib.runs.settings import DRAWN, Settings
 from tasnlib.training.evaluation import TOP_K, accuracies, accuracies_by_class
 
 NETS = ("master", "part", "attention", "downsampled", "downsampled_aliased")
@@ -44,7 +44,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "other_accuracy": {name: share for name, share in found.items() if name not in NETS},
         "top5": accuracies(predictions, test_set.labels, TOP_K) if test_set.classes > TOP_K else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
-        "recipe_values": asdict(settings.resolved_recipe),
+        "recipe_values": effective_values(settings),
         "precision": settings.precision,
         "num_processes": settings.num_processes,
         "accumulate": settings.accumulate,
@@ -52,6 +52,29 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "device": device,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }
+
+
+def effective_values(settings: Settings) -> dict[str, Any]:
+    """The recipe's values that had an effect on this run.
+
+    >>> sorted(effective_values(Settings()).keys() & {"stripe_period", "weight_decay", "augmentation", "momentum"})
+    ['stripe_period', 'weight_decay']
+    """
+    recipe = settings.resolved_recipe
+    idle = {"augmentation"} if settings.dataset in DRAWN else {"stripe_period"}
+    if settings.dataset not in DRAWN:
+        idle |= {name for name in ("train_images", "test_images") if getattr(settings, name) is None}
+    if recipe.optimizer != "sgd":
+        idle |= {"momentum", "nesterov"}
+    if not recipe.own_classifiers:
+        idle.add("own_weight")
+    if not recipe.distillation_weight:
+        idle |= {"temperature", "teacher_gradient"}
+    if recipe.attention_trunk == recipe.backbone == "small":
+        idle |= {"weights", "attention_stages"}
+    if recipe.weights is None:
+        idle.add("fresh_multiplier")
+    return {name: value for name, value in asdict(recipe).items() if name not in idle}
 
 
 def keep_result(folder: Path, result: dict[str, Any], trained: dict[str, Trained], test_set: Data) -> None:

@@ -75,6 +75,8 @@ class Settings:
     train_images: Annotated[int, _whole(2)] | None = None
     test_images: Count | None = None
     baselines: bool = True
+    out_size: Count | None = None  # side of what master and part net see, in pixels
+    distillation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  # 0: no distillation
     weights: Annotated[str, AfterValidator(_weights)] | None = None
     backbone: Network | None = None
     attention_trunk: Network | None = None

@@ -24,7 +24,8 @@ from tasnlib.networks.plain import PlainClassifier
 from tasnlib.training.divergence import not_finite
 from tasnlib.training.recipes import Recipe
 
-FORMAT = 1  # of the files; a file without a number has format 1
+FORMAT = 2  # of the files; a file without a number has format 1
+_BEFORE = "is from before attention maps were made of the features in front of the norm (format 1)"
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -40,7 +41,7 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             description = dict(json.loads(file.metadata()["tasn"]))
-            version = int(description.pop("format", 1))
+            version = int(description.setdefault("format", 1))
             # Cloned, because safetensors maps the file into memory, and Windows cannot replace a mapped file.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as reason:
@@ -93,13 +94,19 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def _recipe_in(description: Any, path: Path) -> Recipe:
+    outdated = False
     try:
         values = {**description["recipe"], "milestones": tuple(description["recipe"]["milestones"])}  # a list in JSON
+        if description["format"] == 1:  # of its attention networks, only the small one is still the same
+            values.pop("light_attention", None)
+            outdated = description["kind"] == "tasn" and values["attention_trunk"] != "small"
         unknown = sorted(values.keys() - {field.name for field in fields(Recipe)})
-        if not unknown:
+        if not unknown and not outdated:
             return Recipe(**values)
     except (KeyError, TypeError, ValueError) as reason:
         raise _damaged(path, reason) from reason
+    if outdated:
+        raise ValueError(f"{path} {_BEFORE}; predict with the version of tasnlib that wrote it, or train anew")
     raise _newer(path, f"this version does not know its recipe's {', '.join(unknown)}")
 
 
@@ -173,6 +180,11 @@ def progress_in(path: str | Path) -> tuple[int, int]:
 
 
 def _progress_in(description: Any, path: Path) -> Progress:
+    if description.pop("format") == 1:
+        raise ValueError(
+            f"{path} {_BEFORE}, and while biases and norms were still decayed; resume it with the version of tasnlib "
+            "that began it, or train anew in another output_folder"
+        )
     try:
         progress = TypeAdapter(Progress).validate_python(description)
         if [entry.get("epoch") for entry in progress.history] != list(range(1, len(progress.history) + 1)):

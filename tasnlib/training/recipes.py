@@ -17,47 +17,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
-    `paper` follows the paper, and the authors' MXNet code where it says nothing (-); `official` follows that code.
-
-    | | the paper | the authors' code | `paper` here | `official` here |
-    | --- | --- | --- | --- | --- |
-    | attention network's strides | changed to keep resolution | 1 in stages 2 and 4 | the code's | the code's |
-    | its dilations | several | (1, 2), then (1, 2, 3) | the code's | the code's |
-    | inner scale s | 1 | 7 | 1 | 7 |
-    | structure map | mean of the maps | their sum, squared | mean | mean, squared [1] |
-    | channels that count | all | those with different totals, by a mask [2] | all | the distinct ones |
-    | detail map, training | one random channel | one random channel of the mask | as the paper | as the code |
-    | detail map, test | - | sum of all channels, not squared | one channel [3] | mean of all |
-    | sampler | max, integral, inverse | with a cap of 4, left edges, zero border | ours [4] | ours [4] |
-    | classifiers | one, shared | one shared, one of each net's own | shared | shared and own |
-    | which one predicts | - | the shared one, on the structure image | the same | the same |
-    | loss weights | - | attention net 1, four heads 0.5 each | 1, two heads 1 each | 1, 0.5 each |
-    | distillation | T = 10, λ = 2 | T = 10, λ = 1, between the own heads | as the paper | as the code |
-    | gradient into the teacher | - | flows | cut [5] | flows |
-    | networks | ResNet-18, ResNet-50 | their v2 form | v1 [6] | v1 [6] |
-    | ImageNet weights | - | - | IMAGENET1K_V1 [7] | IMAGENET1K_V1 [7] |
-    | optimiser | - | SGD, no momentum, no weight decay | the code's | the code's |
-    | learning rate | - | 0.1, a tenth after epochs 100 and 200 of 300 | the code's | the code's |
-    | batch | - | 96 on 8 GPUs; batch norm sees 24 images | 96; batch norm sees a GPU's share [8] | the same |
-    | training images | - | crop, flip, jitter, PCA noise, rotation | the code's | the code's |
-    | normalisation | - | mean subtracted, not divided | mean and deviation [7] | mean and deviation [7] |
-    | test images | - | short side 512, centre crop 512 → 224 | the same | the same |
-    | test accuracy | - | over padded batches | over each image once | over each image once |
-
-     [1] The mean, because the sampler ignores the scale of a map. Squared at 28×28 cells, not after resizing to 512,
-         which changes only how pixels between cell centres are interpolated.
-     [2] In sorted order, but applied unsorted, a mistake that the author acknowledged. Corrected in `official` here.
-     [3] Decided by the image, so that a test repeats exactly. The prediction does not depend on it.
-     [4] Without the code's black border, shift of half a pixel and leaking cap: see notebook 03.
-     [5] A teacher that moves towards its student is not what "distillation" means.
-     [6] There are no ImageNet weights of the v2 form for torch.
-     [7] Of the paper's time, with the normalisation they were trained with. IMAGENET1K_V2 starts from a better network
-         and would flatter the comparison.
-     [8] Both images of each input: 192 on one GPU. Batch norm over another number of images trains differently.
-
-    `modern` is our choice of what gives a good result at the least cost today: momentum, weight decay, warm-up and half
-    a cosine, 60 epochs, milder augmentation, newer weights, and a light attention network (on drawn birds no worse than
-    the paper's, see notebook 06). It has not been measured on photographs: whether it beats `official` is open.
+    `paper` follows the paper, and the authors' MXNet code where it says nothing; `official` follows that code. `modern`
+    is what we would bet on today. docs/recipes.md goes through them row by row and says what is evidence and what is a
+    guess: no recipe has been measured on the paper's data sets here.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)

@@ -14,6 +14,7 @@ from tasnlib.networks.build import (
     check_networks,
 )
 from tasnlib.research.cost import multiply_adds
+from tasnlib.training.recipes import RECIPES
 
 SMALL = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
 PAPER = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
@@ -27,7 +28,7 @@ def test_bad_values_are_rejected_by_name(bad):
         replace(SMALL, **bad)
 
 
-@pytest.mark.parametrize("bad", [{"own_classifiers": True}, {"light_attention": True}], ids=str)
+@pytest.mark.parametrize("bad", [{"own_classifiers": True}, {"attention_stages": 3}], ids=str)
 def test_values_that_contradict_each_other_are_rejected(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):
         replace(SMALL, **bad)
@@ -57,7 +58,7 @@ def test_the_same_seed_gives_the_same_small_networks():
     """A sum over the weights of seed 0, as they were when the kept results were made."""
     torch.manual_seed(0)
     model = build_tasn(SMALL, classes=16)
-    assert sum(weight.double().abs().sum().item() for weight in model.parameters()) == pytest.approx(3062.561, rel=1e-5)
+    assert sum(weight.double().abs().sum().item() for weight in model.parameters()) == pytest.approx(3206.269, rel=1e-5)
     assert list(model.state_dict())[:2] == ["attention_net.trunk.1.0.weight", "attention_net.trunk.1.1.weight"]
 
 
@@ -89,15 +90,30 @@ def test_unknown_kinds_and_no_classes_are_rejected():
             build_model(kind, SMALL, classes)
 
 
-def test_the_light_attention_network_is_cheap_and_starts_sparse():
-    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    nets = [build_attention_net(replace(PAPER, light_attention=light), 200) for light in (True, False)]
-    features = [net(images)[1] for net in nets]
-    assert [tuple(x.shape) for x in features] == [(4, 128, 8, 8), (4, 512, 8, 8)]
-    dead = [(x == 0).float().mean() for x in features]
-    assert dead[0] > 0.7 > dead[1]
-    costs = [multiply_adds(lambda net=net: net(images)) for net in nets]
-    assert 18 * costs[0] < costs[1]
+def test_fewer_stages_make_a_cheap_attention_network_with_as_many_cells():
+    images = torch.rand(1, 3, 224, 224)
+    nets = [build_attention_net(replace(PAPER, attention_stages=stages, weights=None), 200) for stages in (2, 3, 4)]
+    assert [tuple(net(images)[1].shape[1:]) for net in nets] == [(128, 28, 28), (256, 28, 28), (512, 28, 28)]
+    billions = [multiply_adds(lambda net=net: net(images)) / 1e9 for net in nets]
+    assert [round(cost, 1) for cost in billions] == [1.0, 2.6, 19.7]
+    assert [len(net.multi_dilation) for net in nets] == [0, 0, 2]
+
+
+@pytest.mark.parametrize("name", ["paper", "official", "modern"])
+def test_recipes_for_photographs_take_features_before_the_norm(name):
+    net = build_attention_net(replace(RECIPES[name], weights=None, attention_size=64), 3).eval()
+    images = torch.rand(1, 3, 64, 64)
+    before = net(images)[1]
+    torch.nn.init.constant_(net.norm.bias, -9.0)
+    assert torch.equal(net(images)[1], before)
+    assert before.min() >= 0
+
+
+def test_classifiers_start_as_the_authors_start_theirs():
+    model = build_tasn(replace(RECIPES["official"], weights=None, attention_size=64, out_size=64), classes=200)
+    for layer in (model.classifier, *model.own_classifiers, model.attention_net.classifier):
+        assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.02)
+        assert not layer.bias.any()
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_five_heads_of_which_the_shared_one_predicts():
     model = build_tasn(OFFICIAL, classes=4).eval()
     images = torch.rand(2, 3, 32, 32)
     output = model(images, torch.tensor([3, 7]))
-    assert list(output.logits) == ["master", "part", "attention", "master_own", "part_own"]
+    assert list(output.logits) == ["master", "part", "master_own", "part_own", "attention"]
     both = model.backbone(torch.cat([output.structure_images, output.detail_images]))
     torch.testing.assert_close(output.logits["master"], model.classifier(both[:2]))
     torch.testing.assert_close(output.logits["master_own"], model.own_classifiers[0](both[:2]))

@@ -1,6 +1,6 @@
 import torch
 
-from tasnlib.networks.small import Normalize, small_backbone, small_trunk
+from tasnlib.networks.small import NormalizedAttentionNet, Normalize, small_backbone, small_trunk
 
 
 def test_normalisation_is_per_colour_and_not_in_the_checkpoint():
@@ -26,3 +26,20 @@ def test_small_networks_take_any_size():
     backbone, dimension = small_backbone()
     for size in (32, 48):
         assert backbone(torch.rand(2, 3, size, size)).shape == (2, dimension) == (2, 96)
+
+
+def test_the_normalised_attention_net_takes_its_features_after_norm_and_relu():
+    net = NormalizedAttentionNet(*small_trunk(), classes=5).double().eval()
+    images = torch.rand(2, 3, 48, 48, dtype=torch.float64)
+    logits, features = net(images)
+    torch.testing.assert_close(features, net.norm(net.trunk(images)).relu())
+    torch.testing.assert_close(logits, net.classifier(features.mean(dim=(2, 3))))
+
+
+def test_a_lower_norm_bias_makes_features_sparser():
+    images = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    zeros = []
+    for norm_bias in (0.0, -1.0):
+        torch.manual_seed(0)
+        zeros.append((NormalizedAttentionNet(*small_trunk(), 5, norm_bias=norm_bias)(images)[1] == 0).float().mean())
+    assert zeros[1] > zeros[0] + 0.1

@@ -213,29 +213,33 @@ def test_multi_dilation_is_a_sum_of_separate_convolutions_with_one_kernel():
     block = MultiDilation(5, (1, 2, 3)).double()
     features = torch.randn(2, 5, 9, 8, generator=seeded(0), dtype=torch.float64)
     expected = torch.zeros_like(features)
-    (kernel,) = block.parameters()
+    nn.init.normal_(block.kernel.bias)
     for dilation in (1, 2, 3):
-        convolution = nn.Conv2d(5, 5, 3, padding=dilation, dilation=dilation, bias=False).double()
-        convolution.load_state_dict({"weight": kernel.detach()})
+        convolution = nn.Conv2d(5, 5, 3, padding=dilation, dilation=dilation).double()
+        convolution.load_state_dict(block.kernel.state_dict())
         expected += convolution(features).relu()
     torch.testing.assert_close(block(features), expected)
 
 
-def test_the_kernel_starts_so_that_the_sum_over_dilations_keeps_the_scale():
+def test_a_kernel_starts_as_the_authors_start_theirs():
     torch.manual_seed(0)
     for dilations in ((1,), (1, 2), (1, 2, 3)):
-        weight = MultiDilation(64, dilations).kernel.weight
-        # He's variance for ReLU, 2 / (9 · 64), shared by the dilations; 36864 draws say it to 2 %.
-        assert weight.var().item() * 9 * 64 * len(dilations) == pytest.approx(2, rel=0.03)
+        kernel = MultiDilation(64, dilations).kernel
+        # He's variance for ReLU, 2 / (9 · 64), however many dilations; 36864 draws say it to 2 %.
+        assert kernel.weight.var().item() * 9 * 64 == pytest.approx(2, rel=0.03)
+        assert not kernel.bias.any()
+
+
+def test_the_bias_of_a_kernel_is_added_once_for_every_dilation():
+    block = MultiDilation(2, dilations=(1, 2, 3))
+    torch.nn.init.zeros_(block.kernel.weight)
+    torch.nn.init.constant_(block.kernel.bias, 0.5)
+    assert block(torch.rand(1, 2, 4, 4)).unique().tolist() == [1.5]
 
 
 def test_one_channel_and_one_class_are_enough():
     logits, features = AttentionNet(nn.Conv2d(3, 1, 3), channels=1, classes=1)(torch.rand(2, 3, 8, 8))
     assert (logits.shape, features.shape) == ((2, 1), (2, 1, 6, 6))
-
-
-def test_the_norm_starts_without_bias_unless_given():
-    assert not small_attention_net().norm.bias.any()
 
 
 def small_attention_net(**options):
@@ -257,21 +261,27 @@ def test_attention_net_joins_its_parts_in_order():
     images = torch.rand(2, 3, 16, 24, generator=seeded(0), dtype=torch.float64)
     features = net.trunk(images)
     for block, dilations in zip(net.multi_dilation, ((1, 2), (1, 2, 3)), strict=True):
-        weight = block.kernel.weight
-        features = sum(F.conv2d(features, weight, padding=d, dilation=d).relu() for d in dilations)
-    features = net.norm(features).relu()
+        kernel = block.kernel
+        features = sum(F.conv2d(features, kernel.weight, kernel.bias, padding=d, dilation=d).relu() for d in dilations)
     logits, given_features = net(images)
-    torch.testing.assert_close(given_features, features)
-    torch.testing.assert_close(logits, net.classifier(features.mean(dim=(2, 3))))
+    torch.testing.assert_close(given_features, features)  # before the norm, as in the authors' code
+    torch.testing.assert_close(logits, net.classifier(net.norm(features).relu().mean(dim=(2, 3))))
 
 
-def test_a_lower_norm_bias_makes_features_sparser():
-    images = torch.rand(4, 3, 16, 16, generator=seeded(0))
-    zeros = []
-    for norm_bias in (0.0, -1.0):
-        _, features = small_attention_net(norm_bias=norm_bias)(images)
-        zeros.append((features == 0).float().mean())
-    assert zeros[1] > zeros[0] + 0.1
+def test_features_are_before_the_norm():
+    net = small_attention_net().eval()
+    images = torch.rand(2, 3, 16, 24, generator=seeded(0))
+    before = net(images)[1]
+    torch.nn.init.constant_(net.norm.weight, 3.0)
+    torch.nn.init.constant_(net.norm.bias, -5.0)
+    assert torch.equal(net(images)[1], before)
+
+
+def test_without_blocks_the_features_of_any_trunk_are_not_negative():
+    net = small_attention_net(dilations=())
+    features = net(torch.rand(2, 3, 16, 24, generator=seeded(0)))[1]
+    assert net.trunk(torch.rand(2, 3, 16, 24, generator=seeded(0))).min() < 0
+    assert features.min() == 0
 
 
 def test_the_logits_train_every_weight_of_the_attention_net():

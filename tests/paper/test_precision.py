@@ -1,12 +1,16 @@
 """What stays in float32 or better when the networks run in bfloat16, and what would break if it did not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from tasnlib.attention import pooled_attention
+from tasnlib.attention import bilinear_attention
 from tasnlib.distillation import soft_target_cross_entropy
+from tasnlib.networks.build import build_tasn
 from tasnlib.sampler import attention_sample, sampling_positions, zoom_profiles
+from tasnlib.training.recipes import RECIPES
 
 
 def attention_of(seed: int, dtype: torch.dtype) -> torch.Tensor:
@@ -65,14 +69,34 @@ def test_distillation_in_bfloat16_would_teach_something_else():
     assert F.cosine_similarity(naive, exact, dim=0) < 0.99
 
 
-@pytest.mark.parametrize("scale", [1.0, 7.0])
-def test_maps_multiplied_in_bfloat16_hardly_move_the_positions(scale):
-    """So the products of attention may run in bfloat16 under autocast; what is summed up from them may not."""
-    features = torch.rand(2, 64, 28, 28, generator=torch.Generator().manual_seed(1)) ** 3
-    channel = torch.tensor([3, 5])
-    exact = pooled_attention(features.double(), scale, channel)
+def features_that_bfloat16_mixes_up() -> torch.Tensor:
+    """Three channels. Where the first fires, the second averages 200.3 and the third 199.9, a ratio of e^0.4 in R."""
+    features = torch.zeros(1, 3, 1, 10)
+    features[0, 1] = torch.tensor([201.0] * 3 + [200.0] * 7)
+    features[0, 2] = torch.tensor([199.0] * 1 + [200.0] * 9)
+    return features
+
+
+def test_attention_under_autocast_would_weigh_channels_wrongly():
+    """Features before a norm reach hundreds, where bfloat16 counts in steps of 1, so the ratio is 1, e or 1/e."""
+    features = features_that_bfloat16_mixes_up()
+    exact = bilinear_attention(features.double(), 7.0)[0, 0]
+    assert (exact[1] / exact[2]).log().item() == pytest.approx(0.4, rel=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
-        rough = pooled_attention(features, scale, channel)
-    for precise, rounded in zip(exact[:2], rough[:2], strict=True):
-        for a, b in zip(sampling_positions(precise, 512, 224), sampling_positions(rounded, 512, 224), strict=True):
-            assert (a - b).abs().max() < 1.0  # pixel of 512
+        rough = bilinear_attention(features, 7.0)[0, 0]
+    assert abs((rough[1] / rough[2]).float().log().item() - 0.4) > 0.35
+
+
+@pytest.mark.parametrize("official", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tasn_attends_outside_of_autocast_in_float32(dtype, official):
+    recipe = RECIPES["official"] if official else RECIPES["paper"]
+    names = {"attention_trunk": "small", "backbone": "small", "weights": None, "scale": 7.0}
+    model = build_tasn(replace(recipe, **names), classes=2).eval()
+    features, channel = features_that_bfloat16_mixes_up(), torch.zeros(1, dtype=torch.int64)
+    exact = model.attend(features.double(), channel)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.attend(features.to(dtype), channel)
+    for given, expected in zip(found[:2], exact[:2], strict=True):
+        assert given.dtype == torch.float32
+        torch.testing.assert_close(given.double(), expected, rtol=1e-5, atol=0)

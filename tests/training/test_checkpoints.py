@@ -16,6 +16,7 @@ import torch
 from tasnlib.networks.build import build_model
 from tasnlib.training import checkpoints
 from tasnlib.training.checkpoints import (
+    FORMAT,
     Begun,
     Progress,
     load_model,
@@ -225,15 +226,49 @@ def test_weights_are_not_taken_for_a_training_state(saved):
 
 
 def rewrite(path: Path, description: dict) -> None:
-    safetensors.torch.save_file(safetensors.torch.load_file(path), path, {"tasn": json.dumps(description)})
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, {"tasn": json.dumps({"format": FORMAT, **description})})
 
 
 def test_a_checkpoint_of_a_newer_format_is_called_newer(saved, read):
-    rewrite(saved, {"format": 2, "networks": "elsewhere"})
+    rewrite(saved, {"format": FORMAT + 1, "networks": "elsewhere"})
     with pytest.raises(
-        ValueError, match=r"tasn\.safetensors was written by a newer version .*format is 2.*update tasnlib"
+        ValueError, match=rf"tasn\.safetensors was written by a newer version .*format is {FORMAT + 1}.*update tasnlib"
     ):
         read(saved)
+
+
+# Format 1: attention maps of features after the norm.
+
+
+def as_format_1(path: Path, recipe: dict) -> None:
+    del recipe["attention_stages"]
+    description = {"kind": "tasn", "recipe": recipe | {"light_attention": False}, "class_names": CLASS_NAMES}
+    rewrite(path, description | {"format": 1})
+
+
+def test_small_networks_of_format_1_still_predict(saved):
+    images, expected = torch.rand(2, 3, 144, 144), load_model(saved)[0]
+    as_format_1(saved, asdict(SMOKE))
+    model, names = load_model(saved)
+    assert (names, load_recipe(saved)) == (CLASS_NAMES, SMOKE)
+    assert torch.equal(model.predict(images), expected.predict(images))
+
+
+def test_other_attention_networks_of_format_1_are_rejected_with_the_reason(saved):
+    as_format_1(saved, asdict(replace(SMOKE, attention_trunk="resnet18")))
+    for read in (load_model, load_recipe):
+        with pytest.raises(ValueError, match=r"tasn\.safetensors is from before .*in front of the norm.*train anew"):
+            read(saved)
+
+
+def test_a_training_state_of_format_1_is_not_resumed(tmp_path):
+    model, path = scrambled("tasn"), tmp_path / "state"
+    optimizer = build_optimizer(model, SMOKE)
+    save_training_state(path, model, optimizer, Progress({}))
+    rewrite(path, {"identity": {}, "history": [], "format": 1})
+    for read in (lambda: progress_in(path), lambda: load_training_state(path, model, optimizer)):
+        with pytest.raises(ValueError, match=r"state is from before .*norms were still decayed.*or train anew"):
+            read()
 
 
 def test_a_recipe_with_more_values_is_called_newer(saved):

@@ -32,7 +32,7 @@ def trained(folder: Path, train, test, seed: int = 0, num_workers: int = 0) -> t
     torch.manual_seed(seed)
     model = build_model("tasn", RECIPE, train.classes)
     torch.manual_seed(np.random.default_rng().integers(2**31))  # no run may depend on the global state
-    history = fit(model, train, test, RECIPE, seed, folder / "state", make_accelerator(), num_workers=num_workers)
+    history, _ = fit(model, train, test, RECIPE, seed, folder / "state", make_accelerator(), num_workers=num_workers)
     return model, [{name: value for name, value in entry.items() if "second" not in name} for entry in history]
 
 

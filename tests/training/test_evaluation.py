@@ -36,6 +36,7 @@ def some_model() -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=3.0)
+            nn.init.normal_(module.bias)
     return model.eval()
 
 

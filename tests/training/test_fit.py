@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from tasnlib.research.ablations.changes import Penalty
 from tasnlib.training import fit as training
 from tasnlib.training.checkpoints import progress_in
 from tasnlib.training.devices import make_accelerator
@@ -40,9 +41,10 @@ SGD = replace(TINY, optimizer="sgd", momentum=0.9, learning_rate=0.02, milestone
     [
         (lambda seed: new_model("tasn", seed), replace(TINY, warmup=0.3)),
         (lambda seed: new_model("downsampled", seed), SGD),
+        (lambda seed: new_model("tasn", seed), replace(SGD, nesterov=True, weight_decay=0.1, label_smoothing=0.1)),
         (with_dropout, TINY),
     ],
-    ids=["tasn", "sgd", "dropout"],
+    ids=["tasn", "sgd", "nesterov", "dropout"],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, birds, make, recipe):
     undisturbed, stopped, resumed = make(seed=0), make(seed=0), make(seed=9)
@@ -194,8 +196,60 @@ def test_every_step_is_taken_at_its_own_learning_rate(tmp_path, birds, monkeypat
     monkeypatch.setattr(training, "learning_rate_at", rate)
     monkeypatch.setattr(training, "build_optimizer", watched_optimizer)
     run(tmp_path, birds, new_model())
-    assert asked == pytest.approx([step / (3 * STEPS) for step in range(3 * STEPS)])
-    assert used == [[1e-4 * (1 + done)] for done in asked]
+    assert asked == pytest.approx([(step + 0.5) / (3 * STEPS) for step in range(3 * STEPS)])
+    assert used == [[1e-4 * (1 + done)] * 2 for done in asked]  # decayed and not decayed weights
+
+
+def test_the_first_step_of_a_warm_up_moves_the_weights(tmp_path, birds):
+    model, start = new_model(), new_model()
+    run(tmp_path, birds, model, replace(TINY, warmup=0.9, batch_size=26, epochs=1))  # a single step
+    assert not torch.equal(model.classifier.weight, start.classifier.weight)
+
+
+def test_the_test_images_are_evaluated_once_per_epoch_and_the_last_predictions_returned(tmp_path, birds, monkeypatch):
+    found = []
+    monkeypatch.setattr(training, "evaluate", lambda *args: found.append(evaluate(*args)) or found[-1])
+    model, options = new_model(), (TINY, 0, tmp_path / "state", make_accelerator())
+    history, predictions = fit(model, *birds, *options)
+    assert len(found) == len(history) == 3
+    assert predictions is found[-1]
+    _, again = fit(new_model(seed=9), *birds, *options, resume=True)  # nothing is left to train
+    assert len(found) == 4
+    assert torch.equal(again["downsampled"], predictions["downsampled"])
+
+
+class WithGradientOfItsOwn(nn.Module):
+    """A model that adds a gradient outside of the loss, as the ablations' penalty does."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor):
+        output = self.model(images)
+        weight = self.model.classifier.weight
+        penalty = 0.1 * weight.square().sum()  # the same for every part of a batch
+        logits = {name: Penalty.apply(values, penalty) for name, values in output.logits.items()}
+        return output._replace(logits=logits)
+
+
+def test_a_gradient_outside_of_the_loss_does_not_grow_with_accumulate(tmp_path, birds, monkeypatch):
+    gradients = []
+
+    def watched_optimizer(model, recipe):
+        built = build_optimizer(model, recipe)
+        built.register_step_pre_hook(lambda *_: gradients.append(model.model.classifier.weight.grad.clone()))
+        return built
+
+    monkeypatch.setattr(training, "build_optimizer", watched_optimizer)
+    recipe = replace(TINY, epochs=1, batch_size=24)  # a single step
+    for accumulate in (1, 4):
+        model = WithGradientOfItsOwn(new_model()).eval()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train = lambda mode=True, module=module: module  # normalises with its running statistics
+        run(tmp_path / str(accumulate), birds, model, recipe, accumulate=accumulate)
+    torch.testing.assert_close(*gradients)
 
 
 def test_the_history_holds_the_mean_loss_and_the_accuracy_on_the_test_images(tmp_path, birds, monkeypatch):
@@ -206,7 +260,7 @@ def test_the_history_holds_the_mean_loss_and_the_accuracy_on_the_test_images(tmp
         return losses[-1]
 
     monkeypatch.setattr(training, "tasn_loss", noted)
-    history = fit(model, *birds, TINY, 0, tmp_path / "state", make_accelerator())
+    history, _ = fit(model, *birds, TINY, 0, tmp_path / "state", make_accelerator())
     means = torch.stack(losses).detach().view(TINY.epochs, STEPS).mean(1).tolist()
     assert [entry["loss"] for entry in history] == pytest.approx(means, rel=1e-5)
     assert history[-1]["accuracy"] == accuracies(evaluate(model, birds[1], 4), birds[1].labels)
@@ -222,9 +276,9 @@ def test_the_recipe_s_weights_and_temperature_reach_the_loss(tmp_path, birds, mo
     fields = {f"{name}_weight": weight for name, weight in weights.items()}
     run(
         *(tmp_path, birds, new_model("tasn")),
-        replace(TINY, epochs=1, distillation_weight=3.0, temperature=5.0, **fields),
+        replace(TINY, epochs=1, distillation_weight=3.0, temperature=5.0, label_smoothing=0.1, **fields),
     )
-    assert noted == [(weights, 3.0, 5.0)] * STEPS
+    assert noted == [(weights, 3.0, 5.0, 0.1)] * STEPS
 
 
 def test_a_model_learns_its_images(tmp_path, birds):
@@ -289,7 +343,7 @@ def in_bfloat16(tmp_path, birds):
     AcceleratorState._reset_state(True)
     model, precisions = new_model("tasn"), []
     model.backbone.register_forward_hook(lambda module, args, output: precisions.append(output.dtype))
-    history = fit(model, *birds, replace(TINY, epochs=2), 0, tmp_path / "state", make_accelerator("bfloat16"))
+    history, _ = fit(model, *birds, replace(TINY, epochs=2), 0, tmp_path / "state", make_accelerator("bfloat16"))
     yield model, history, precisions
     AcceleratorState._reset_state(True)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tasnlib.networks.build import build_tasn
 from tasnlib.training.schedule import EpochOrder, build_optimizer, learning_rate_at
 from tests.training.tiny import TINY, new_model
 
@@ -52,7 +53,7 @@ def rates(recipe, count: int = 101) -> np.ndarray:
     return np.array([learning_rate_at(recipe, done) for done in np.linspace(0, 1, count)]) / recipe.learning_rate
 
 
-def test_warmup_rises_linearly_from_zero():
+def test_warmup_rises_linearly():
     found = rates(replace(TINY, warmup=0.2))
     assert found[:21] == pytest.approx(np.arange(21) / 20, abs=1e-9)
     assert found.argmax() == 20
@@ -74,8 +75,41 @@ def test_at_every_milestone_it_falls_to_a_tenth():
 
 def test_the_recipe_decides_the_optimiser():
     adamw = build_optimizer(new_model(), replace(TINY, optimizer="adamw", weight_decay=0.3))
-    sgd = build_optimizer(new_model(), replace(TINY, optimizer="sgd", momentum=0.7, weight_decay=0.2))
+    sgd = build_optimizer(new_model(), replace(TINY, optimizer="sgd", momentum=0.7, weight_decay=0.2, nesterov=True))
     assert (type(adamw), adamw.param_groups[0]["weight_decay"]) == (torch.optim.AdamW, 0.3)
     assert type(sgd) is torch.optim.SGD
-    assert (sgd.param_groups[0]["momentum"], sgd.param_groups[0]["weight_decay"]) == (0.7, 0.2)
-    assert len(adamw.param_groups[0]["params"]) == len(list(new_model().parameters()))
+    group = sgd.param_groups[0]
+    assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.7, 0.2, True)
+
+
+def groups_of(model: torch.nn.Module, recipe) -> dict[str, dict]:
+    """The optimiser's group of every weight, by name."""
+    groups = {id(weight): group for group in build_optimizer(model, recipe).param_groups for weight in group["params"]}
+    return {name: groups[id(weight)] for name, weight in model.named_parameters()}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_biases_and_norms_are_not_decayed(optimizer):
+    model = new_model("tasn")
+    groups = groups_of(model, replace(TINY, optimizer=optimizer, weight_decay=0.3))
+    assert len(groups) == len(list(model.parameters()))
+    for name, weight in model.named_parameters():
+        assert groups[name]["weight_decay"] == (0.3 if weight.ndim > 1 else 0.0), name
+    assert groups["attention_net.norm.bias"]["weight_decay"] == 0  # it starts at -1, and decay would pull it to 0
+
+
+def test_layers_without_published_weights_learn_faster_beside_pretrained_ones():
+    recipe = replace(TINY, fresh_multiplier=10, weights="DEFAULT", attention_trunk="resnet18", backbone="resnet18")
+    model = build_tasn(replace(recipe, weights=None), classes=3)
+    fast = {name for name, group in groups_of(model, recipe).items() if group["multiplier"] == 10}
+    assert {name.rsplit(".", 1)[0] for name in fast} == {
+        *("attention_net.norm", "attention_net.classifier", "classifier"),
+        *("attention_net.multi_dilation.0.kernel", "attention_net.multi_dilation.1.kernel"),
+    }
+    for network in ({"attention_trunk": "small", "attention_size": 48}, {"backbone": "small"}):  # these start fresh
+        mixed = replace(recipe, **network)
+        found = groups_of(build_tasn(replace(mixed, weights=None), classes=3), mixed)
+        part = "backbone." if "backbone" in network else "attention_net.trunk."
+        assert {found[name]["multiplier"] for name in found if name.startswith(part)} == {10}
+    alone = groups_of(model, replace(recipe, weights=None))  # nothing is pretrained, so nothing is to catch up
+    assert {group["multiplier"] for group in alone.values()} == {1}

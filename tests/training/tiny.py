@@ -32,7 +32,7 @@ def with_dropout(seed: int = 0) -> nn.Module:
 def run(folder: Path, birds, model: nn.Module, recipe: Recipe = TINY, seed: int = 0, **options) -> list[dict]:
     """Train; the history without its times."""
     torch.manual_seed(np.random.default_rng().integers(2**31))  # no run may depend on the global state
-    history = fit(model, *birds, recipe, seed, folder / "state.safetensors", make_accelerator(), **options)
+    history, _ = fit(model, *birds, recipe, seed, folder / "state.safetensors", make_accelerator(), **options)
     return [{name: value for name, value in entry.items() if "second" not in name} for entry in history]
 
 
