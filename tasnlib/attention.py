@@ -170,5 +170,5 @@ class AttentionNet(nn.Module):
     def forward(
         self, images: Float[Tensor, "b 3 height width"]
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
-        features = F.relu(self.multi_dilation(self.trunk(images)))  # (b, c, h, w); without blocks a trunk may be below 0
+        features = F.relu(self.multi_dilation(self.trunk(images)))  # (b, c, h, w), not negative without blocks too
         return self.classifier(F.relu(self.norm(features)).mean(dim=(2, 3))), features

@@ -32,9 +32,7 @@ def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size:
     """
     if name == "small":
         if weights is not None:
-            raise ValueError(
-                f"weights is {str(weights)!r}; it must be None for 'small', which has no published weights"
-            )
+            raise ValueError(f"weights is {str(weights)!r}; 'small' has no published weights: it must be None")
         return small_backbone()
     normalize, network, native_size = headless_network(name, weights)
     backbone = nn.Sequential(normalize, network)

@@ -54,10 +54,7 @@ class Architecture:
     max_zoom: Annotated[float, Field(ge=1)] = 4.0
     antialias: bool = False
 
-    # Only in the authors' code, see `official.OfficialTASN`: all three, or none.
-    own_classifiers: bool = False
-    distinct_channels: bool = False
-    test_detail: Literal["channel", "mean"] = "channel"
+    official_extras: bool = False  # what only the authors' code does, see `official.OfficialTASN`
 
     @model_validator(mode="before")
     @classmethod
@@ -71,9 +68,7 @@ class Architecture:
     @model_validator(mode="after")
     def _fit_together(self) -> "Architecture":
         if self.attention_stages < 4 and self.attention_trunk == "small":
-            raise ValueError(f"attention_stages is {self.attention_stages}; 'small' has none to leave out: it must be 4")
-        if not self.own_classifiers == self.distinct_channels == (self.test_detail == "mean"):
-            raise ValueError("own_classifiers, distinct_channels and test_detail='mean' go together: all, or none")
+            raise ValueError(f"attention_stages is {self.attention_stages}; it must be 4 for 'small', which has none")
         return self
 
 
@@ -85,7 +80,7 @@ def build_tasn(architecture: Architecture, classes: int) -> TASN:
     103880
     """
     backbone, dimension = _backbone(architecture)
-    shared, *own = (new_classifier(dimension, classes) for _ in range(3 if architecture.own_classifiers else 1))
+    shared, *own = (new_classifier(dimension, classes) for _ in range(3 if architecture.official_extras else 1))
     networks = build_attention_net(architecture, classes), backbone, shared
     names = ("attention_size", "out_size", "scale", "structure_power", "max_zoom", "antialias")
     numbers = {name: getattr(architecture, name) for name in names}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,7 +39,8 @@ class OfficialTASN(TASN):
 
     Master and part net have a classifier each beside the shared one, which still gives the prediction. Each different
     map counts once in the structure map and in the draw of the detail map; in evaluation mode the detail map is the
-    mean of all maps. The attention network sees the image resized as there. Arguments are those of `TASN`, and own_classifiers of master and part net: (b, d) to (b, k).
+    mean of all maps. The attention network sees the image resized as there. Arguments are those of `TASN`, and
+    own_classifiers of master and part net: (b, d) to (b, k).
     """
 
     def __init__(self, *networks: Any, own_classifiers: tuple[nn.Module, nn.Module], **options: Any):
@@ -52,13 +53,7 @@ class OfficialTASN(TASN):
         return self.attention_net(F.interpolate(images, size, mode="bilinear", align_corners=True))
 
     @torch.no_grad()
-    def pool(  # type: ignore[override]
-        self,
-        features: Float[Tensor, "b c h w"],
-        scale: float,
-        channel: Int[Tensor, " b"] | None,
-        generator: torch.Generator | None,
-    ) -> PooledAttention:
+    def pool(self, features: Tensor, scale: float, channel: Any, generator: Any) -> PooledAttention:  # type: ignore[override]
         """The maps of the distinct channels only. `channel` is taken modulo their number."""
         if channel is None:
             channel = torch.randint(features.shape[1], features.shape[:1], generator=generator)

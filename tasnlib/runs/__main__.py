@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
     with ExitStack() as held, explained_interrupt(state, again):
         with processes.main_process_first():
             # `resume` applies to this start; the folder's value is that of an earlier one.
-            known = noted_settings(noted, resume=False).as_dict() if noted.is_file() and not parent else {}
+            known = asdict(noted_settings(noted, resume=False)) if noted.is_file() and not parent else {}
             own = {"output_folder": str(folder), "num_processes": processes.num_processes}
             settings = Settings.from_values(known | {"resume": False} | dict(given) | own)
             check_networks(settings.resolved_recipe)

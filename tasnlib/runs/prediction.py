@@ -15,6 +15,7 @@ from tasnlib.data.transforms import augment, resize_short_side
 from tasnlib.model import TASN
 from tasnlib.runs.prediction_figure import display_png, in_kernel, prediction_figure
 from tasnlib.training.checkpoints import load_model, load_recipe
+from tasnlib.training.evaluation import evaluation_mode
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,24 +56,18 @@ class Predictor:
     def __init__(self, model: TASN, class_names: list[str], image_size: int):
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
-    @torch.no_grad()
     def predict(self, image: str | Path | Image.Image) -> Prediction:
         """The master net's prediction for an image file or an opened image, prepared as in testing: short side
         resized to `image_size`, centre cropped. Raises ValueError, naming the file, if it cannot be read."""
         opened = _upright(image) if isinstance(image, Image.Image) else open_image(image)
         cropped = augment("none", resize_short_side(opened, self.image_size), self.image_size)  # (3, size, size)
         pixels = cropped.to(next(self.model.parameters()).device)[None].float() / 255
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        try:
+        with evaluation_mode(self.model):
             _, features = self.model.look(pixels)
             # The detail map is not used; without a channel, one would be drawn at random.
             structure = self.model.attend(features, channel=torch.zeros(1, dtype=torch.int64)).structure
             structure_image = self.model.sample(pixels, structure)
             shares = self.model.classifier(self.model.backbone(structure_image)).float().softmax(dim=1)[0]
-        finally:
-            for module, training in modes.items():
-                module.training = training
         order = shares.argsort(descending=True)
         names = [self.class_names[index] for index in order.tolist()]
         return Prediction(

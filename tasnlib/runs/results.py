@@ -60,20 +60,17 @@ def effective_values(settings: Settings) -> dict[str, Any]:
     >>> sorted(effective_values(Settings()).keys() & {"stripe_period", "weight_decay", "augmentation", "momentum"})
     ['stripe_period', 'weight_decay']
     """
-    recipe = settings.resolved_recipe
-    idle = {"augmentation"} if settings.dataset in DRAWN else {"stripe_period"}
+    recipe, idle = settings.resolved_recipe, {"augmentation"}
     if settings.dataset not in DRAWN:
-        idle |= {name for name in ("train_images", "test_images") if getattr(settings, name) is None}
+        idle = {"stripe_period"} | {one for one in ("train_images", "test_images") if getattr(settings, one) is None}
     if recipe.optimizer != "sgd":
         idle |= {"momentum", "nesterov"}
-    if not recipe.own_classifiers:
-        idle.add("own_weight")
+    if not recipe.official_extras:
+        idle |= {"own_weight"}
     if not recipe.distillation_weight:
-        idle |= {"temperature", "teacher_gradient"}
-    if recipe.attention_trunk == recipe.backbone == "small":
-        idle |= {"weights", "attention_stages"}
+        idle |= {"temperature"}
     if recipe.weights is None:
-        idle.add("fresh_multiplier")
+        idle |= {"weights", "fresh_multiplier"}
     return {name: value for name, value in asdict(recipe).items() if name not in idle}
 
 

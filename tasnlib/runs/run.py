@@ -17,14 +17,13 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from tasnlib.data.files import write_atomically
-from tasnlib.model import TASN
 from tasnlib.networks.build import build_model
 from tasnlib.runs.load_data import Data, workers_for
 from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder, same_data, same_settings
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
-from tasnlib.training.evaluation import accuracies, images_without_attention
+from tasnlib.training.evaluation import accuracies
 from tasnlib.training.fit import fit
 
 PARENT = "TASN_PARENT_PROCESS"  # environment variable of the processes that `train` starts: its own process id
@@ -82,14 +81,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
             model, _ = load_model(weights_path)
             history = json.loads((folder / f"{name}.history.json").read_bytes())
             predictions = safetensors.torch.load((folder / f"{name}.predictions.safetensors").read_bytes())
-    test = data[1]
-    without, seen = images_without_attention(model, test) if isinstance(model, TASN) else (0, 0)
-    if without:
-        print(
-            f"attention is 0 everywhere on {without} of the first {seen} test images, so the sampler reads them "
-            "uniformly. Most often the training was too short: take more epochs, or a smaller batch_size"
-        )
-    return Trained(model, history, predictions, accuracies(predictions, test.labels), weights_path)
+    return Trained(model, history, predictions, accuracies(predictions, data[1].labels), weights_path)
 
 
 def protect_finished(folder: Path, name: str, resume: bool) -> None:

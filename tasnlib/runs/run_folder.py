@@ -1,7 +1,8 @@
 """The folder of a run: where it is, and how two runs are kept apart.
 
-It holds settings.json and data.json (what it was trained on), for each model NAME.safetensors (its weights) and
-NAME.training.safetensors (what `resume` needs), and at the end result.json and by_class.json.
+It holds settings.json and data.json (what it was trained on), for each model NAME.safetensors (its weights),
+NAME.training.safetensors (what `resume` needs), NAME.history.json and NAME.predictions.safetensors (of the test
+images), and at the end result.json and by_class.json.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,8 @@ def prepare_folder(settings: Settings) -> Path:
             if noted.is_file():
                 same_settings(folder, settings)
                 return folder
-        values = replace(settings, output_folder=str(folder)).valid_anywhere().as_dict()
-        write_atomically(noted, json.dumps(values, indent=1).encode())
+        values = replace(settings, output_folder=str(folder)).valid_anywhere()
+        write_atomically(noted, json.dumps(asdict(values), indent=1).encode())
         return folder
 
 
@@ -142,10 +143,8 @@ def same_settings(folder: Path, settings: Settings) -> None:
 
 def noted_settings(noted: Path, **changes: Any) -> Settings:
     """The settings that a run saved, with changes. Raises ValueError if the file is damaged."""
-    values = {**read_json(noted), **changes}
-    values.pop("cache", None)  # saved by runs before version 0.2; it changed no result
     try:
-        return Settings.from_values(values)
+        return Settings.from_values({**read_json(noted), **changes})
     except ValueError as reason:
         raise damaged(noted, reason) from reason
 

@@ -102,13 +102,6 @@ class Settings:
                 f"weights is {self.weights!r}, but the {self.recipe!r} recipe has small networks, which have no "
                 "ImageNet weights; it must be None"
             )
-        for name in ("backbone", "attention_trunk"):
-            network = getattr(recipe, name)
-            if network.startswith("timm/") and recipe.weights in ("IMAGENET1K_V1", "IMAGENET1K_V2"):
-                raise ValueError(
-                    f"{name} is {network!r} and weights {recipe.weights!r}, which only torchvision's networks have; "
-                    "add weights DEFAULT for each network's own, a folder of files, or none"
-                )
         if self.dataset == "folder" and self.data_folder is None:
             raise ValueError(
                 "dataset is 'folder', but data_folder is None; it must be the path of your images, with one folder "
@@ -151,7 +144,7 @@ class Settings:
         papermill only warns of misspelt parameters. So the names that the last cell of parameters assigned are checked
         as well; that cell, which may be papermill's, begins with "# Parameters".
 
-        >>> Settings.from_namespace({**Settings().as_dict(), "seed": 3, "answer": 42}).seed
+        >>> Settings.from_namespace({**asdict(Settings()), "seed": 3, "answer": 42}).seed
         3
         """
         cells = [cell for cell in namespace.get("In", ()) if cell.startswith("# Parameters")]
@@ -176,11 +169,8 @@ class Settings:
         >>> Settings(seed=3, weights="none").as_parameters()
         ['-p', 'seed', '3', '-p', 'weights', 'none']
         """
-        changed = {name: value for name, value in self.as_dict().items() if value != getattr(Settings, name)}
+        changed = {name: value for name, value in asdict(self).items() if value != getattr(Settings, name)}
         return [word for name, value in changed.items() for word in ("-p", name, str(value))]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 NAMES = [field.name for field in fields(Settings)]

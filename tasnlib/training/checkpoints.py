@@ -98,7 +98,9 @@ def _recipe_in(description: Any, path: Path) -> Recipe:
     try:
         values = {**description["recipe"], "milestones": tuple(description["recipe"]["milestones"])}  # a list in JSON
         if description["format"] == 1:  # of its attention networks, only the small one is still the same
-            values.pop("light_attention", None)
+            values["official_extras"] = values.get("own_classifiers", False)
+            for gone in ("light_attention", "own_classifiers", "distinct_channels", "test_detail", "teacher_gradient"):
+                values.pop(gone, None)
             outdated = description["kind"] == "tasn" and values["attention_trunk"] != "small"
         unknown = sorted(values.keys() - {field.name for field in fields(Recipe)})
         if not unknown and not outdated:
@@ -181,10 +183,7 @@ def progress_in(path: str | Path) -> tuple[int, int]:
 
 def _progress_in(description: Any, path: Path) -> Progress:
     if description.pop("format") == 1:
-        raise ValueError(
-            f"{path} {_BEFORE}, and while biases and norms were still decayed; resume it with the version of tasnlib "
-            "that began it, or train anew in another output_folder"
-        )
+        raise ValueError(f"{path} {_BEFORE}; resume it with the version of tasnlib that began it, or train anew")
     try:
         progress = TypeAdapter(Progress).validate_python(description)
         if [entry.get("epoch") for entry in progress.history] != list(range(1, len(progress.history) + 1)):

@@ -56,9 +56,8 @@ def end_with(parent: int) -> None:
 def speed_up(model: nn.Module, compiled: bool = False) -> None:
     """Make a model faster, in place; results change by rounding only, weights keep names and values.
 
-    The weights of convolutions are laid out channels last, as a GPU's matrix units and a CPU's vector units read them
-    best. With torch.compile, which needs a C++ compiler on a CPU and Triton on a GPU, the first steps take minutes, and
-    all others are faster.
+    Weights of convolutions are laid out channels last, as vector and matrix units read them. With torch.compile, which
+    needs a C++ compiler on a CPU and Triton on a GPU, the first steps take minutes, and all others are faster.
     """
     model.to(memory_format=torch.channels_last)
     if compiled:

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
-from tasnlib.model import TASN
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.loading import explained_worker_death, make_loader
 from tasnlib.training.random_state import isolated_random_state
@@ -55,17 +54,6 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def images_without_attention(model: TASN, data: Any, at_most: int = 50) -> tuple[int, int]:
-    """How many of a data set's first images have a structure map of 0 everywhere, and how many were examined."""
-    readable = [index for index in range(len(data)) if index not in getattr(data, "unreadable", ())]
-    images = data.take(readable[:at_most]).images.to(next(model.parameters()).device)
-    with evaluation_mode(model):
-        _, features = model.look(images.float() / 255)
-        channel = torch.zeros(len(images), dtype=torch.int64)  # any: the structure map does not depend on it
-        structure = model.attend(features, channel).structure
-    return int((structure.amax(dim=(1, 2)) == 0).sum()), len(images)
-
-
 def evaluate(
     model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None, num_workers: int = 0
 ) -> dict[str, Int[Tensor, "images top_k"]]:
@@ -80,11 +68,8 @@ def evaluate(
     Args:
         data: gives `Batch`es, as `data.birds.Birds` does.
         accelerator: the one the model was prepared with; by default a new one.
-        num_workers: processes that read images, per process that evaluates.
 
-    Raises:
-        ValueError: for an empty data set.
-        RuntimeError: if a worker process died.
+    Raises ValueError for an empty data set, RuntimeError if a worker process died.
     """
     count = len(data)  # type: ignore[arg-type]
     if count == 0:

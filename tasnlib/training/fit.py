@@ -64,12 +64,10 @@ def fit(
         model: `TASN` or `PlainClassifier`; trained in place.
         train, test: give `Batch`es, as `data.birds.Birds` does.
         seed: of the order, the channels and dropout. The initial weights are the caller's.
-        state_path: of the checkpoint.
-        resume: continue from the checkpoint if it exists.
+        resume: continue from the checkpoint, at state_path, if it exists.
         report: called after every epoch with its entry of the history, in the first process.
         num_workers: processes that read images, per process that trains.
         accumulate: more parts need less memory.
-        compiled: see `devices.speed_up`.
         continue_unsaved: if a checkpoint cannot be written, print the error and keep training.
 
     Returns:

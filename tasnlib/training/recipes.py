@@ -17,9 +17,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
-    `paper` follows the paper, and the authors' MXNet code where it says nothing; `official` follows that code. `modern`
-    is what we would bet on today. docs/recipes.md goes through them row by row and says what is evidence and what is a
-    guess: no recipe has been measured on the paper's data sets here.
+    `paper` follows the paper, and the authors' MXNet code where it says nothing; `official` follows that code; `modern`
+    is our bet today, not measured on the paper's data sets. Row by row, with the evidence: docs/recipes.md.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
@@ -38,11 +37,10 @@ class Recipe(Architecture):
     attention_weight: Weight = 1.0
     master_weight: Weight = 1.0
     part_weight: Weight = 1.0
-    own_weight: Weight = 0.5  # of each net's own classifier, if there are any
+    own_weight: Weight = 0.5  # of each own classifier, with official_extras
     distillation_weight: Weight = 2.0
     temperature: Positive = 10.0
     label_smoothing: Share = 0.0
-    teacher_gradient: bool = False  # True goes with own_classifiers: the authors distil between those
 
     # Photographs in training, see `data.transforms`. The drawn birds are never augmented.
     augmentation: Literal["official", "modern", "none"] = "official"
@@ -63,8 +61,6 @@ class Recipe(Architecture):
     def _rise_and_fit(self) -> "Recipe":
         if not all(low < high for low, high in pairwise((0, *self.milestones, 1))):
             raise ValueError(f"milestones is {self.milestones}; it must be rising shares between 0 and 1")
-        if self.teacher_gradient != self.own_classifiers:
-            raise ValueError("teacher_gradient and own_classifiers go together: both, or none")
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise ValueError("nesterov is True; it needs optimizer 'sgd', with a momentum above 0")
         return self
@@ -130,13 +126,10 @@ RECIPES = {
         name="official",
         scale=7.0,
         structure_power=2.0,
-        distinct_channels=True,
-        test_detail="mean",
-        own_classifiers=True,
+        official_extras=True,
         master_weight=0.5,
         part_weight=0.5,
         distillation_weight=1.0,
-        teacher_gradient=True,
     ),
     "modern": replace(
         _PAPER,

@@ -28,10 +28,9 @@ def test_bad_values_are_rejected_by_name(bad):
         replace(SMALL, **bad)
 
 
-@pytest.mark.parametrize("bad", [{"own_classifiers": True}, {"attention_stages": 3}], ids=str)
-def test_values_that_contradict_each_other_are_rejected(bad):
-    with pytest.raises(ValidationError, match=next(iter(bad))):
-        replace(SMALL, **bad)
+def test_values_that_contradict_each_other_are_rejected():
+    with pytest.raises(ValidationError, match="attention_stages"):
+        replace(SMALL, attention_stages=3)
 
 
 def test_a_misspelt_field_is_rejected_with_the_nearest():

@@ -1,6 +1,6 @@
 import torch
 
-from tasnlib.networks.small import NormalizedAttentionNet, Normalize, small_backbone, small_trunk
+from tasnlib.networks.small import Normalize, NormalizedAttentionNet, small_backbone, small_trunk
 
 
 def test_normalisation_is_per_colour_and_not_in_the_checkpoint():

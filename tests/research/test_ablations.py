@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from tasnlib.attention import AttentionNet, pooled_attention, trilinear_attention
+from tasnlib.attention import pooled_attention
+from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.model import downsample
-from tasnlib.networks.backbones import attention_trunk
 from tasnlib.networks.build import build_tasn
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
-from tasnlib.research.ablations.changes import Penalty, channel_similarity, draw_dissimilar, finer_cells
+from tasnlib.research.ablations.map_measures import measure_maps
 from tasnlib.research.ablations.maps import KINDS, pooled_maps
 from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.research.ablations.study import inside_boxes, study
@@ -268,71 +268,29 @@ def test_structure_map_of_one_channel():
     torch.testing.assert_close(output.logits["master"], expected)
 
 
-def test_finer_cells():
-    model = build_variant(Variant("finer", part="shared", finer=True), LAPTOP, 4)
-    output = model(torch.rand(2, 3, 144, 144), torch.tensor([3, 1]))
-    assert output.structure.shape == (2, 24, 24)
-    plain = build_tasn(LAPTOP, 4).attention_net
-    assert [weight.shape for weight in model.attention_net.parameters()] == [w.shape for w in plain.parameters()]
-    wide = AttentionNet(*attention_trunk("resnet18", weights=None), 4)
-    finer_cells(wide)
-    assert wide(torch.rand(2, 3, 64, 64))[1].shape == (2, 512, 16, 16)
+def test_channels_partners_are_counted():
+    """One row of R that picks a single channel, and one that averages all 32."""
+    model = build_variant(STRUCTURE_ONLY, LAPTOP, 16)
+    birds = Birds.load(BirdsConfig(), "test", count=2, progress=False)
+
+    def partners(features: torch.Tensor) -> float:
+        model.tasn.look = lambda images: (torch.zeros(len(images), 16), features.expand(len(images), -1, -1, -1))
+        return measure_maps(model, LAPTOP, birds)["partners"]
+
+    assert partners(torch.ones(1, 32, 12, 12)) == pytest.approx(32, rel=1e-5)
+    one_strong = torch.rand(1, 32, 12, 12)
+    one_strong[:, 5] += 100
+    assert partners(one_strong) == pytest.approx(1, rel=1e-5)
 
 
-def test_draw_in_proportion_to_the_distance_from_the_mean_map():
-    features = torch.rand(1, 6, 4, 4, generator=torch.Generator().manual_seed(0)) ** 4
-    maps = trilinear_attention(features, 30.0)[0].flatten(1).double()
-    maps /= maps.sum(1, keepdim=True)
-    distance = (maps - maps.mean(0)).abs().sum(1)
-    drawn = draw_dissimilar(features.repeat(6, 1, 1, 1), 30.0, torch.arange(6)).tolist()
-    # Channel k of six asks for the place (k + 1/2) / 6: by a loop.
-    expected = []
-    for number in range(6):
-        place, total = (number + 0.5) / 6 * distance.sum(), 0.0
-        for channel, share in enumerate(distance):
-            total += share
-            if total > place:
-                expected.append(channel)
-                break
-    assert drawn == expected
-    assert len(set(expected)) < 6  # or the draw would be the uniform one
-
-
-def test_identical_channels_are_drawn_uniformly():
-    features = torch.ones(4, 4, 3, 3)
-    assert draw_dissimilar(features, 7.0, torch.arange(4)).tolist() == [0, 1, 2, 3]
-
-
-def test_channel_similarity():
-    features = torch.rand(3, 4, 2, 5, generator=torch.Generator().manual_seed(0))
-    rows = features.flatten(2)
-    cosines = [
-        float(rows[b, i] @ rows[b, j] / rows[b, i].norm() / rows[b, j].norm()) ** 2
-        for b in range(3) for i in range(4) for j in range(4) if i != j
-    ]  # fmt: skip
-    assert channel_similarity(features).item() == pytest.approx(sum(cosines) / len(cosines))
-
-
-def test_penalty_has_the_gradient_of_a_term_of_the_loss():
-    torch.manual_seed(0)
-    images, labels = torch.rand(4, 3, 48, 48), torch.tensor([0, 1, 2, 3])
-    net = build_tasn(LAPTOP, 4).attention_net
-    logits, features = net(images)
-    (nn.functional.cross_entropy(logits, labels) + 0.7 * channel_similarity(features)).backward()
-    expected = [weight.grad.clone() for weight in net.parameters()]
-    net.zero_grad()
-    logits, features = net(images)
-    nn.functional.cross_entropy(Penalty.apply(logits, 0.7 * channel_similarity(features)), labels).backward()
-    for weight, gradient in zip(net.parameters(), expected, strict=True):
-        torch.testing.assert_close(weight.grad, gradient)
-
-
-def test_max_head_gives_gradient_to_one_cell_per_channel():
-    model = build_variant(Variant("max", head="max"), LAPTOP, 4)
-    logits, features = model.look(torch.rand(1, 3, 144, 144))
-    features.retain_grad()
-    logits.sum().backward()
-    assert ((features.grad != 0).sum(dim=(2, 3)) <= 1).all()
+@pytest.mark.parametrize("stages", [2, 3, 4])
+def test_features_are_before_the_norm_unless_normalised(stages):
+    images = torch.rand(2, 3, 144, 144)
+    for after in (False, True):
+        net = build_variant(Variant("x", attention_stages=stages, normalized=after), LAPTOP, 4).eval().attention_net
+        before = net(images)[1]
+        nn.init.constant_(net.norm.bias, -9.0)
+        assert torch.equal(net(images)[1], before) != after
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The parameters of notebook 05: what makes no sense is rejected at once, by name, with what is allowed."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from tasnlib.runs.settings import NAMES, PATHS, TEXTS, Settings, check_names
 from tasnlib.training.recipes import RECIPES
 
 NAN, INFINITY = float("nan"), float("inf")
-DEFAULTS = Settings().as_dict()
+DEFAULTS = asdict(Settings())
 
 BAD = {
     "dataset": ["bird", "", None, ["birds"]],
@@ -119,8 +119,8 @@ def test_contradictory_values_are_rejected_and_both_are_named(values, words):
 )
 def test_good_values_survive_json(good):
     found = Settings(**good)
-    assert Settings.from_values(json.loads(json.dumps(found.as_dict()))) == found
-    assert {name: found.as_dict()[name] for name in good} == good
+    assert Settings.from_values(json.loads(json.dumps(asdict(found)))) == found
+    assert {name: asdict(found)[name] for name in good} == good
 
 
 def test_settings_cannot_be_changed():

@@ -16,7 +16,6 @@ from tasnlib.training.evaluation import (
     accuracies_by_class,
     draw_channels,
     evaluate,
-    images_without_attention,
     predict_batch,
 )
 from tasnlib.training.recipes import RECIPES
@@ -136,7 +135,6 @@ def test_evaluation_leaves_weights_modes_and_the_global_random_state(birds, num_
     frozen = next(module for module in model.modules() if isinstance(module, nn.BatchNorm2d)).eval()
     before = torch.get_rng_state()
     evaluate(model, birds[1], 5, num_workers=num_workers)
-    images_without_attention(model, birds[1])
     assert torch.equal(torch.get_rng_state(), before)
     assert [module for module in model.modules() if not module.training] == [frozen]
     assert same_weights(model, copy)  # the running means among them
@@ -160,18 +158,6 @@ def test_evaluation_computes_each_batch_once(birds):
     model.backbone.register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
     evaluate(model, birds[1], 6)
     assert seen == [6, 12, 5, 10]
-
-
-def test_images_with_attention_0_everywhere_are_counted(seven):
-    birds, model, _ = seven
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    try:
-        model.attention_net.norm.bias.data.fill_(1.0)
-        assert images_without_attention(model, birds) == (0, 7)
-        model.attention_net.norm.bias.data.fill_(-100.0)
-        assert images_without_attention(model, birds, at_most=5) == (5, 5)
-    finally:
-        model.load_state_dict(before)
 
 
 # -- Accuracy ----------------------------------------------------------------------------------------------------------

@@ -23,12 +23,14 @@ def test_paper_and_official_differ_as_documented():
         assert recipe.augmentation == "official"
     assert (paper.scale, paper.structure_power, paper.distillation_weight) == (1, 1, 2)
     assert (official.scale, official.structure_power, official.distillation_weight) == (7, 2, 1)
-    for name in ("own_classifiers", "distinct_channels", "teacher_gradient"):
-        assert (getattr(paper, name), getattr(official, name)) == (False, True)
+    assert (paper.official_extras, official.official_extras) == (False, True)
     assert (official.attention_weight, official.master_weight, official.part_weight) == (1, 0.5, 0.5)
     assert official.own_weight == 0.5
-    assert (paper.test_detail, official.test_detail) == ("channel", "mean")
-    assert modern.augmentation == "modern"
+    assert (modern.optimizer, modern.nesterov, modern.momentum, modern.weight_decay) == ("sgd", True, 0.9, 5e-4)
+    assert (modern.learning_rate, modern.fresh_multiplier, modern.batch_size, modern.epochs) == (0.01, 10, 64, 80)
+    assert (modern.warmup, modern.milestones, modern.label_smoothing) == (0.05, (), 0.1)
+    assert (modern.out_size, modern.attention_stages, modern.augmentation) == (336, 3, "modern")
+    assert (modern.distillation_weight, modern.temperature) == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,9 @@ def test_paper_and_official_differ_as_documented():
         {"warmup": True},
         {"optimizer": "adam"},
         {"milestones": (0.5, 0.5)},
-        {"teacher_gradient": True},
+        {"nesterov": True},  # of adamw
+        {"label_smoothing": 1.0},
+        {"fresh_multiplier": 0.0},
         {"max_zoom": 0.5},  # of the architecture
     ],
     ids=str,

@@ -3,14 +3,13 @@
 Stages, strides and dilations are those of `build.build_attention_net`.
 """
 
-import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from tasnlib.attention import AttentionNet
 from tasnlib.networks.backbones import remove_strides
 from tasnlib.networks.build import new_classifier
-from tasnlib.networks.small import NormalizedAttentionNet, Normalize
+from tasnlib.networks.small import Normalize, NormalizedAttentionNet
 
 NARROW_SIZE = 72  # of their input: too small for the stripes of a 144 px image, as 224 px are for those of 512 px
 WIDTH = 8  # channels of the first stage; ResNet-18 has 64
@@ -19,6 +18,7 @@ WIDTH = 8  # channels of the first stage; ResNet-18 has 64
 def narrow_attention_net(stages: int, classes: int) -> AttentionNet:
     """ResNet-18's trunk at an eighth of its width: with all 4 stages the paper's attention network, else a light one.
 
+    >>> import torch
     >>> for stages in (4, 3, 2):
     ...     print(tuple(narrow_attention_net(stages, 16)(torch.rand(2, 3, 72, 72))[1].shape))
     (2, 64, 9, 9)
@@ -50,6 +50,7 @@ def narrow_attention_net(stages: int, classes: int) -> AttentionNet:
 def normalized(net: AttentionNet) -> AttentionNet:
     """The same network with the features of its maps taken after norm and ReLU; a light one's start out sparse.
 
+    >>> import torch
     >>> features = normalized(narrow_attention_net(2, 16))(torch.rand(2, 3, 72, 72))[1]
     >>> bool((features == 0).float().mean() > 0.7)
     True

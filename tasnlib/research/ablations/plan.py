@@ -55,7 +55,7 @@ PROFILES = {
     "laptop": Profile(
         {
             "easy": replace(RECIPES["laptop"], epochs=6),
-            "hard": replace(RECIPES["laptop"], epochs=16, learning_rate=8e-3),
+            "hard": replace(RECIPES["laptop"], epochs=8, learning_rate=8e-3),
         },
         seeds=(0, 1, 2),
         choice_seeds=(0, 1, 2, 3, 4),

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.data.files import read_json, write_atomically
 from tasnlib.research.ablations.map_measures import measure_maps
-from tasnlib.research.ablations.plan import Run
+from tasnlib.research.ablations.plan import VERSION, Run
 from tasnlib.research.ablations.variant_network import TASNVariant, build_variant
 from tasnlib.research.cost import cost_by_part
 from tasnlib.sampler import attention_sample
@@ -112,6 +112,7 @@ def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:
         "epochs": run.recipe.epochs,
         "attention": measure_maps(model, run.recipe, test_set) if isinstance(model, TASNVariant) else None,
         "test_images": len(test_set),
+        "version": VERSION,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "torch": torch.__version__,
     }

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import ConfigDict, Field, validate_call
+from scipy.stats import ttest_1samp
 
-from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
+from tasnlib.research.ablations.plan import PROFILES, VERSION, Profile, plan, run_of
 from tasnlib.research.ablations.study import study
 from tasnlib.research.ablations.variants import TABLES, Table
 from tasnlib.runs.run_folder import course_folder, project_folder
@@ -50,22 +51,35 @@ class Row:
     def differences(self, other: "Row") -> list[float]:
         return [mine - its for mine, its in zip(self.accuracies, other.accuracies, strict=True)]
 
-    def differs_significantly(self, other: "Row") -> bool:
-        """Does the difference have the same sign with every seed, and a mean of more than 3 standard errors?
-
-        A coarse rule for three to five seeds, where no test is powerful: its rate of false positives is 10 % with three
-        seeds and 4 % with five (Student's t). Fewer than three are never significant.
-        """
-        differences = self.differences(other)
-        if len(differences) < 3:
-            return False
-        mean, deviation = self.against(other)
-        return all(d * mean > 0 for d in differences) and abs(mean) > 3 * deviation / len(differences) ** 0.5
-
     def measured(self, measure: str, digits: int) -> str:
         if measure not in self.attention:
             return ""
         return f"{round(self.attention[measure], digits) + 0.0:.{digits}f}"  # + 0.0: rounding may give -0.0
+
+
+def significant(rows: Sequence[Row], base: Row) -> set[str]:
+    """The titles of the rows that differ from a base row: at 5 % for all of them together.
+
+    Student's t-test of the paired differences gives each row a p-value, and Holm's rule orders them: of m comparisons,
+    the smallest must be under 5 % / m, the next one under 5 % / (m - 1), and so on until one fails. If no row differed
+    from the base, one such table in twenty would show a significant difference. One seed never does.
+
+    >>> rows = [Row(t, (a, a + 1, b), (), {}, 1, 1.0) for t, a, b in (("a", 50, 52), ("b", 60, 62.1), ("c", 50, 53))]
+    >>> significant(rows, rows[0])
+    {'b'}
+    """
+    p_values = {}
+    for row in rows:
+        differences = row.differences(base)
+        if len(differences) > 1 and row is not base:
+            same = len(set(differences)) == 1  # no variance, where scipy would warn
+            p_values[row.title] = float(not any(differences)) if same else ttest_1samp(differences, 0).pvalue
+    found = set[str]()
+    for rank, title in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        if p_values[title] > 0.05 / (len(p_values) - rank):
+            break
+        found.add(title)
+    return found
 
 
 def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str, Any]]) -> list[Row]:
@@ -110,7 +124,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
 def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost",)) -> str:
     """A plain text table: accuracy, its paired difference to a reference row, and further columns.
 
-    A star marks a significant difference, see `Row.differs_significantly`.
+    A star marks a significant difference, see `significant`.
 
     Args:
         reference: title of the row to compare with.
@@ -131,10 +145,10 @@ def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost
         f"{'':{width}}  accuracy, %   {f'against {reference!r}':{between}}"
         + "".join(f" {COLUMNS[name][0]:>10}" for name in columns)
     ]
-    spread = len(base.accuracies) > 1
+    spread, starred = len(base.accuracies) > 1, significant(rows, base)
     for row in rows:
         mean, deviation = row.against(base)
-        star = " *" if row.differs_significantly(base) else ""
+        star = " *" if row.title in starred else ""
         difference = "" if row is base else f"{mean:+5.1f}" + f" ± {deviation:.1f}{star}" * spread
         accuracy = f"{row.mean:5.1f}" + f" ± {row.deviation:.1f}" * spread
         difference = difference.replace("-0.0", "+0.0")
@@ -146,19 +160,20 @@ def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost
 def in_a_sentence(rows: Sequence[Row], reference: str) -> str:
     """Which rows are significantly better or worse than a reference row, in words.
 
-    >>> rows = [Row(t, (a, a + 1, a + 2), (), {}, 1, 1.0) for t, a in (("a", 50.0), ("b", 60.0), ("c", 50.0))]
+    >>> rows = [Row(t, (a, a + 1, b), (), {}, 1, 1.0) for t, a, b in (("a", 50, 52), ("b", 60, 62.1), ("c", 50, 53))]
     >>> in_a_sentence(rows, "a")
-    "Better than 'a': b (+10.0). Worse: none. Not significant with 3 seeds: c."
+    "Better than 'a': b (+10.0). Worse: none. Not significant, with 3 seeds and 2 comparisons: c."
     """
     if not rows:
         return NOT_TRAINED
     (base,) = (row for row in rows if row.title == reference)
-    apart = {row.title: row.against(base)[0] for row in rows if row is not base and row.differs_significantly(base)}
-    better = ", ".join(f"{title} ({mean:+.1f})" for title, mean in apart.items() if mean > 0) or "none"
-    worse = ", ".join(f"{title} ({mean:+.1f})" for title, mean in apart.items() if mean < 0) or "none"
-    alike = ", ".join(row.title for row in rows if row is not base and row.title not in apart) or "none"
-    seeds = len(base.accuracies)
-    return f"Better than {reference!r}: {better}. Worse: {worse}. Not significant with {seeds} seeds: {alike}."
+    apart, others = significant(rows, base), [row for row in rows if row is not base]
+    differences = {row.title: row.against(base)[0] for row in others if row.title in apart}
+    better = ", ".join(f"{title} ({mean:+.1f})" for title, mean in differences.items() if mean > 0) or "none"
+    worse = ", ".join(f"{title} ({mean:+.1f})" for title, mean in differences.items() if mean < 0) or "none"
+    alike = ", ".join(row.title for row in others if row.title not in apart) or "none"
+    what = f"with {len(base.accuracies)} seeds and {len(others)} comparisons"
+    return f"Better than {reference!r}: {better}. Worse: {worse}. Not significant, {what}: {alike}."
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,11 @@ class Study:
         if named[0].optional and any(run.file_name not in self.results for run in runs):
             return []
         return table_rows(named[0], self.profile, self.results)
+
+    @property
+    def outdated(self) -> int:
+        """How many results an earlier version of the code gave."""
+        return sum(result.get("version", 1) < VERSION for result in self.results.values())
 
     @property
     def devices(self) -> list[str]:

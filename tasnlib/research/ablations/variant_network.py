@@ -13,7 +13,6 @@ from tasnlib.model import TASN
 from tasnlib.networks.build import build_attention_net, build_plain, build_tasn
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net, normalized
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
-from tasnlib.research.ablations.changes import Penalty, channel_similarity, draw_dissimilar, finer_cells
 from tasnlib.research.ablations.maps import pooled_maps
 from tasnlib.research.ablations.variants import Variant
 from tasnlib.training.recipes import Recipe
@@ -48,10 +47,8 @@ class TASNVariant(nn.Module):
 
     def attend(self, features: Float[Tensor, "b c h w"], channel: Int[Tensor, " b"]) -> PooledAttention:
         """The variant's structure and detail maps, as the sampler gets them."""
-        if self.variant.draw == "different":
-            channel = draw_dissimilar(features, self.tasn.scale, channel)
         structure, detail, channel = pooled_maps(self.variant.attention, features, self.tasn.scale, channel)
-        structure, detail = structure**self.tasn.structure_power, detail**self.variant.detail_power
+        structure = structure**self.tasn.structure_power
         return PooledAttention(detail if self.variant.one_channel else structure, detail, channel)
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
@@ -62,7 +59,7 @@ class TASNVariant(nn.Module):
         return self.tasn.sample(images, attention)
 
     def forward(self, images: Float[Tensor, "b 3 height width"], channel: Int[Tensor, " b"]) -> VariantOutput:
-        attention_logits, features = self.look(images)
+        attention_logits, features = self.tasn.look(images)
         structure, detail, _ = self.attend(features, channel)
         structure_images = self.sample(images, structure)
         logits = {"attention": attention_logits}
@@ -74,15 +71,6 @@ class TASNVariant(nn.Module):
         if self.part_backbone and self.part_classifier:
             logits["part"] = self.part_classifier(self.part_backbone(self.sample(images, detail)))
         return VariantOutput(structure, detail, features, logits)
-
-    def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
-        """The attention network's logits and features, see `TASN.look`."""
-        logits, features = self.tasn.look(images)
-        if self.variant.head == "max":
-            logits = self.attention_net.classifier(features.amax(dim=(2, 3)))
-        if self.variant.similarity_weight and self.training:
-            logits = Penalty.apply(logits, self.variant.similarity_weight * channel_similarity(features))
-        return logits, features
 
 
 def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
@@ -109,6 +97,4 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
             tasn.attention_net = build_attention_net(replace(recipe, attention_stages=stages), classes)
         if variant.normalized:
             tasn.attention_net = normalized(tasn.attention_net)
-    if variant.finer:
-        finer_cells(tasn.attention_net)
     return TASNVariant(tasn, variant)
