@@ -130,7 +130,7 @@ class MultiDilation(nn.Module):
         self.dilations = tuple(dilations)
         self.kernel = nn.Conv2d(channels, channels, 3)
         nn.init.kaiming_normal_(self.kernel.weight, nonlinearity="relu")
-        nn.init.zeros_(self.kernel.bias)
+        nn.init.zeros_(self.kernel.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         kernel = self.kernel.weight, self.kernel.bias

@@ -43,13 +43,13 @@ def attention_wall(run: Path, bird: int = 5) -> Figure:
     return wall_figure(image, channels.maps[channels.shown], channels.shown)
 
 
-def paper_cost(light: bool) -> dict[str, int]:
+def paper_cost(attention_stages: int) -> dict[str, int]:
     """Multiply-adds of TASN at paper size for one 512 px image, by part.
 
-    >>> round(paper_cost(light=False)["attention_net"] / 1e9, 1)
+    >>> round(paper_cost(attention_stages=4)["attention_net"] / 1e9, 1)
     19.7
     """
-    recipe = replace(RECIPES["paper"], weights=None, light_attention=light)
+    recipe = replace(RECIPES["paper"], weights=None, attention_stages=attention_stages)
     return cost_by_part(build_tasn(recipe, classes=200), recipe.image_size)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -45,7 +45,9 @@ class Architecture:
     # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
     attention_trunk: Name
     backbone: Name
-    attention_stages: Literal[2, 3, 4] = 4  # of the trunk; fewer than 4 are not dilated, see `build_attention_net`
+    attention_stages: Annotated[int, Field(ge=2, le=4)] = (
+        4  # of the trunk; fewer than 4 are not dilated, see `build_attention_net`
+    )
     weights: Name | None = None  # a name of ImageNet weights, a folder of files, None for random ones
 
     # Attention and sampler, see `model.TASN`.

@@ -43,7 +43,7 @@ class OfficialTASN(TASN):
     own_classifiers of master and part net: (b, d) to (b, k).
     """
 
-    def __init__(self, *networks: Any, own_classifiers: tuple[nn.Module, nn.Module], **options: Any):
+    def __init__(self, *networks: Any, own_classifiers: tuple[nn.Module, ...], **options: Any):
         super().__init__(*networks, **options)
         self.own_classifiers = nn.ModuleList(own_classifiers)
 

@@ -1,8 +1,7 @@
 """The folder of a run: where it is, and how two runs are kept apart.
 
-It holds settings.json and data.json (what it was trained on), for each model NAME.safetensors (its weights),
-NAME.training.safetensors (what `resume` needs), NAME.history.json and NAME.predictions.safetensors (of the test
-images), and at the end result.json and by_class.json.
+It holds settings.json and data.json (what was trained on); for each model its weights, NAME.safetensors, and
+NAME.training.safetensors (to resume), .history.json, .predictions.safetensors; at last result.json and by_class.json.
 """
 
 import contextlib
@@ -143,8 +142,10 @@ def same_settings(folder: Path, settings: Settings) -> None:
 
 def noted_settings(noted: Path, **changes: Any) -> Settings:
     """The settings that a run saved, with changes. Raises ValueError if the file is damaged."""
+    values = {**read_json(noted), **changes}
+    values.pop("cache", None)  # of runs before version 0.2; it changed no result
     try:
-        return Settings.from_values({**read_json(noted), **changes})
+        return Settings.from_values(values)
     except ValueError as reason:
         raise damaged(noted, reason) from reason
 

@@ -66,8 +66,6 @@ def fit(
         seed: of the order, the channels and dropout. The initial weights are the caller's.
         resume: continue from the checkpoint, at state_path, if it exists.
         report: called after every epoch with its entry of the history, in the first process.
-        num_workers: processes that read images, per process that trains.
-        accumulate: more parts need less memory.
         continue_unsaved: if a checkpoint cannot be written, print the error and keep training.
 
     Returns:

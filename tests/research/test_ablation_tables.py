@@ -3,11 +3,12 @@
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.plan import PROFILES, run_of
-from tasnlib.research.ablations.tables import Row, as_text, in_a_sentence, open_study, table_rows
+from tasnlib.research.ablations.tables import Row, as_text, in_a_sentence, open_study, significant, table_rows
 from tasnlib.research.ablations.variants import STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 
 PROFILE = replace(PROFILES["smoke"], seeds=(0, 1, 2))
@@ -78,26 +79,53 @@ def test_text_table(results):
     assert lines[3].endswith("1.0")  # its cost: it has no attention to measure
 
 
-@pytest.mark.parametrize(
-    ("mine", "its", "apart"),
-    [
-        ((60.0, 61.0, 62.0), (50.0, 51.0, 52.0), True),
-        ((60.0, 61.0, 49.0), (50.0, 51.0, 52.0), False),  # another sign with one seed
-        ((50.1, 58.0, 52.2), (50.0, 51.0, 52.0), False),  # mostly by one seed
-        ((60.0, 61.0), (50.0, 51.0), False),  # two seeds are too few
-        ((40.0, 41.0, 42.5), (50.0, 51.0, 52.0), True),
-    ],
-)
-def test_significance(mine, its, apart):
-    row, other = (Row("x", values, (), {}, 1, 1.0) for values in (mine, its))
-    assert row.differs_significantly(other) == other.differs_significantly(row) == apart
+def row(title: str, *accuracies: float) -> Row:
+    return Row(title, accuracies, (), {}, 1, 1.0)
+
+
+def p_value_by_sums(differences: list[float]) -> float:
+    """Two-sided p of Student's t-test, from a Riemann sum of the density, whose tail is cut off at 4000."""
+    n = len(differences)
+    t = abs(statistics.fmean(differences)) / (statistics.stdev(differences) / n**0.5)
+    places = np.arange(0, 4000, 1e-3)
+    density = (1 + places**2 / (n - 1)) ** (-n / 2)
+    return density[places > t].sum() / density.sum()
+
+
+@pytest.mark.parametrize("differences", [[1.0, 2.0, 3.0], [3.0, 3.5, 4.1], [2.0, 2.3, 1.9, 2.5, 2.2], [-9.0, 1.0, 2.0]])
+def test_a_single_comparison_is_student_s_paired_t_test(differences):
+    base = row("base", *(50.0 + seed for seed in range(len(differences))))
+    other = row("x", *(b + d for b, d in zip(base.accuracies, differences, strict=True)))
+    assert significant([base, other], base) == ({"x"} if p_value_by_sums(differences) <= 0.05 else set())
+
+
+def test_holm_s_rule_over_a_table():
+    """p-values 0.005, 0.02, 0.04 and 0.2 of four comparisons: limits are 0.0125, 0.0167, 0.025, 0.05."""
+    base = row("base", 0.0, 0.0, 0.0)
+    # With three seeds the p of differences m - s, m, m + s is 2 · P(t > m / (s / √3)) at 2 degrees of freedom.
+    t_of = {0.005: 14.0890, 0.02: 6.9646, 0.04: 4.8487, 0.2: 1.8856}
+    rows = [base, *(row(f"p = {p}", *((t / 3**0.5 + d) for d in (-1, 0, 1))) for p, t in t_of.items())]
+    assert significant(rows, base) == {"p = 0.005"}  # 0.02 fails, so 0.04 is not asked any more
+    assert significant(rows[:3], base) == {"p = 0.005", "p = 0.02"}  # of two: 0.025, then 0.05
+    assert significant([base, rows[3]], base) == {"p = 0.04"}
+    assert significant([base, rows[4]], base) == set()
+
+
+def test_differences_without_variance():
+    base = row("base", 50.0, 60.0, 70.0)
+    rows = [base, row("better", 51.0, 61.0, 71.0), row("equal", 50.0, 60.0, 70.0)]
+    assert significant(rows, base) == {"better"}
+
+
+def test_one_seed_is_never_significant():
+    assert significant([row("base", 1.0), row("x", 99.0)], row("base", 1.0)) == set()
 
 
 def test_sentence_names_every_row_once(results):
     starts = {"a": 5, "b": 9, "c": 2, "d": 5}
     rows = [Row(name, (start, start + 1, start + 2), (), {}, 1, 1.0) for name, start in starts.items()]
     text = in_a_sentence(rows, "a")
-    assert text == "Better than 'a': b (+4.0). Worse: c (-3.0). Not significant with 3 seeds: d."
+    assert text == "Better than 'a': b (+4.0). Worse: c (-3.0). Not significant, with 3 seeds and 3 comparisons: d."
 
 
 def test_kept_results_are_read_and_nothing_is_trained(monkeypatch):

@@ -246,7 +246,7 @@ def test_contents_of_a_result(tmp_path):
     assert (result["seed"], result["dataset"], result["epochs"], result["test_images"]) == (3, "easy", 1, 8)
     assert set(result["accuracy"]) >= {"master", "part", "attention"}
     assert set(result["attention"]) == {
-        *("mass", "mass of single channels", "pointing", "magnification", "diversity", "coverage", "area")
+        *("mass", "mass of single channels", "pointing", "magnification", "diversity", "coverage", "area", "partners")
     }
     assert len(result["by_epoch"]) == 1
     assert result["multiply_adds"] > 10**6

@@ -31,6 +31,8 @@ BAD = {
     "train_images": [1, 100.0, True],
     "test_images": [0, "100", False],
     "baselines": ["False", None],
+    "out_size": [0, 224.0, "224"],
+    "distillation_weight": [-1, NAN, "8"],
     "weights": ["", 1, "nowhere.pth"],
     "backbone": ["", "resnet51", "timm/", 50],
     "attention_trunk": ["resnet-18", 18],
@@ -95,7 +97,6 @@ def test_a_file_is_no_folder(tmp_path):
         ({"resume": True}, ("resume is True", "output_folder is None")),
         ({"dataset": "folder"}, ("data_folder is None", "path of your images")),
         ({"weights": "DEFAULT"}, ("weights is 'DEFAULT'", "small networks")),
-        ({"recipe": "official", "backbone": "timm/resnet10t"}, ("backbone is 'timm/resnet10t'", "add weights DEFAULT")),
     ],
 )
 def test_contradictory_values_are_rejected_and_both_are_named(values, words):
