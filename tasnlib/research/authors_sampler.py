@@ -9,11 +9,13 @@ rounds:       the limit is 5 rounds of "clip both axes to the smaller of their m
               pixels". Spreading lifts the peak above the limit, and no later round brings it down again.
 corners:      the integral up to the right edge of pixel j is attributed to the centre of pixel j, because the corners
               of image and map are aligned: half an image pixel to the left.
-zero_outside: beyond the outermost pixel centres the image fades to black over one pixel; `sampler` repeats the border.
+zero_outside: beyond the outermost pixel centres the image fades to 0 over one pixel; `sampler` repeats the border. The
+              authors subtract the mean first, so 0 is the mean colour.
 
-In the authors' code the first position depends on an out-of-bounds read, the number before an array in memory. Here it
-is 0, as in an independent reimplementation (github.com/wkcn/AttentionSampler), which makes the first row and column
-black. The marginals (maxima) are not part of the operator and are taken as in `sampler`.
+In the authors' code the first position depends on an out-of-bounds read, the number before an array in memory: the sum
+of the previous image of a GPU's batch, except for the first image. So the border shows on about one image in twelve.
+Here that number is 0, as in an independent reimplementation (github.com/wkcn/AttentionSampler), and the first row and
+column are always 0. The marginals (maxima) are not part of the operator and are taken as in `sampler`.
 
 Source: tasn-mxnet/src/operator/contrib/att_sampler-inl.h of github.com/researchmm/tasn, described, not copied.
 """
