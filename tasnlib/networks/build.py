@@ -81,9 +81,10 @@ def build_tasn(architecture: Architecture, classes: int) -> TASN:
     >>> sum(weight.numel() for weight in build_tasn(small, classes=16).parameters())
     103880
     """
+    attention_net = build_attention_net(architecture, classes)
     backbone, dimension = _backbone(architecture)
-    shared, *own = (new_classifier(dimension, classes) for _ in range(3 if architecture.official_extras else 1))
-    networks = build_attention_net(architecture, classes), backbone, shared
+    shared, *own = (nn.Linear(dimension, classes) for _ in range(3 if architecture.official_extras else 1))
+    networks = attention_net, backbone, shared
     names = ("attention_size", "out_size", "scale", "structure_power", "max_zoom", "antialias")
     numbers = {name: getattr(architecture, name) for name in names}
     return OfficialTASN(*networks, own_classifiers=tuple(own), **numbers) if own else TASN(*networks, **numbers)
@@ -94,7 +95,7 @@ def build_attention_net(architecture: Architecture, classes: int) -> AttentionNe
 
     Fewer stages keep the receptive field small, so they are not dilated either. Of ResNet-18 on 224×224 px, the third
     stage gives 28×28×256 for 2.6 billion multiply-adds, and the second 28×28×128 for 1.0; all four and two
-    multi-dilation blocks give 28×28×512 for TODO.
+    multi-dilation blocks give 28×28×512 for 19.7.
 
     >>> paper = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
     >>> build_attention_net(paper, classes=200).channels
@@ -102,20 +103,9 @@ def build_attention_net(architecture: Architecture, classes: int) -> AttentionNe
     """
     name, stages = architecture.attention_trunk, architecture.attention_stages
     if name == "small":
-        net: AttentionNet = NormalizedAttentionNet(*small_trunk(), classes)
-    else:
-        trunk, channels = attention_trunk(name, architecture.weights, stages=stages, size=architecture.attention_size)
-        net = AttentionNet(trunk, channels, classes) if stages == 4 else AttentionNet(trunk, channels, classes, ())
-    net.classifier = new_classifier(net.channels, classes)
-    return net
-
-
-def new_classifier(dimension: int, classes: int) -> nn.Linear:
-    """Started as the authors do: weights of standard deviation √(2 / dimension), biases 0."""
-    layer = nn.Linear(dimension, classes)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer
+        return NormalizedAttentionNet(*small_trunk(), classes)
+    trunk, channels = attention_trunk(name, architecture.weights, stages=stages, size=architecture.attention_size)
+    return AttentionNet(trunk, channels, classes) if stages == 4 else AttentionNet(trunk, channels, classes, ())
 
 
 def build_plain(architecture: Architecture, classes: int, antialias: bool) -> PlainClassifier:
@@ -126,7 +116,7 @@ def build_plain(architecture: Architecture, classes: int, antialias: bool) -> Pl
     48
     """
     backbone, dimension = _backbone(architecture)
-    return PlainClassifier(backbone, new_classifier(dimension, classes), architecture.out_size, antialias)
+    return PlainClassifier(backbone, nn.Linear(dimension, classes), architecture.out_size, antialias)
 
 
 def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | PlainClassifier:

@@ -39,13 +39,18 @@ class OfficialTASN(TASN):
 
     Master and part net have a classifier each beside the shared one, which still gives the prediction. Each different
     map counts once in the structure map and in the draw of the detail map; in evaluation mode the detail map is the
-    mean of all maps. The attention network sees the image resized as there. Arguments are those of `TASN`, and
-    own_classifiers of master and part net: (b, d) to (b, k).
+    mean of all maps. The attention network sees the image resized as there. Classifiers start from normal weights of
+    standard deviation √(2 / features) and biases 0. Arguments are those of `TASN`, and own_classifiers of master and
+    part net: (b, d) to (b, k).
     """
 
-    def __init__(self, *networks: Any, own_classifiers: tuple[nn.Module, ...], **options: Any):
+    def __init__(self, *networks: Any, own_classifiers: tuple[nn.Linear, ...], **options: Any):
         super().__init__(*networks, **options)
         self.own_classifiers = nn.ModuleList(own_classifiers)
+        layers: list[Any] = [self.classifier, *own_classifiers, self.attention_net.classifier]
+        for layer in layers:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
     def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
         """As `TASN.look`, but resized with the corners' centres aligned, and without antialias."""

@@ -289,7 +289,7 @@ def test_features_are_before_the_norm_unless_normalised(stages):
     for after in (False, True):
         net = build_variant(Variant("x", attention_stages=stages, normalized=after), LAPTOP, 4).eval().attention_net
         before = net(images)[1]
-        nn.init.constant_(net.norm.bias, -9.0)
+        nn.init.constant_(net.norm.bias, 9.0)
         assert torch.equal(net(images)[1], before) != after
 
 

@@ -8,7 +8,6 @@ from torchvision.models.resnet import BasicBlock
 
 from tasnlib.attention import AttentionNet
 from tasnlib.networks.backbones import remove_strides
-from tasnlib.networks.build import new_classifier
 from tasnlib.networks.small import Normalize, NormalizedAttentionNet
 
 NARROW_SIZE = 72  # of their input: too small for the stripes of a 144 px image, as 224 px are for those of 512 px
@@ -42,9 +41,7 @@ def narrow_attention_net(stages: int, classes: int) -> AttentionNet:
         remove_strides(trunk[-1])  # the last stage
     if stages == 4:
         remove_strides(trunk[-3])  # and the second
-    net = AttentionNet(trunk, inside, classes) if stages == 4 else AttentionNet(trunk, inside, classes, ())
-    net.classifier = new_classifier(inside, classes)
-    return net
+    return AttentionNet(trunk, inside, classes) if stages == 4 else AttentionNet(trunk, inside, classes, ())
 
 
 def normalized(net: AttentionNet) -> AttentionNet:
