@@ -197,3 +197,13 @@ def test_a_trunk_of_timm_is_timms_own_stages(tmp_path, images):
 def test_networks_without_such_features_are_rejected_and_others_named(name, output_stride):
     with pytest.raises(ValueError, match=rf"{name} gives no attention trunk.*'resnet18'.*'timm/convnext_tiny'"):
         attention_trunk(name, None, output_stride)
+
+
+def test_the_v2_networks_named_in_docs_recipes_fit_in_place_of_v1():
+    trunk, channels = attention_trunk("timm/resnetv2_18", weights=None)
+    assert tuple(trunk(torch.rand(1, 3, 64, 64)).shape) == (1, channels, 8, 8) == (1, 512, 8, 8)
+    dilated = [layer for layer in trunk.modules() if isinstance(layer, nn.Conv2d) and layer.dilation != (1, 1)]
+    assert dilated  # which the authors' networks are not
+    assert classifier_backbone("timm/resnetv2_50", weights=None, size=64)[1] == 2048
+    for name in ("resnetv2_18.ra4_e3600_r224_in1k", "resnetv2_50.a1h_in1k"):
+        assert name in timm.list_pretrained()
