@@ -18,7 +18,7 @@ from benchmarks.report import surroundings
 from benchmarks.setting import Setting
 from tasnlib.research.ablations.plan import PROFILES, Profile, plan
 from tasnlib.research.ablations.study import study
-from tasnlib.research.ablations.tables import Row, as_text, in_a_sentence, table_rows
+from tasnlib.research.ablations.tables import Row, as_text, in_a_sentence, significant, table_rows
 from tasnlib.research.ablations.variants import TASN, Table
 from tasnlib.runs.run_folder import project_folder
 
@@ -56,7 +56,7 @@ def summary(rows: dict[str, list[Row]]) -> dict[str, Any]:
             "bfloat16": asdict(half),
             "difference": {"mean": mean, "deviation": deviation},
             "larger deviation": max(single.deviation, half.deviation),
-            "significant": half.differs_significantly(single),
+            "significant": bool(significant([single, half], single)),
         }
     return found
 

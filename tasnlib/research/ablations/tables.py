@@ -172,7 +172,8 @@ def in_a_sentence(rows: Sequence[Row], reference: str) -> str:
     better = ", ".join(f"{title} ({mean:+.1f})" for title, mean in differences.items() if mean > 0) or "none"
     worse = ", ".join(f"{title} ({mean:+.1f})" for title, mean in differences.items() if mean < 0) or "none"
     alike = ", ".join(row.title for row in others if row.title not in apart) or "none"
-    what = f"with {len(base.accuracies)} seeds and {len(others)} comparisons"
+    counts = ((len(base.accuracies), "seed"), (len(others), "comparison"))
+    what = "with " + " and ".join(f"{count} {thing}{'s' * (count != 1)}" for count, thing in counts)
     return f"Better than {reference!r}: {better}. Worse: {worse}. Not significant, {what}: {alike}."
 
 
