@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from tasnlib.data.birds import Birds, BirdsBatch
@@ -19,7 +20,9 @@ from tasnlib.runs.load_data import load_data
 from tasnlib.runs.run import epoch_line, train
 from tasnlib.runs.run_folder import prepare_folder
 from tasnlib.runs.settings import Settings
+from tasnlib.training import fit as fitting
 from tasnlib.training.checkpoints import load_model
+from tasnlib.training.evaluation import evaluate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,6 +51,16 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def run(settings: Settings, name: str = "downsampled") -> running.Trained:
     return train(name, settings, prepare_folder(settings), load_data(settings))
+
+
+def test_the_test_images_are_evaluated_once_after_each_epoch(tiny, monkeypatch):
+    rounds = []
+    for module in (fitting, running):
+        monkeypatch.setattr(module, "evaluate", lambda *args: rounds.append(args) or evaluate(*args), raising=False)
+    trained = run(tiny)
+    assert len(rounds) == len(trained.history) == 2
+    kept = safetensors.torch.load_file(trained.weights_path.with_name("downsampled.predictions.safetensors"))
+    assert torch.equal(kept["downsampled"], trained.predictions["downsampled"])
 
 
 def test_a_run_leaves_weights_history_and_what_resume_needs(tiny, capsys):
