@@ -45,9 +45,7 @@ class Architecture:
     # Networks by name, see `backbones`: "small", one of torchvision's, or "timm/NAME".
     attention_trunk: Name
     backbone: Name
-    attention_stages: Annotated[int, Field(ge=2, le=4)] = (
-        4  # of the trunk; fewer than 4 are not dilated, see `build_attention_net`
-    )
+    attention_stages: Annotated[int, Field(ge=2, le=4)] = 4  # of the trunk, see `build_attention_net`
     weights: Name | None = None  # a name of ImageNet weights, a folder of files, None for random ones
 
     # Attention and sampler, see `model.TASN`.

@@ -61,8 +61,8 @@ def significant(rows: Sequence[Row], base: Row) -> set[str]:
     """The titles of the rows that differ from a base row: at 5 % for all of them together.
 
     Student's t-test of the paired differences gives each row a p-value, and Holm's rule orders them: of m comparisons,
-    the smallest must be under 5 % / m, the next one under 5 % / (m - 1), and so on until one fails. If no row differed
-    from the base, one such table in twenty would show a significant difference. One seed never does.
+    the smallest must be at most 5 % / m, the next one 5 % / (m - 1), and so on until one fails. If no row differed from
+    the base, at most one such table in twenty would show a significant difference. One seed never does.
 
     >>> rows = [Row(t, (a, a + 1, b), (), {}, 1, 1.0) for t, a, b in (("a", 50, 52), ("b", 60, 62.1), ("c", 50, 53))]
     >>> significant(rows, rows[0])

@@ -39,7 +39,7 @@ class Variant:
         return replace(recipe, **self.changes)
 
 
-FEATURES_EPOCHS = {"easy": 12, "hard": 24}  # of the paper's network: after these, hardly anything climbs any more
+FEATURES_EPOCHS = {"easy": 12, "hard": 24}  # of the paper's network, which learns slowly
 
 # TASN without its part net: the reference of the attention and sampler tables.
 STRUCTURE_ONLY = Variant("trilinear, squared")
