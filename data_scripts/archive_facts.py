@@ -41,21 +41,28 @@ class PhotoSet:
     test: int | None
     classes: int | None
     copies_differ: bool = False  # an archive downloaded by hand may have an unknown hash; its content is checked
+    val: int | None = 0
+    blobs: Path | None = None  # file of git's hashes of the images, one a line: those of train, val and test, in order
+
+    def known_counts(self) -> dict[str, int | None]:
+        counts = {"training images": self.train, "validation images": self.val, "test images": self.test}
+        return {what: count for what, count in counts.items() if count != 0} | {"classes": self.classes}
 
     def counts(self) -> str:
-        known = {"training images": self.train, "test images": self.test, "classes": self.classes}
+        known = self.known_counts()
         return ", ".join(f"{'?' if count is None else format(count, ',')} {what}" for what, count in known.items())
 
 
-SET_KEYS = ("train", "test", "classes")
+SET_KEYS = ("train", "val", "test", "classes")
 ARCHIVE_KEYS = ("url", "urls", "bytes", "md5", "sha256", "unpacked_bytes")
 
 
 def replaced(known: PhotoSet, file: Path) -> PhotoSet:
     """The facts, replaced by those in a JSON file: for a mirror, or a smaller set in the same format.
 
-    The file holds any of train, test, classes; and of url (or urls, a list), bytes, md5, sha256, unpacked_bytes. Where
-    a data set has several archives, those stand under "archives", by the archive's name. null means: do not check.
+    The file holds any of train, val, test, classes; and of url (or urls, a list), bytes, md5, sha256, unpacked_bytes.
+    Where a data set has several archives, those stand under "archives", by the archive's name. null means: do not
+    check. With other counts it is another set, whose images are not compared with the known hashes.
 
     Raises:
         Failure: for a file that is not JSON, an unknown key or a value of the wrong kind.
@@ -85,7 +92,7 @@ def replaced(known: PhotoSet, file: Path) -> PhotoSet:
     archives = tuple(_one(archive, by_name.get(archive.name, {}), file) for archive in known.archives)
     for key, value in given.items():
         _check_kind(key, value, file)
-    return replace(known, archives=archives, **given)
+    return replace(known, archives=archives, blobs=None if given else known.blobs, **given)
 
 
 def _one(archive: Archive, facts: dict, file: Path) -> Archive:

@@ -139,8 +139,7 @@ def _prepare(facts: PhotoSet, target: Path, locate: Locator, read: Reader, manua
         os.replace(whole, target)
     for part in fetched:
         discard(part)
-    counts = f"{len(contents.train):,} training and {len(contents.test):,} test images of {contents.classes:,} classes"
-    print(f"complete: {target} holds {counts}")
+    print(f"complete: {target} holds {contents.counts()}")
     return 0
 
 
@@ -206,7 +205,7 @@ def _unpack(facts: PhotoSet, archive: Archive | None, file: Path, content: Path)
     expands = archive.expands if archive else 3
     expected = archive.unpacked_bytes if archive and archive.unpacked_bytes else None
     at_most = expected * 3 // 2 if expected else file.stat().st_size * expands
-    images = sum(count or 1_000_000 for count in (facts.train, facts.test))
+    images = sum(1_000_000 if count is None else count for count in (facts.train, facts.val, facts.test))
     unpack(file, content, at_most + SMALL, 4 * images + 10_000)
 
 

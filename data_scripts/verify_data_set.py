@@ -21,6 +21,15 @@ class Contents(NamedTuple):
     train: list[str]
     test: list[str]
     classes: int
+    val: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[str]:
+        return [*self.train, *self.val, *self.test]
+
+    def counts(self) -> str:
+        val = f", {len(self.val):,} validation" * bool(self.val)
+        return f"{len(self.train):,} training{val} and {len(self.test):,} test images of {self.classes:,} classes"
 
 
 Reader = Callable[[Path], Contents]
@@ -64,7 +73,7 @@ def archive_problem(archive: Archive, file: Path) -> str:
 
 def absent(folder: Path, contents: Contents) -> list[str]:
     """The listed images that are missing or empty, each with what is wrong."""
-    files = contents.train + contents.test
+    files = contents.files
     problems = []
     with bar("looking for every image", len(files), " images", delay=1) as shown:
         for file in files:
@@ -79,18 +88,33 @@ def absent(folder: Path, contents: Contents) -> list[str]:
 
 def count_problems(expected: PhotoSet, contents: Contents) -> list[str]:
     """How the counts differ from the known ones."""
-    found = {"training images": contents.train, "test images": contents.test}
+    found = {"training images": contents.train, "validation images": contents.val, "test images": contents.test}
     counts = {what: len(set(files)) for what, files in found.items()} | {"classes": contents.classes}
-    known = (expected.train, expected.test, expected.classes)
     return [
-        f"{count:,} {what}, expected {right:,}"
-        for (what, count), right in zip(counts.items(), known, strict=True)
-        if right is not None and count != right
+        f"{counts[what]:,} {what}, expected {right:,}"
+        for what, right in expected.known_counts().items()
+        if right is not None and counts[what] != right
     ]
 
 
+def changed(expected: PhotoSet, folder: Path, contents: Contents) -> list[str]:
+    """The images that are not, byte for byte, those of the data set's git repository. The counts must be right."""
+    if expected.blobs is None:
+        return []
+    found = []
+    known = expected.blobs.read_text().split()
+    with bar("comparing every image", len(known), " images", delay=1) as shown:
+        for file, blob in zip(contents.files, known, strict=True):
+            content = (folder / file).read_bytes()
+            # What git calls a file of this content.
+            name = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+            found += [file] * (name != blob)
+            shown.update()
+    return found
+
+
 def problems_of(expected: PhotoSet, folder: Path, read: Reader) -> tuple[list[str], Contents]:
-    """What a folder lacks of the complete data set, without opening the images.
+    """What a folder lacks of the complete data set, without decoding the images.
 
     Raises:
         Failure: if its lists are missing or cannot be read.
@@ -98,8 +122,12 @@ def problems_of(expected: PhotoSet, folder: Path, read: Reader) -> tuple[list[st
     contents = read(folder)
     problems = count_problems(expected, contents)
     if lost := absent(folder, contents):
-        count = len(contents.train) + len(contents.test)
-        problems.append(f"{len(lost):,} of {count:,} images are missing or empty, the first is {lost[0]}")
+        problems.append(f"{len(lost):,} of {len(contents.files):,} images are missing or empty, the first is {lost[0]}")
+    if not problems and (other := changed(expected, folder, contents)):
+        problems.append(
+            f"{len(other):,} of {len(contents.files):,} images are not those of the data set (git's hashes differ), "
+            f"the first is {other[0]}"
+        )
     return problems, contents
 
 
@@ -123,7 +151,7 @@ def verify(expected: PhotoSet, folder: Path, read: Reader) -> int:
     if not folder.is_dir():
         raise Failure(f"there is no {folder}: run the same command without --verify first")
     contents = read(folder)
-    files = contents.train + contents.test
+    files = contents.files
     problems = count_problems(expected, contents)
     threads = min(16, os.cpu_count() or 1)
     with warnings.catch_warnings(), ThreadPool(threads) as pool:
@@ -133,8 +161,10 @@ def verify(expected: PhotoSet, folder: Path, read: Reader) -> int:
             for problem in opened:
                 problems += [problem] * bool(problem)
                 shown.update()
+    if not problems:
+        other = changed(expected, folder, contents)
+        problems = [f"{file}: not the data set's, git's hash of it differs" for file in other]
     for problem in problems:
         print(f"broken: {problem}")
-    counts = f"{len(contents.train):,} training and {len(contents.test):,} test images of {contents.classes:,} classes"
-    print(f"{folder}: {counts}; " + (f"{len(problems):,} problems" if problems else "every file opens"))
+    print(f"{folder}: {contents.counts()}; " + (f"{len(problems):,} problems" if problems else "every file opens"))
     return len(problems)

@@ -6,11 +6,9 @@ Wah, Branson, Welinder, Perona and Belongie, Caltech, 2011. Read as the archive 
 import re
 from pathlib import Path
 
-from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct
+from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct, text_lines
 from tasnlib.data.files import is_file
 from tasnlib.data.photographs import ImageFiles
-
-__all__ = ["load_cub200"]
 
 CUB = DataSetFolder(
     "CUB-200-2011",
@@ -63,11 +61,7 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
 
 def _table(path: Path) -> dict[str, str]:
     """A file of lines `<number> <text>`, in the file's order."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # some editors begin a file with a byte-order mark
-    except UnicodeDecodeError as reason:
-        raise ValueError(f"{path} is not a text file ({reason}). {CUB.advice}") from reason
-    rows = [line.strip().split(maxsplit=1) for line in lines if line.strip()]
+    rows = [line.split(maxsplit=1) for line in text_lines(path)]
     if wrong := [row for row in rows if len(row) < 2 or not row[0].isdecimal()]:
         raise ValueError(f"{path}: the line {' '.join(wrong[0])!r} should be `<number> <text>`")
     require_distinct(path, "the number", (number for number, _ in rows))

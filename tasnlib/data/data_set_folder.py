@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -61,10 +61,17 @@ class DataSetFolder(NamedTuple):
             f"Found in {folder}: {first_of(entries, 8) or 'nothing'}.\n{self.advice}"
         )
 
-    def find(self, folder: str | Path, split: str, fits: Callable[[Path], bool], missing: str) -> Path:
+    def find(
+        self,
+        folder: str | Path,
+        split: str,
+        fits: Callable[[Path], bool],
+        missing: str,
+        splits: Sequence[str] = ("train", "test"),
+    ) -> Path:
         """The given folder, or the only one inside it that fits; raises ValueError, saying what is `missing`."""
-        if split not in ("train", "test"):
-            raise ValueError(f"split is {split!r}; it must be 'train' or 'test'")
+        if split not in splits:
+            raise ValueError(f"split is {split!r}; it must be {' or '.join(map(repr, splits))}")
         folder = expanded(folder, "folder")
         if not is_folder(folder):
             raise self.error(folder, "this is not a folder" if folder.exists() else "there is no such folder")
@@ -112,6 +119,15 @@ class DataSetFolder(NamedTuple):
             raise ValueError(f"{self.name}: {problem}, the first:{first}\n{self.advice}")
         paths = [home / file for file in labels]
         return ImageFiles(paths, list(labels.values()), class_names, image_size, f"{self.name}, {split}", root=home)
+
+
+def text_lines(path: Path) -> list[str]:
+    """The lines of a list that are not empty, stripped; raises ValueError, naming the file, for anything but text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
+    except UnicodeDecodeError as reason:
+        raise ValueError(f"{path} is not a text file ({reason}); put the data set's own in its place") from reason
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def require_distinct(source: Path, what: str, values: Iterable[object]) -> None:

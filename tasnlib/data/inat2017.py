@@ -10,8 +10,6 @@ from tasnlib.data.data_set_folder import DataSetFolder, require_distinct
 from tasnlib.data.files import is_file
 from tasnlib.data.photographs import ImageFiles
 
-__all__ = ["load_inat2017"]
-
 INAT = DataSetFolder(
     "iNaturalist-2017",
     """\

@@ -13,8 +13,6 @@ from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinc
 from tasnlib.data.files import is_file, is_folder
 from tasnlib.data.photographs import ImageFiles
 
-__all__ = ["load_stanford_cars"]
-
 TEST_LABELS = "cars_test_annos_withlabels.mat"
 CARS = DataSetFolder(
     "Stanford Cars",

@@ -297,6 +297,41 @@ def make_inat2017(folder: str | Path, classes: int = 3, images_per_class: int = 
     return home
 
 
+APPLES = ("Golden-Delicious", "Granny-Smith", "Pink-Lady", "Red-Delicious", "Royal-Gala")
+GROCERIES = (*((apple, "Apple", 0) for apple in APPLES), ("Avocado", "Avocado", 1))
+
+
+def grocery_photos(split: str, images_per_class: int = 2, seed: int = 0) -> list[Photo]:
+    """The images of one of the lists that `make_grocery` writes; the last class has none in val.txt."""
+    photos = []
+    for label, (name, coarse, _) in enumerate(GROCERIES):
+        for of_class in range(
+            0 if split == "val" and coarse == "Avocado" else 1 if split == "val" else images_per_class
+        ):
+            file = f"{split}/Fruit/{coarse}/{name}/{name}_{of_class + 1:03d}.jpg"
+            photos.append(_photo(file, label, split == "train", 100 * len(split) + len(photos), seed))
+    return photos
+
+
+def make_grocery(folder: str | Path, images_per_class: int = 2, seed: int = 0) -> Path:
+    """The Grocery Store Dataset's LICENSE and dataset/, of six classes. Returns `folder`, which holds both."""
+    home = Path(folder) / "dataset"
+    for split in ("train", "val", "test"):
+        photos = grocery_photos(split, images_per_class, seed)
+        for photo in photos:
+            _draw_shape(photo, home / photo.file)
+        lines = [f"{p.file}, {p.label}, {GROCERIES[p.label][2]}\n" for p in photos]
+        (home / f"{split}.txt").write_text("".join(lines))
+    rows = [
+        "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),Iconic Image Path (str),Text"
+    ]
+    for label, (name, coarse, number) in enumerate(GROCERIES):
+        rows.append(f"{name},{label},{coarse},{number},/iconic/{name}.jpg,/iconic/{name}.txt")
+    (home / "classes.csv").write_text("\n".join(rows) + "\n")
+    (Path(folder) / "LICENSE").write_text("MIT License\n\nCopyright (c) 2019 Marcus Klasson\n")
+    return Path(folder)
+
+
 def folder_photos(layout: str, classes: int = 3, images_per_class: int = 6, seed: int = 0) -> list[Photo]:
     """What `make_folder` writes; without a train/ and test/ of its own `train` says nothing."""
     photos = []
