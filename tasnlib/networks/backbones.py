@@ -107,8 +107,11 @@ def _resnet_trunk(name: str, weights: str | Path | None, output_stride: int, sta
 
 
 def _timm_trunk(name: str, weights: str | Path | None, output_stride: int, stages: int) -> nn.Module:
-    options: dict[str, Any] = {"features_only": True, "out_indices": (stages - 5,)}  # stage 4 is the last
-    normalize, network, _ = headless_network(name, weights, output_stride=output_stride, **options)
+    options: dict[str, Any] = {"features_only": True, "out_indices": (stages - 5,), "output_stride": output_stride}
+    try:  # leaves out later stages, which an EfficientNet would otherwise compute for nothing
+        normalize, network, _ = headless_network(name, weights, feature_cls="getter", **options)
+    except TypeError:  # MobileNetV3 does not take all of these together
+        normalize, network, _ = headless_network(name, weights, **options)
     return nn.Sequential(normalize, network, _Only())
 
 

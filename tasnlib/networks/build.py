@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -14,12 +14,12 @@ from tasnlib.attention import AttentionNet
 from tasnlib.model import TASN
 from tasnlib.networks.backbones import attention_trunk, classifier_backbone
 from tasnlib.networks.official import OfficialTASN
-from tasnlib.networks.plain import PlainClassifier
+from tasnlib.networks.plain import VIEWS, PlainClassifier
 from tasnlib.networks.pretrained import published_weights
 from tasnlib.networks.small import NormalizedAttentionNet, small_trunk
 from tasnlib.networks.weights import weights_file
 
-NAMES = ("tasn", "downsampled", "downsampled_aliased")
+NAMES = ("tasn", *VIEWS)
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1, lt=2**31)]
@@ -34,11 +34,12 @@ class Architecture:
     Raises:
         ValueError: pydantic's, for a wrong type, a value out of range, or values that contradict each other.
 
-    >>> Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small").max_zoom
+    >>> Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small").max_zoom
     4.0
     """
 
-    # Input sizes in pixels: of the attention network, and of master and part net.
+    # Sides in pixels: of the images, of what the attention network sees, and of what master and part net see.
+    image_size: Count
     attention_size: Count
     out_size: Count
 
@@ -46,6 +47,7 @@ class Architecture:
     attention_trunk: Name
     backbone: Name
     attention_stages: Annotated[int, Field(ge=2, le=4)] = 4  # of the trunk, see `build_attention_net`
+    attention_stride: Literal[8, 16, 32] = 8  # of the trunk: pixels from cell to cell
     weights: Name | None = None  # a name of ImageNet weights, a folder of files, None for random ones
 
     # Attention and sampler, see `model.TASN`.
@@ -75,7 +77,7 @@ class Architecture:
 def build_tasn(architecture: Architecture, classes: int) -> TASN:
     """TASN with these networks, from their pretrained weights. For errors see `backbones.classifier_backbone`.
 
-    >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+    >>> small = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
     >>> sum(weight.numel() for weight in build_tasn(small, classes=16).parameters())
     103880
     """
@@ -95,40 +97,44 @@ def build_attention_net(architecture: Architecture, classes: int) -> AttentionNe
     stage gives 28×28×256 for 2.6 billion multiply-adds, and the second 28×28×128 for 1.0; all four and two
     multi-dilation blocks give 28×28×512 for 19.7.
 
-    >>> paper = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
+    >>> sizes = {"image_size": 512, "attention_size": 224, "out_size": 224}
+    >>> paper = Architecture(**sizes, attention_trunk="resnet18", backbone="resnet50")
     >>> build_attention_net(paper, classes=200).channels
     512
     """
     name, stages = architecture.attention_trunk, architecture.attention_stages
     if name == "small":
         return NormalizedAttentionNet(*small_trunk(), classes)
-    trunk, channels = attention_trunk(name, architecture.weights, stages=stages, size=architecture.attention_size)
+    options = architecture.attention_stride, stages, architecture.attention_size
+    trunk, channels = attention_trunk(name, architecture.weights, *options)
     return AttentionNet(trunk, channels, classes) if stages == 4 else AttentionNet(trunk, channels, classes, ())
 
 
-def build_plain(architecture: Architecture, classes: int, antialias: bool) -> PlainClassifier:
-    """The baseline: the same backbone on the downsampled image.
+def build_plain(architecture: Architecture, classes: int, view: str) -> PlainClassifier:
+    """A baseline: the same backbone on one of `plain.VIEWS`.
 
-    >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
-    >>> build_plain(small, classes=16, antialias=True).size
-    48
+    >>> small = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+    >>> build_plain(small, classes=16, view="full").size
+    144
     """
+    if view == "full":
+        architecture = replace(architecture, out_size=architecture.image_size)
     backbone, dimension = _backbone(architecture)
-    return PlainClassifier(backbone, nn.Linear(dimension, classes), architecture.out_size, antialias)
+    return PlainClassifier(backbone, nn.Linear(dimension, classes), architecture.out_size, view)
 
 
 def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | PlainClassifier:
-    """TASN or one of its baselines by name: "tasn", "downsampled" or "downsampled_aliased".
+    """TASN, "tasn", or a baseline by the name of its view.
 
-    >>> small = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
-    >>> build_model("downsampled_aliased", small, classes=16).antialias
-    False
+    >>> small = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+    >>> build_model("downsampled_aliased", small, classes=16).view
+    'downsampled_aliased'
     """
     if kind not in NAMES or classes < 1:
         raise ValueError(f"kind is {kind!r} and classes {classes}; must be one of {', '.join(NAMES)}, and 1 or more")
     if kind == "tasn":
         return build_tasn(architecture, classes)
-    return build_plain(architecture, classes, antialias=kind == "downsampled")
+    return build_plain(architecture, classes, kind)
 
 
 def check_networks(architecture: Architecture) -> None:
@@ -137,7 +143,8 @@ def check_networks(architecture: Architecture) -> None:
     Raises:
         ValueError: see `backbones.classifier_backbone` and `backbones.attention_trunk`.
 
-    >>> check_networks(Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="vit_b_16"))
+    >>> sizes = {"image_size": 144, "attention_size": 48, "out_size": 48}
+    >>> check_networks(Architecture(**sizes, attention_trunk="small", backbone="vit_b_16"))
     Traceback (most recent call last):
     ValueError: vit_b_16 gives no feature vector for an image of 48×48 px ...
     """

@@ -1,4 +1,4 @@
-"""The baseline: a plain classifier of downsampled images."""
+"""The baselines: a plain classifier of what can be had without attention."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,22 @@ from torch import Tensor, nn
 
 from tasnlib.model import downsample
 
+VIEWS = ("downsampled", "downsampled_aliased", "crop", "full")
+
 
 class PlainOutput(NamedTuple):
-    images: Float[Tensor, "b 3 n n"]  #: downsampled
-    logits: dict[str, Float[Tensor, "b k"]]  #: of "downsampled" or "downsampled_aliased"
+    images: Float[Tensor, "b 3 n n"]  #: as the backbone sees them
+    logits: dict[str, Float[Tensor, "b k"]]  #: by the name of the view
 
 
 class PlainClassifier(nn.Module):
-    """TASN's backbone and classifier on the downsampled image.
+    """TASN's backbone and classifier on a plain view of the image, size × size pixels:
 
-    Without antialias the stripes that downsampling should erase come back as coarse false patterns, which can be
-    learnt. The sampler reads without antialias too, so the aliased baseline belongs beside every claim about it.
+    - "downsampled": the whole of it, antialiased.
+    - "downsampled_aliased": fine stripes come back as coarse false patterns, which can be learnt. The sampler reads
+      without antialias too, so this belongs beside every claim about it.
+    - "crop": the middle of it, half as wide and high, antialiased. Photographers centre what they photograph.
+    - "full": the whole of it in full size, at the full price.
 
     >>> import torch
     >>> plain = PlainClassifier(nn.Flatten(), nn.Linear(3 * 8 * 8, 16), size=8)
@@ -25,11 +30,18 @@ class PlainClassifier(nn.Module):
     torch.Size([2, 16])
     """
 
-    def __init__(self, backbone: nn.Module, classifier: nn.Module, size: int, antialias: bool = True):
+    def __init__(self, backbone: nn.Module, classifier: nn.Module, size: int, view: str = "downsampled"):
         super().__init__()
-        self.backbone, self.classifier, self.size, self.antialias = backbone, classifier, size, antialias
+        if view not in VIEWS:
+            raise ValueError(f"view is {view!r}; it must be one of {', '.join(VIEWS)}")
+        self.backbone, self.classifier, self.size, self.view = backbone, classifier, size, view
 
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
-        seen = downsample(images, self.size, self.antialias)
-        name = "downsampled" if self.antialias else "downsampled_aliased"
-        return PlainOutput(seen, {name: self.classifier(self.backbone(seen))})
+        seen = images
+        if self.view == "crop":
+            height, width = images.shape[2:]
+            top, left = height // 4, width // 4
+            seen = images[:, :, top : height - top, left : width - left]
+        if self.view != "full":
+            seen = downsample(seen, self.size, antialias=self.view != "downsampled_aliased")
+        return PlainOutput(seen, {self.view: self.classifier(self.backbone(seen))})

@@ -179,6 +179,16 @@ def test_trunks_keep_an_eighth_of_the_size(name, channels):
     assert all(weight.grad is not None for weight in trunk.parameters())
 
 
+def test_stages_that_are_not_asked_for_are_not_computed():
+    """Lite0's third stage ends at the 112 channels of stride 16; what follows holds most of the weights."""
+    weights = {}
+    for stages, stride, channels in ((2, 8, 40), (3, 16, 112), (4, 16, 320)):
+        trunk, given = attention_trunk("timm/tf_efficientnet_lite0", None, stride, stages, size=64)
+        assert given == channels
+        weights[stages] = sum(weight.numel() for weight in trunk.parameters())
+    assert weights[2] < weights[3] / 10 < weights[4] / 30
+
+
 def test_a_trunk_of_timm_is_timms_own_stages(tmp_path, images):
     reference = scrambled(timm.create_model("convnext_atto", num_classes=3))
     torch.save(reference.state_dict(), tmp_path / "convnext_atto.pth")

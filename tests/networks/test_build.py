@@ -16,8 +16,8 @@ from tasnlib.networks.build import (
 from tasnlib.research.cost import multiply_adds
 from tasnlib.training.recipes import RECIPES
 
-SMALL = Architecture(attention_size=48, out_size=48, attention_trunk="small", backbone="small")
-PAPER = Architecture(attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
+SMALL = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
+PAPER = Architecture(image_size=512, attention_size=224, out_size=224, attention_trunk="resnet18", backbone="resnet50")
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,7 @@ def test_a_folder_gives_each_network_its_weights(tmp_path):
 def test_models_are_built_by_name():
     expected = {
         "tasn": {"master", "part", "attention"},
-        "downsampled": {"downsampled"},
-        "downsampled_aliased": {"downsampled_aliased"},
+        **{view: {view} for view in ("downsampled", "downsampled_aliased", "crop", "full")},
     }
     images = torch.rand(2, 3, 96, 96)
     assert {kind: set(build_model(kind, SMALL, classes=5)(images).logits) for kind in expected} == expected
@@ -133,4 +132,7 @@ def test_networks_are_tried_at_their_size_before_training(changes, message):
 def test_transformers_of_timm_are_adapted_to_the_size():
     vit = replace(SMALL, backbone="timm/vit_tiny_patch16_224")
     check_networks(vit)
-    assert build_plain(vit, classes=3, antialias=True)(torch.rand(2, 3, 96, 96)).logits["downsampled"].shape == (2, 3)
+    assert build_plain(vit, classes=3, view="downsampled")(torch.rand(2, 3, 96, 96)).logits["downsampled"].shape == (
+        2,
+        3,
+    )

@@ -197,7 +197,7 @@ def test_networks_in_half_precision_answer_on_a_cpu(dtype):
 def test_the_plain_classifier_sees_the_plainly_resized_image(antialias, name):
     torch.manual_seed(0)
     backbone, classifier = nn.Sequential(nn.Conv2d(3, 7, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), nn.Linear(7, 5)
-    output = PlainClassifier(backbone, classifier, 12, antialias)(IMAGES)
+    output = PlainClassifier(backbone, classifier, 12, name)(IMAGES)
     resized = F.interpolate(IMAGES, (12, 12), mode="bilinear", align_corners=False, antialias=antialias)
     assert torch.equal(output.images, resized)
     assert list(output.logits) == [name]
