@@ -18,7 +18,7 @@ from benchmarks.report import surroundings
 from benchmarks.setting import Setting
 from tasnlib.research.ablations.plan import PROFILES, Profile, plan
 from tasnlib.research.ablations.study import study
-from tasnlib.research.ablations.tables import Row, as_text, in_a_sentence, significant, table_rows
+from tasnlib.research.ablations.tables import Row, as_text, significant, table_rows
 from tasnlib.research.ablations.variants import TASN, Table
 from tasnlib.runs.run_folder import project_folder
 
@@ -77,7 +77,6 @@ def main(arguments: list[str] | None = None) -> None:
     for dataset, both in rows.items():
         print(f"{dataset} birds, {len(profile.seeds)} seeds")
         print(as_text(both, "float32", ("part", "mass")))
-        print(in_a_sentence(both, "float32"), end="\n\n")
     if options.json:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         about = surroundings(Setting(device, "full", "bfloat16"))

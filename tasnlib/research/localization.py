@@ -1,4 +1,4 @@
-"""Is the attention on the parts? Measures for data whose parts are known: boxes, or points with a box around each.
+"""Is the attention on the parts? Measures for data whose parts are known, as boxes.
 
 Shapes: b images, p parts; a box is (x0, y0, x1, y1) in pixel-edge units of the image. It is NaN where a part is not
 visible, and so is every measure of that part. An attention map covers the whole image with cells of equal size; within
@@ -14,17 +14,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tasnlib.sampler import Size
-
-
-def boxes_around(points: Float[Tensor, "b p 2"], side: float) -> Float[Tensor, "b p 4"]:
-    """A square box around each point (x, y), its side in pixels; NaN stays NaN.
-
-    >>> boxes_around(torch.tensor([[[10.0, 20.0]]]), side=4).tolist()
-    [[[8.0, 18.0, 12.0, 22.0]]]
-    """
-    if not 0 < side < float("inf"):
-        raise ValueError(f"side is {side}; it must be a finite number above 0")
-    return torch.cat([points - side / 2, points + side / 2], dim=-1)
 
 
 def area_share(boxes: Float[Tensor, "b p 4"], image_size: Size) -> Float[Tensor, "b p"]:

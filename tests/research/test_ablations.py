@@ -16,7 +16,7 @@ from tasnlib.networks.build import build_tasn
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
 from tasnlib.research.ablations.map_measures import measure_maps
-from tasnlib.research.ablations.maps import KINDS, pooled_maps
+from tasnlib.research.ablations.maps import RELATIONS, changed, pooled_maps
 from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.research.ablations.study import inside_boxes, study
 from tasnlib.research.ablations.tables import open_study
@@ -25,6 +25,7 @@ from tasnlib.research.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLE
 from tasnlib.research.cost import cost_by_part, multiply_adds
 from tasnlib.runs import run_folder
 from tasnlib.training.recipes import RECIPES
+from tests.data.photo_sets import make_grocery
 from tests.paper.reference import softmax
 
 LAPTOP = RECIPES["laptop"]
@@ -45,7 +46,7 @@ def maps_by_loop(kind: str, channels: list[list[float]], scale: float) -> list[l
     return [[sum(w * x[p] for w, x in zip(row, channels, strict=True)) for p in places] for row in rows[kind]]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uniform"])
+@pytest.mark.parametrize("kind", RELATIONS)
 def test_maps_agree_with_loops(kind):
     features = torch.rand(2, 5, 3, 4, generator=torch.Generator().manual_seed(1))
     channel = torch.tensor([4, 1])
@@ -118,21 +119,22 @@ def test_saliency_sampler_magnifies_attended_places():
 
 
 def test_every_variant_predicts_with_its_nets():
-    images, channel = torch.rand(2, 3, 144, 144), torch.tensor([0, 1])
+    channel = torch.tensor([0, 1])
     for table in TABLES:
         for variant in table.variants:
-            recipe = variant.recipe(LAPTOP)
+            recipe = variant.recipe(LITE if table.name.startswith("photographs") else LAPTOP)
+            images = torch.rand(2, 3, recipe.image_size, recipe.image_size)
             if variant.sampler == "boxes":
                 continue
             model = build_variant(variant, recipe, 4)
             arguments = (images, channel) if hasattr(model, "attention_net") else (images,)
             names = set(model(*arguments).logits)
-            if variant.sampler in ("plain", "full"):
+            if variant.sampler in ("plain", "full", "centre"):
                 assert len(names) == 1
             elif variant.part == "none":
                 assert names == {"master", "attention"}
             else:
-                assert names == {"master", "part", "attention"}
+                assert names - {"both"} == {"master", "part", "attention"}
 
 
 def test_unchanged_variant_is_tasn():
@@ -325,3 +327,70 @@ def test_without_a_checkout_the_message_says_what_is_missing(tmp_path, monkeypat
     monkeypatch.setattr(run_folder, "__file__", str(tmp_path / "site-packages/tasnlib/runs/run_folder.py"))
     with pytest.raises(FileNotFoundError, match="checkout"):
         open_study("laptop")
+
+
+# -- Photographs -------------------------------------------------------------------------------------------------------
+
+LITE = replace(RECIPES["photos"], weights=None, image_size=64, attention_size=64, out_size=64, epochs=1, batch_size=4)
+
+
+def test_maps_are_changed_as_said():
+    maps = torch.tensor([[[0.0, 1.0, 2.0], [1.0, 3.0, 1.0], [0.0, 1.0, 0.0]]])  # mean 1
+    assert torch.equal(changed("floor", 5 * maps), maps + 1)
+    assert torch.equal(changed("median", 5 * maps), (maps - 1).clamp_min(0))
+    prior = changed("centre", maps) - maps
+    assert prior.mean().item() == pytest.approx(1)
+    assert prior.flatten().argmax() == 4
+    assert torch.allclose(prior, prior.flip(1, 2))
+
+
+def test_a_class_activation_map_is_what_the_pooled_features_are_made_of():
+    """Lite0's pooling is a mean, so a class's logit is the mean of its map, and its bias."""
+    torch.manual_seed(0)
+    model = build_variant(Variant("cam", attention="class activation"), LITE, classes=5).eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        logits, maps = model.tasn.look(images)
+        plain = model.tasn.classifier(model.tasn.backbone(images))
+        torch.testing.assert_close(logits, plain)
+        normalize, network = model.tasn.backbone
+        features = network.forward_features(normalize(images))
+        best = plain.argmax(dim=1)
+        by_hand = [
+            sum(w * f for w, f in zip(model.tasn.classifier.weight[c], one, strict=True))
+            for c, one in zip(best, features, strict=True)
+        ]
+    torch.testing.assert_close(maps[:, 0], torch.stack(by_hand).clamp_min(0), rtol=1e-4, atol=1e-5)
+    assert list(model(images, torch.tensor([7, 900])).logits) == ["attention", "master"]
+    assert len(list(model.parameters())) == len(
+        {id(weight) for weight in model.state_dict(keep_vars=True).values() if weight.requires_grad}
+    )
+
+
+def test_the_second_view_is_the_plain_image_and_both_are_averaged():
+    torch.manual_seed(0)
+    model = build_variant(Variant("views", part="view"), LITE, classes=5).eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        logits = model(images, torch.tensor([0, 1])).logits
+        plain = model.tasn.classifier(model.tasn.backbone(downsample(images, 64)))
+    torch.testing.assert_close(logits["part"], plain)
+    mean = (logits["master"].softmax(1) + logits["part"].softmax(1)) / 2
+    torch.testing.assert_close(logits["both"].exp(), mean)
+
+
+def test_photographs_are_studied_like_birds(tmp_path):
+    make_grocery(tmp_path / "data" / "GroceryStoreDataset")
+    photos = Profile({"grocery": LITE}, seeds=(0,), choice_seeds=(0,))
+    tables = [
+        Table("some", "grocery", (Variant("middle", sampler="centre"), TASN)),
+        Table("choice", "grocery", (TASN,), "val"),
+    ]
+    results = study(plan(photos, tables), tmp_path / "kept", tmp_path / "data")
+    assert [(result["title"], result["split"], result["test_images"]) for result in results] == [
+        ("middle", "test", 12), (TASN.title, "test", 12), (TASN.title, "val", 5),
+    ]  # fmt: skip
+    by_class = results[1]["by_class"]["master"]
+    assert list(by_class)[-1] == "Avocado"
+    assert sum(by_class.values()) / 6 == pytest.approx(results[1]["accuracy"]["master"])
+    assert results[2]["by_class"]["master"]["Avocado"] is None  # it has no validation image

@@ -11,7 +11,6 @@ from tasnlib.data.birds import EASY, draw_birds
 from tasnlib.research.localization import (
     area_share,
     attention_mass,
-    boxes_around,
     coverage,
     diversity,
     magnification,
@@ -207,8 +206,8 @@ def test_mean_mass_of_random_attention_is_the_area():
 
 
 def test_hidden_parts_are_nan_and_change_no_other():
-    points = torch.tensor([[[10.0, 10.0], [float("nan"), float("nan")], [20.0, 15.0]]])
-    boxes = boxes_around(points, side=6)
+    hidden = [float("nan")] * 4
+    boxes = torch.tensor([[[7.0, 7.0, 13.0, 13.0], hidden, [17.0, 12.0, 23.0, 18.0]]])
     attention = torch.rand(1, 5, 5, generator=seeded(6))
     x, y = sampling_positions(attention, SIZE, 20, 4.0)
     for measure in (
@@ -237,7 +236,6 @@ def test_attention_on_the_head_of_drawn_birds():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: boxes_around(torch.zeros(1, 1, 2), 0),
         lambda: attention_mass(torch.zeros(1, 5, 5), torch.zeros(2, 1, 4), 8),  # a batch of another size
         lambda: attention_mass(-torch.ones(1, 5, 5), torch.zeros(1, 1, 4), 8),
         lambda: pointing_game(torch.full((1, 5, 5), float("nan")), torch.zeros(1, 1, 4), 8),

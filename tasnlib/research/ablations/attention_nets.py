@@ -18,11 +18,8 @@ def narrow_attention_net(stages: int, classes: int) -> AttentionNet:
     """ResNet-18's trunk at an eighth of its width: with all 4 stages the paper's attention network, else a light one.
 
     >>> import torch
-    >>> for stages in (4, 3, 2):
-    ...     print(tuple(narrow_attention_net(stages, 16)(torch.rand(2, 3, 72, 72))[1].shape))
-    (2, 64, 9, 9)
-    (2, 32, 9, 9)
-    (2, 16, 9, 9)
+    >>> [narrow_attention_net(stages, 16)(torch.rand(2, 3, 72, 72))[1].shape[1:] for stages in (4, 2)]
+    [torch.Size([64, 9, 9]), torch.Size([16, 9, 9])]
     """
     layers: list[nn.Module] = [
         Normalize((0.45,) * 3, (0.2,) * 3),

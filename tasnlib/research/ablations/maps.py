@@ -41,23 +41,43 @@ RELATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "outer": outer_only,
     "trilinear": bilinear_attention,
 }
-KINDS = ("uniform", *RELATIONS)
+KINDS = ("uniform", "centre", "class activation", *RELATIONS)
+
+
+def at_centre(features: Float[Tensor, "b c h w"], width: float = 0.25) -> Float[Tensor, "b h w"]:
+    """A Gaussian in the middle of the image, where photographers put things; its deviation is a share of the side."""
+    x, y = (torch.linspace(-0.5, 0.5, 2 * n + 1, device=features.device)[1::2] for n in features.shape[:1:-1])
+    return torch.exp(-(x**2 + y[:, None] ** 2) / (2 * width**2)).expand(len(features), -1, -1)
+
+
+def changed(change: str, maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """Maps with a "floor" (nothing is squeezed below half its size), a prior at the "centre", or less their "median".
+
+    >>> changed("floor", torch.tensor([[[0.0, 2.0]]])).tolist()
+    [[[1.0, 3.0]]]
+    """
+    maps = maps / maps.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    if change == "median":
+        return (maps - maps.flatten(1).median(dim=1).values[:, None, None]).clamp_min(0)
+    prior = at_centre(maps[:, None], 0.25 if change == "centre" else 1e6)
+    return maps + prior / prior.mean(dim=(1, 2), keepdim=True)
 
 
 @torch.no_grad()
 def pooled_maps(
     kind: str, features: Float[Tensor, "b c h w"], scale: float, channel: Int[Tensor, " b"]
 ) -> PooledAttention:
-    """The mean map and one channel's map, of one of the kinds; "uniform" attends to every cell equally.
+    """The mean map and one channel's map, of one of the kinds; "uniform" attends to every cell equally. A class
+    activation map is the only channel.
 
     >>> features = torch.rand(2, 8, 5, 5)
     >>> channel = torch.tensor([3, 0])
     >>> torch.allclose(pooled_maps("features", features, 7.0, channel).detail[0], features[0, 3])
     True
     """
-    if kind == "uniform":
-        flat = torch.ones_like(features[:, 0])  # (b, h, w)
-        return PooledAttention(flat, flat, channel.to(features.device, torch.int64))
     features = features.float()
+    if kind not in RELATIONS:
+        one = features[:, 0] if kind == "class activation" else at_centre(features, 0.25 if kind == "centre" else 1e6)
+        return PooledAttention(one, one, channel.to(features.device, torch.int64))
     relation = RELATIONS[kind](features, scale)  # (b, c, c)
     return pool_maps(relation, features, channel, relation.mean(dim=1))

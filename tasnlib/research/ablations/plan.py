@@ -60,6 +60,7 @@ PROFILES = {
         seeds=(0, 1, 2),
         choice_seeds=(0, 1, 2, 3, 4),
     ),
+    "photos": Profile(dict.fromkeys(("grocery_look_alikes", "grocery"), RECIPES["photos"]), (0, 1, 2), (0, 1, 2)),
     "gpu": Profile(
         {"easy": replace(_GPU, epochs=8), "hard": replace(_GPU, epochs=12, learning_rate=3e-3)},
         seeds=(0, 1, 2, 3, 4),
@@ -67,8 +68,9 @@ PROFILES = {
         precision="bfloat16",
     ),
 }
-STYLES = {"easy": EASY, "hard": HARD}
-CHANCE = {name: 1 / style.classes for name, style in STYLES.items()}
+STYLES = {"easy": EASY, "hard": HARD}  # of drawn birds
+CLASSES = {name: style.classes for name, style in STYLES.items()} | {"grocery_look_alikes": 24, "grocery": 81}
+CHANCE = {name: 1 / classes for name, classes in CLASSES.items()}
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Run:
     precision: str = "float32"
 
     @property
-    def style(self) -> BirdsConfig:
+    def style(self) -> BirdsConfig | None:
+        if self.dataset not in STYLES:
+            return None  # photographs
         return replace(STYLES[self.dataset], image_size=self.recipe.image_size, stripe_period=self.recipe.stripe_period)
 
     @property
@@ -93,7 +97,7 @@ class Run:
             VERSION,
             _changed(self.variant, but="title"),
             _changed(self.recipe, but="name"),
-            asdict(self.style),
+            asdict(self.style) if self.style else self.dataset,
             self.split,
             self.precision,
         ]
@@ -123,7 +127,7 @@ def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:
 def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
-        classes = STYLES[table.dataset].classes
+        classes = CLASSES[table.dataset]
         share = _multiply_adds(TASN, recipe, classes) / _multiply_adds(variant, recipe, classes)
         recipe = replace(recipe, epochs=round(recipe.epochs * share))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,29 @@ from tqdm import tqdm
 
 from tasnlib.data.birds import Birds, BirdsBatch, BirdsConfig
 from tasnlib.data.files import read_json, write_atomically
+from tasnlib.data.grocery import load_grocery
 from tasnlib.research.ablations.map_measures import measure_maps
 from tasnlib.research.ablations.plan import VERSION, Run
 from tasnlib.research.ablations.variant_network import TASNVariant, build_variant
 from tasnlib.research.cost import cost_by_part
 from tasnlib.sampler import attention_sample
 from tasnlib.training.devices import end_with, make_accelerator
-from tasnlib.training.evaluation import accuracies, evaluate
+from tasnlib.training.evaluation import accuracies, accuracies_by_class, evaluate
 from tasnlib.training.fit import fit
 from tasnlib.training.recipes import Recipe
 
 VALIDATED = 200  # images for the accuracy after each epoch; the final one is over all
 
 
-def study(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int = 1) -> list[dict[str, Any]]:
+def study(
+    runs: Sequence[Run], folder: Path, data_folder: Path, processes: int = 1, weights: Path | None = None
+) -> list[dict[str, Any]]:
     """The results of all runs, in their order; those that are not in the folder are trained.
 
     Args:
         folder: of the results, one small JSON file per run.
-        data_folder: of the drawn birds.
+        data_folder: of the drawn birds or photographs.
+        weights: a folder with the files of pretrained networks; None: they are downloaded.
         processes: how many runs at a time, each on one thread. On a GPU: 1.
 
     Raises:
@@ -47,7 +52,7 @@ def study(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int =
     if missing:
         started = time.perf_counter()
         with tqdm(total=len(missing), desc="ablations", unit="run", file=sys.stdout, mininterval=5) as bar:
-            for run in _trained(missing, folder, data_folder, processes):
+            for run in _trained(missing, processes, folder, data_folder, weights):
                 bar.set_postfix_str(f"{run.dataset}, {run.variant.title}, seed {run.seed}", refresh=False)
                 bar.update()
         print(f"{len(missing)} runs in {(time.perf_counter() - started) / 60:.0f} minutes")
@@ -68,16 +73,16 @@ def _read_result(run: Run, path: Path) -> dict[str, Any]:
     return result
 
 
-def _trained(runs: Sequence[Run], folder: Path, data_folder: Path, processes: int) -> Iterable[Run]:
+def _trained(runs: Sequence[Run], processes: int, *folders: Any) -> Iterable[Run]:
     if processes == 1:
         for run in runs:
-            train_run(run, folder, data_folder)
+            train_run(run, *folders)
             yield run
         return
     # One thread per process: threads that share a core busy-wait for each other.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
-        pending = {pool.submit(train_run, run, folder, data_folder): run for run in runs}
+        pending = {pool.submit(train_run, run, *folders): run for run in runs}
         for finished in as_completed(pending):
             finished.result()
             yield pending[finished]
@@ -88,18 +93,20 @@ def _start_worker(parent: int) -> None:
     torch.set_num_threads(1)
 
 
-def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:
+def train_run(run: Run, folder: Path, data_folder: Path, weights: Path | None = None) -> dict[str, Any]:
     """Train and test one variant, measure its attention, and save the result."""
     train_set, test_set = _data(run, data_folder)
     accelerator = make_accelerator(run.precision)
     set_seed(run.seed)
-    model = build_variant(run.variant, run.recipe, test_set.classes)
-    cost = cost_by_part(model, test_set.images.shape[-1])["total"]
+    recipe = replace(run.recipe, weights=str(weights)) if weights and run.recipe.weights else run.recipe
+    model = build_variant(run.variant, recipe, test_set.classes)
+    cost = cost_by_part(model, test_set.take([0]).images.shape[-1])["total"]
+    drawn = isinstance(test_set, Birds)
+    some = _first(test_set) if drawn else test_set.subset(min(VALIDATED, len(test_set)))
     with tempfile.TemporaryDirectory() as state:
-        batch = BirdsBatch(test_set.images[:VALIDATED], test_set.labels[:VALIDATED], test_set.boxes[:VALIDATED])
-        validated = Birds(batch, test_set.config)
-        history, _ = fit(model, train_set, validated, run.recipe, run.seed, Path(state) / "state", accelerator)
+        history, _ = fit(model, train_set, some, recipe, run.seed, Path(state) / "state", accelerator)
     predictions = evaluate(model, test_set, run.recipe.batch_size, accelerator)
+    named = () if drawn else predictions
     result = {
         "title": run.variant.title,
         "dataset": run.dataset,
@@ -110,7 +117,10 @@ def train_run(run: Run, folder: Path, data_folder: Path) -> dict[str, Any]:
         "multiply_adds": cost,
         "seconds": round(sum(entry["seconds"] for entry in history), 1),
         "epochs": run.recipe.epochs,
-        "attention": measure_maps(model, run.recipe, test_set) if isinstance(model, TASNVariant) else None,
+        "attention": measure_maps(model, run.recipe, test_set) if drawn and isinstance(model, TASNVariant) else None,
+        "by_class": {
+            net: accuracies_by_class(predictions[net], test_set.labels, test_set.class_names) for net in named
+        },
         "test_images": len(test_set),
         "version": VERSION,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
@@ -126,7 +136,15 @@ def _birds(style: BirdsConfig, split: str, count: int, folder: Path) -> Birds:
     return Birds.load(style, split, count, folder=folder, device=device, progress=False)
 
 
-def _data(run: Run, folder: Path) -> tuple[Birds, Birds]:
+def _first(birds: Birds) -> Birds:
+    return Birds(BirdsBatch(birds.images[:VALIDATED], birds.labels[:VALIDATED], birds.boxes[:VALIDATED]), birds.config)
+
+
+def _data(run: Run, folder: Path) -> tuple[Any, Any]:
+    if run.style is None:
+        look_alikes = run.dataset == "grocery_look_alikes"
+        train, test = (load_grocery(folder, s, run.recipe.image_size, look_alikes) for s in ("train", run.split))
+        return train.augmented(run.recipe.augmentation, run.seed), test
     train_set = _birds(run.style, "train", run.recipe.train_images, folder)
     test_set = _birds(run.style, run.split, run.recipe.test_images, folder)
     if run.variant.sampler != "boxes":

@@ -157,26 +157,6 @@ def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost
     return "\n".join(line.rstrip() for line in lines)
 
 
-def in_a_sentence(rows: Sequence[Row], reference: str) -> str:
-    """Which rows are significantly better or worse than a reference row, in words.
-
-    >>> rows = [Row(t, (a, a + 1, b), (), {}, 1, 1.0) for t, a, b in (("a", 50, 52), ("b", 60, 62.1), ("c", 50, 53))]
-    >>> in_a_sentence(rows, "a")
-    "Better than 'a': b (+10.0). Worse: none. Not significant, with 3 seeds and 2 comparisons: c."
-    """
-    if not rows:
-        return NOT_TRAINED
-    (base,) = (row for row in rows if row.title == reference)
-    apart, others = significant(rows, base), [row for row in rows if row is not base]
-    differences = {row.title: row.against(base)[0] for row in others if row.title in apart}
-    better = ", ".join(f"{title} ({mean:+.1f})" for title, mean in differences.items() if mean > 0) or "none"
-    worse = ", ".join(f"{title} ({mean:+.1f})" for title, mean in differences.items() if mean < 0) or "none"
-    alike = ", ".join(row.title for row in others if row.title not in apart) or "none"
-    counts = ((len(base.accuracies), "seed"), (len(others), "comparison"))
-    what = "with " + " and ".join(f"{count} {thing}{'s' * (count != 1)}" for count, thing in counts)
-    return f"Better than {reference!r}: {better}. Worse: {worse}. Not significant, {what}: {alike}."
-
-
 @dataclass(frozen=True)
 class Study:
     """All results of a profile."""
@@ -236,7 +216,8 @@ def open_study(
     def is_trained(table: Table) -> bool:
         return all((folder / run.file_name).is_file() for run in plan(PROFILES[profile], [table]))
 
-    runs = plan(PROFILES[profile], [table for table in TABLES if optional or not table.optional or is_trained(table)])
+    tables = [table for table in TABLES if table.dataset in PROFILES[profile].recipes]
+    runs = plan(PROFILES[profile], [table for table in tables if optional or not table.optional or is_trained(table)])
     missing = sum(not (folder / run.file_name).is_file() for run in runs)
     if missing and profile == "gpu" and not torch.cuda.is_available():
         raise ValueError(

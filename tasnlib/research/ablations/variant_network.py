@@ -2,18 +2,18 @@
 
 import copy
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tasnlib.attention import AttentionNet, PooledAttention
-from tasnlib.model import TASN
+from tasnlib.attention import PooledAttention
+from tasnlib.model import TASN, downsample
 from tasnlib.networks.build import build_attention_net, build_plain, build_tasn
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net, normalized
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
-from tasnlib.research.ablations.maps import pooled_maps
+from tasnlib.research.ablations.maps import changed, pooled_maps
 from tasnlib.research.ablations.variants import Variant
 from tasnlib.training.recipes import Recipe
 
@@ -42,13 +42,15 @@ class TASNVariant(nn.Module):
         self.part_classifier = copy.deepcopy(tasn.classifier) if own else None
 
     @property
-    def attention_net(self) -> AttentionNet:
+    def attention_net(self) -> Any:
         return self.tasn.attention_net
 
     def attend(self, features: Float[Tensor, "b c h w"], channel: Int[Tensor, " b"]) -> PooledAttention:
         """The variant's structure and detail maps, as the sampler gets them."""
         structure, detail, channel = pooled_maps(self.variant.attention, features, self.tasn.scale, channel)
         structure = structure**self.tasn.structure_power
+        if self.variant.map_change:
+            structure = changed(self.variant.map_change, structure)
         return PooledAttention(detail if self.variant.one_channel else structure, detail, channel)
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
@@ -63,14 +65,40 @@ class TASNVariant(nn.Module):
         structure, detail, _ = self.attend(features, channel)
         structure_images = self.sample(images, structure)
         logits = {"attention": attention_logits}
-        if self.variant.part == "shared":
-            both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, self.sample(images, detail)])))
+        if self.variant.part in ("shared", "view"):
+            plain = self.variant.part == "view"
+            second = downsample(images, self.tasn.out_size) if plain else self.sample(images, detail)
+            both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, second])))
             logits["master"], logits["part"] = both.chunk(2)
+            if plain:  # the two views' mean prediction
+                logits["both"] = both.softmax(dim=1).view(2, len(images), -1).mean(dim=0).log()
         else:
             logits["master"] = self.tasn.classifier(self.tasn.backbone(structure_images))
         if self.part_backbone and self.part_classifier:
             logits["part"] = self.part_classifier(self.part_backbone(self.sample(images, detail)))
         return VariantOutput(structure, detail, features, logits)
+
+
+class ClassActivation(nn.Module):
+    """A classifier's own map: of the features before its pooling, what speaks for the class that it predicts.
+
+    Zhou et al. 2016. `backbone` is one of timm's, as `backbones.classifier_backbone` gives it.
+    """
+
+    def __init__(self, backbone: Any, classifier: Any):
+        super().__init__()
+        self.shared = backbone, classifier  # in a tuple: they are parts of TASN, not of this
+
+    @property
+    def classifier(self) -> Any:
+        return self.shared[1]
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b 1 y x"]]:
+        normalize, network = self.shared[0]
+        features: Tensor = network.forward_features(normalize(images))  # (b, d, y, x)
+        logits = self.classifier(network.forward_head(features))
+        weights = self.classifier.weight[logits.argmax(dim=1)]  # (b, d)
+        return logits, torch.einsum("bd,bdyx->byx", weights, features)[:, None].clamp_min(0)
 
 
 def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
@@ -83,13 +111,13 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
     >>> list(model(torch.rand(2, 3, 144, 144), torch.tensor([0, 1])).logits)
     ['attention', 'master']
     """
+    if variant.sampler in ("full", "centre"):
+        return build_plain(recipe, classes, {"full": "full", "centre": "crop"}[variant.sampler])
     if variant.sampler in ("plain", "boxes"):
-        return build_plain(recipe, classes, recipe.antialias)
-    if variant.sampler == "full":
-        model = build_plain(recipe, classes, antialias=True)
-        model.size = recipe.image_size
-        return model
+        return build_plain(recipe, classes, "downsampled" if recipe.antialias else "downsampled_aliased")
     tasn = build_tasn(recipe, classes)
+    if variant.attention == "class activation":
+        tasn.attention_net = ClassActivation(tasn.backbone, tasn.classifier)  # type: ignore[assignment]
     if stages := variant.attention_stages:
         if recipe.attention_trunk == "small":
             tasn.attention_net, tasn.attention_size = narrow_attention_net(stages, classes), NARROW_SIZE

@@ -12,10 +12,13 @@ class Variant:
 
     Args:
         title: as shown in the table.
-        attention: one of `maps.KINDS`.
-        sampler: "attention", "crop", "saliency"; or without attention: "plain", "boxes" (attention sampling with the
-            true part boxes as attention, an upper bound), "full" (the whole image, not downsampled).
-        part: the part net: "none" (structure only), "shared" weights with the master, or its "own".
+        attention: one of `maps.KINDS`; for "class activation" the classifier itself looks first, without a second net.
+        map_change: of the structure map, see `maps.changed`.
+        sampler: "attention", "crop", "saliency"; or without attention: "plain", "centre" (the middle of the image),
+            "boxes" (attention sampling with the true part boxes as attention, an upper bound), "full" (the whole image,
+            not downsampled).
+        part: the part net: "none" (structure only), "shared" weights with the master, or its "own"; or the plainly
+            downsampled image in its place, "view".
         changes: of the recipe's fields.
         equal_compute: train for as many epochs as cost the multiply-adds of the complete TASN.
         one_channel: the structure map is the map of one channel instead of the mean of all.
@@ -33,6 +36,7 @@ class Variant:
     one_channel: bool = False
     attention_stages: int = 0
     normalized: bool = False
+    map_change: str = ""
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with the variant's changes."""
@@ -81,15 +85,6 @@ DISTILLATION = (
     *(Variant(f"λ = {w:g}", part="shared", changes={"distillation_weight": w}) for w in (0.5, 1.0, 4.0)),
 )
 
-ATTENTION_NETS = (
-    Variant("the paper's network", attention_stages=4),
-    Variant("3 stages", attention_stages=3),
-    Variant("2 stages", attention_stages=2),
-    Variant("3 stages, normalised", attention_stages=3, normalized=True),
-    Variant("2 stages, normalised", attention_stages=2, normalized=True),
-    replace(STRUCTURE_ONLY, title="the recipe's own network"),
-)
-
 # Where the paper's network takes the features of its maps: before the norm, as the authors do, or after norm and ReLU.
 FEATURES = {
     dataset: tuple(
@@ -105,6 +100,42 @@ FEATURES = {
     )
     for dataset, epochs in FEATURES_EPOCHS.items()
 }
+
+# Photographs at 336 px, of which every network sees 112 px where nothing else is said.
+PLAIN = {"antialias": True}
+PHOTOGRAPHS = (
+    Variant("plain", sampler="plain", changes=PLAIN),
+    Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
+    Variant("the middle half", sampler="centre"),
+    Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),  # for the price of TASN's prediction
+    Variant("plain, 224 px", sampler="plain", changes=PLAIN | {"out_size": 224}),
+    Variant("plain, 336 px", sampler="full"),
+    Variant("class activation map", attention="class activation"),
+    replace(STRUCTURE_ONLY, title="TASN, structure only"),
+    replace(TASN, title="TASN"),
+)
+PHOTOGRAPHS_MORE = (
+    Variant("plain, aliased", sampler="plain", changes={"antialias": False}),
+    Variant("Gaussian in the middle", attention="centre"),
+    Variant(
+        "crop at the class activation map", attention="class activation", sampler="crop", changes={"max_zoom": 2.0}
+    ),
+    replace(NO_DISTILLATION, title="TASN, no distillation"),
+    Variant("mean of the features", attention="features"),
+    *(Variant(f"zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
+)
+PHOTOGRAPHS_CHOICES = (
+    PHOTOGRAPHS[0],
+    replace(STRUCTURE_ONLY, title="TASN, structure only"),
+    Variant("its attention net sees 96 px", changes={"attention_size": 96}),
+    Variant("sees 224 px", changes={"attention_size": 224}),
+    Variant("deeper", changes={"attention_stages": 3, "attention_stride": 16, "attention_size": 160}),
+    *(Variant(f"map changed: {change}", map_change=change) for change in ("floor", "centre", "median")),
+    Variant("with the plain image as a second view", part="view"),
+    Variant("class activation map, floor", attention="class activation", map_change="floor"),
+    Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
+    Variant("TASN, T = 4, λ = 8", part="shared", changes={"temperature": 4.0, "distillation_weight": 8.0}),
+)
 
 # On easy birds everything that resolves the stripes is near the ceiling: temperatures and weights show no effect.
 DISTILLATION_IN_SHORT = DISTILLATION[:4]
@@ -131,8 +162,9 @@ TABLES = (
     Table("sampler", "hard", SAMPLER),
     Table("distillation", "easy", DISTILLATION_IN_SHORT),
     Table("distillation", "hard", DISTILLATION),
-    Table("attention network", "easy", ATTENTION_NETS, optional=True),
-    Table("attention network", "hard", ATTENTION_NETS, optional=True),
+    *(Table("photographs", dataset, PHOTOGRAPHS) for dataset in ("grocery_look_alikes", "grocery")),
+    Table("photographs, more", "grocery_look_alikes", PHOTOGRAPHS_MORE),
+    Table("photographs, choices", "grocery_look_alikes", PHOTOGRAPHS_CHOICES, split="val"),
     Table("features", "easy", FEATURES["easy"], optional=True),
     Table("features", "hard", FEATURES["hard"], optional=True),
 )
