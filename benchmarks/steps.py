@@ -13,7 +13,6 @@ from benchmarks.setting import Setting
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
 from tasnlib.networks.build import build_attention_net, build_tasn
-from tasnlib.training.devices import compile_parts
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import build_optimizer
 
@@ -79,7 +78,7 @@ def plain_step(recipe: Recipe, setting: Setting, batch: int, size: int) -> Step:
 
 
 def tasn(recipe: Recipe, setting: Setting) -> TASN:
-    """TASN on the device, its parts compiled if requested."""
+    """TASN on the device, compiled if requested."""
     model = setting.place(build_tasn(recipe, setting.classes(recipe)))
     _compile(model, setting)
     return model
@@ -95,4 +94,4 @@ def _labels(recipe: Recipe, setting: Setting, batch: int) -> Tensor:
 
 def _compile(model: nn.Module, setting: Setting) -> None:
     if setting.compile:
-        compile_parts(model, setting.compile)
+        model.compile(mode=setting.compile, dynamic=False)

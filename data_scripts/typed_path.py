@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def typed_path(text: str) -> Path:
-    """For argparse: ~, file: URLs and quotes as people type or paste them."""
+    """For argparse: ~ and quotes as people type or paste them."""
     from tasnlib.data.files import expanded  # the package imports torch, for which --help need not wait
 
     try:

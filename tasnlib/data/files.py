@@ -5,25 +5,23 @@ import errno
 import functools
 import json
 import os
-import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.request import url2pathname
 
 QUOTES = ("''", '""', "‘’", "“”")
 
 
 def expanded(path: str | Path, name: str) -> Path:
-    """A path as people type or paste it, with ~ and file: URLs resolved, and without quotes or spaces around it.
+    """A path as people type or paste it, with ~ resolved, and without quotes or spaces around it.
 
     Quotes and spaces stay where a file of exactly that name exists. `name` is the argument's, for the message.
 
     Raises:
-        ValueError: for an empty path, a zero byte, a file: URL of another machine, and an unknown home folder.
+        ValueError: for an empty path, a zero byte, a file: URL, and an unknown home folder.
 
-    >>> expanded(" 'file:///data/my%20birds' ", "data_folder").as_posix()
+    >>> expanded(" '/data/my birds' ", "data_folder").as_posix()
     '/data/my birds'
     """
     text = os.fspath(path)
@@ -33,12 +31,8 @@ def expanded(path: str | Path, name: str) -> Path:
     text = text.strip()
     while len(text) > 1 and text[0] + text[-1] in QUOTES:
         text = text[1:-1].strip()
-    if url := re.fullmatch(r"file:(?://([^/]*))?(.*)", text, re.IGNORECASE | re.DOTALL):
-        if url[1] not in (None, "", "localhost"):
-            raise ValueError(f"{name} is {text!r}, a file on another machine; name one on this machine")
-        text = url2pathname(url[2])
-    if not text or "\0" in text:
-        raise ValueError(f"{name} is {text!r}; name a file or a folder")
+    if not text or "\0" in text or text.lower().startswith("file:"):
+        raise ValueError(f"{name} is {text!r}; write the path of a file or a folder")
     try:
         return Path(text).expanduser()
     except RuntimeError as reason:

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,6 @@ from tqdm import tqdm
 
 from tasnlib.data.files import expanded, first_of, print_text, write_atomically
 from tasnlib.data.image_file import decode_image, read_bytes
-
-SAMPLE = 10_000  # of a larger set, this many files and all folders are asked whether they changed
 
 
 class Inspection(NamedTuple):
@@ -40,10 +38,8 @@ def inspect_files(
 ) -> Inspection:
     """Open, decode and hash every file, in `workers` threads, and print the names of those that cannot be read.
 
-    The result is kept in `folder`, for the same names and labels, so the next call takes a moment: sizes and times of
-    change tell whether a file is another one. Of more than `SAMPLE` images, so many evenly spaced ones and all folders
-    are asked first, and every file only where these changed (one that was overwritten in place, outside of the sample,
-    is not noticed). Of several processes that call it at once, the first inspects, and the others take its result.
+    The result is kept in `folder`, for the same names, labels, sizes and times of change, so that the next call takes a
+    moment. Of several processes that call it at once, the first inspects, and the others take its result.
 
     Raises:
         ValueError: where more than half of the files cannot be read.
@@ -53,16 +49,19 @@ def inspect_files(
         record = found = None
         if folder is not None:
             reader = f"Pillow {PIL.__version__}, JPEG {features.version('jpg')}, {features.version('libjpeg_turbo')}"
-            identity = _digest([reader, names, [int(label) for label in labels]])[:12]
-            record = expanded(folder, "folder") / f"inspection-{len(names)}-{identity}.json"
+            with ThreadPool(workers) as pool:  # on a network drive many ask faster than one
+                states = pool.map(_state, paths, chunksize=256)
+            identity = json.dumps([reader, names, [int(label) for label in labels], states])
+            digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+            record = expanded(folder, "folder") / f"inspection-{len(names)}-{digest}.json"
             with contextlib.suppress(OSError):  # where there can be no lock, none waits
                 record.parent.mkdir(parents=True, exist_ok=True)
                 turn.enter_context(FileLock(record.with_name(f".{record.name}.lock")))
-            found = _remembered(record, paths)
+            found = _remembered(record)
         if found is None:
             found = _inspect(paths, names, labels, name, workers, progress)
             if record and found.lasting and 2 * len(found.unreadable) <= len(names):
-                _remember(record, found, _quick_state(paths), _state(paths))
+                _remember(record, found)
     if found.unreadable:
         bad = first_of([f"{names[number]} ({reason})" for number, reason in found.unreadable.items()], 10)
         text = f"{name}: {len(found.unreadable)} of {len(names)} files cannot be read: {bad}"
@@ -98,47 +97,28 @@ def _inspect(
     return Inspection(unreadable, whole.hexdigest(), lasting)
 
 
-def _remembered(record: Path, paths: Sequence[Path]) -> Inspection | None:
-    """What the record says, where it is still true."""
+def _remembered(record: Path) -> Inspection | None:
     try:
         stored = json.loads(record.read_bytes())
-        found = Inspection({int(number): str(why) for number, why in stored["unreadable"].items()}, stored["data_hash"])
-        quick, full = stored["quick"], stored["full"]
+        return Inspection({int(number): str(why) for number, why in stored["unreadable"].items()}, stored["data_hash"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
         print(f"{record} cannot be read ({reason}): inspecting the files again")
         return None
-    if quick != (now := _quick_state(paths)):
-        if full != _state(paths):
-            return None
-        _remember(record, found, now, full)
-    return found
 
 
-def _remember(record: Path, found: Inspection, quick: str, full: str) -> None:
+def _remember(record: Path, found: Inspection) -> None:
     try:
-        write_atomically(record, json.dumps({**found._asdict(), "quick": quick, "full": full}, indent=1).encode())
+        write_atomically(record, json.dumps(found._asdict(), indent=1).encode())
     except OSError as reason:
         print(f"the files were inspected, but that could not be noted for the next run ({reason})")
 
 
-def _quick_state(paths: Sequence[Path]) -> str:
-    """Of the folders and a sample: a new, lost or replaced file changes its folder's time."""
-    return _state([*sorted({path.parent for path in paths}), *paths[:: max(1, len(paths) // SAMPLE)]])
-
-
-def _state(files: Iterable[Path]) -> str:
-    """A digest of sizes and times of change, which tell without reading that a file is another one."""
-    states: list[tuple[int, int] | None] = []
-    for file in files:
-        try:
-            found = file.stat()
-            states.append((found.st_size, found.st_mtime_ns))
-        except OSError:
-            states.append(None)
-    return _digest(states)
-
-
-def _digest(identity: object) -> str:
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of change, which tell without reading that a file is another one."""
+    try:
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns
+    except OSError:
+        return None

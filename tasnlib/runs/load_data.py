@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from tasnlib.data.birds import EASY, HARD, Birds
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.files import is_folder
+from tasnlib.data.grocery import load_grocery
 from tasnlib.data.image_folder import holds_images_by_class, load_folder
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.photographs import ImageFiles
@@ -22,10 +24,13 @@ _LOADERS: dict[str, Callable[..., ImageFiles]] = {
     "cub200": load_cub200,
     "stanford_cars": load_stanford_cars,
     "inat2017": load_inat2017,
+    "grocery": load_grocery,
+    "grocery_look_alikes": partial(load_grocery, look_alikes=True),
     "folder": load_folder,
 }
 # Training and test images of the whole data sets. Accuracies on fewer are not comparable with published ones.
 OFFICIAL_SIZES = {"cub200": (5994, 5794), "stanford_cars": (8144, 8041), "inat2017": (579184, 95986)}
+OFFICIAL_SIZES |= {"grocery": (2640, 2485), "grocery_look_alikes": (1011, 974)}  # trained on "train" alone
 
 Data = Birds | ImageFiles
 

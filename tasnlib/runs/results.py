@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tasnlib.data.files import write_atomically
+from tasnlib.networks.plain import VIEWS
 from tasnlib.runs.load_data import Data
 from tasnlib.runs.run import Trained
 from tasnlib.runs.run_folder import as_typed, described
@@ -40,8 +41,9 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "images_per_second": round(speed, 1),
         "checkpoint": as_typed(tasn.weights_path),
         "test_images": len(test_set),
-        "accuracy": {**{name: found.get(name) for name in NETS}, "chance": 1 / test_set.classes},
-        "other_accuracy": {name: share for name, share in found.items() if name not in NETS},
+        "accuracy": {name: found.get(name) for name in (*NETS, *settings.baseline_names)}
+        | {"chance": 1 / test_set.classes},
+        "other_accuracy": {name: share for name, share in found.items() if name not in (*NETS, *VIEWS)},
         "top5": accuracies(predictions, test_set.labels, TOP_K) if test_set.classes > TOP_K else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": effective_values(settings),

@@ -47,9 +47,7 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
     >>> epoch_line(entry, epochs=8)
     'epoch  1/8   loss  8.500   master  90.0 %     6 s    500 images/s'
     """
-    nets = "   ".join(
-        f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items() if "+" not in name
-    )
+    nets = "   ".join(f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items())
     return (
         f"epoch {entry['epoch']:2d}/{epochs}   loss {entry['loss']:6.3f}   {nets}   "
         f"{entry['seconds']:3.0f} s   {entry['images_per_second']:4.0f} images/s"
@@ -57,14 +55,12 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
 
 
 def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) -> Trained:
-    """Train "tasn", "downsampled" or "downsampled_aliased", printing one line per epoch, and evaluate it.
+    """Train "tasn", or a baseline by its name, printing one line per epoch, and evaluate it.
 
     A baseline is trained with TASN's recipe, seed and number of epochs.
 
-    Raises:
-        ValueError: if the folder is in use, holds this model while `resume` is off, or has other settings or data.
-        RuntimeError: if one of several processes failed.
-        KeyboardInterrupt: after Ctrl-C, with what is saved and how to continue.
+    Raises ValueError if the folder is in use, holds this model while `resume` is off, or has other settings or data;
+    RuntimeError if one of several processes failed; KeyboardInterrupt after Ctrl-C, with how to continue.
     """
     weights_path, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
     with locked(folder), explained_interrupt(state, notebook_command(settings, folder)):
@@ -101,8 +97,8 @@ def protect_finished(folder: Path, name: str, resume: bool) -> None:
 
 def _progress(state: Path) -> str:
     """The progress saved in a training state, in words; empty without one."""
-    epochs, steps = progress_in(state) if state.is_file() else (0, 0)
-    return f"after epoch {epochs}" + (f" and {steps} steps" if steps else "") if epochs or steps else ""
+    epochs = progress_in(state) if state.is_file() else 0
+    return f"after epoch {epochs}" if epochs else ""
 
 
 @contextmanager
@@ -142,7 +138,6 @@ def fit_one(
         num_workers=workers_for(settings),
         accumulate=settings.accumulate,
         compiled=settings.compiled,
-        continue_unsaved=settings.continue_unsaved,
     )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)

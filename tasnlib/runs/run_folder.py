@@ -143,7 +143,8 @@ def same_settings(folder: Path, settings: Settings) -> None:
 def noted_settings(noted: Path, **changes: Any) -> Settings:
     """The settings that a run saved, with changes. Raises ValueError if the file is damaged."""
     values = {**read_json(noted), **changes}
-    values.pop("cache", None)  # of runs before version 0.2; it changed no result
+    for gone in ("cache", "continue_unsaved"):  # of earlier runs; they changed no result
+        values.pop(gone, None)
     try:
         return Settings.from_values(values)
     except ValueError as reason:
@@ -160,19 +161,18 @@ def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles])
         return
     before = read_json(noted)
     try:
-        hashes = {split: before[split].get("hash") for split in ("train", "test")}
-        was, now = ({str(name) for name in one["class_names"]} for one in (before, found))
-    except (KeyError, AttributeError, TypeError) as reason:
+        differing = [f"{one} images" for one in ("train", "test") if before[one]["hash"] != found[one]["hash"]]
+        was, now = ([str(name) for name in one["class_names"]] for one in (before, found))
+    except (KeyError, TypeError) as reason:
         raise damaged(noted, repr(reason)) from reason
-    advice = f"for the run in {str(folder)!r}, name the data_folder it was begun with, or another output_folder"
-    if before["class_names"] != found["class_names"]:
+    if was != now:
+        changed = f"only then: {sorted({*was} - {*now})[:5]}, only now: {sorted({*now} - {*was})[:5]}"
+        differing = [f"classes ({changed}; {len(was)} then, {len(now)} now)"]
+    if differing:
         raise ValueError(
-            f"this data has {len(now)} classes, not those {len(was)} that the run was begun with (only then: "
-            f"{sorted(was - now)[:5]}, only now: {sorted(now - was)[:5]}); {advice}"
+            f"the data are not those that the run in {str(folder)!r} was begun with: other {' and '.join(differing)}; "
+            "name the data_folder it was begun with, or another output_folder"
         )
-    for split, known in hashes.items():
-        if known != found[split]["hash"]:
-            raise ValueError(f"the {split} images are not those that the run was begun with; {advice}")
 
 
 def described(images: Birds | ImageFiles) -> dict[str, Any]:

@@ -9,11 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
-from torchvision import models
 
 from tasnlib.data.files import expanded, is_file, is_folder
+from tasnlib.networks.build import Name
+from tasnlib.networks.plain import VIEWS
 from tasnlib.training.recipes import RECIPES, Recipe, scaled_learning_rate
 
+DataSet = Literal[
+    "birds", "birds_hard", "cub200", "stanford_cars", "inat2017", "grocery", "grocery_look_alikes", "folder"
+]
 DRAWN = ("birds", "birds_hard")
 PATHS = ("data_folder", "output_folder", "weights")
 _WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "IMAGENET1K_V2", "none")
@@ -39,11 +43,13 @@ def _weights(name: str) -> str:
     return str(expanded(name, "weights"))
 
 
-def _network(name: str) -> str:
-    known = ["small", *models.list_models(module=models)]
-    if name not in known and (not name.startswith("timm/") or name == "timm/"):
-        raise ValueError(f"it must be small, a network of torchvision, or timm/NAME.{_nearest(name, known)}")
-    return name
+def _baselines(given: bool | str) -> bool | str:
+    names = [] if isinstance(given, bool) else [name.strip() for name in given.split(",")]
+    if wrong := [name for name in names if name not in VIEWS]:
+        raise ValueError(
+            f"it must be True, False, or some of {', '.join(VIEWS)}, as 'crop,full'.{_nearest(wrong[0], VIEWS)}"
+        )
+    return ",".join(names) or given
 
 
 def _whole(low: int) -> Any:
@@ -52,14 +58,13 @@ def _whole(low: int) -> Any:
 
 Count = Annotated[int, _whole(1)]
 Folder = Annotated[str, AfterValidator(_folder)]
-Network = Annotated[str, AfterValidator(_network)]
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Settings:
     """One run. None takes the recipe's value. `Settings(epochs=0)` raises pydantic's ValidationError, a ValueError."""
 
-    dataset: Literal["birds", "birds_hard", "cub200", "stanford_cars", "inat2017", "folder"] = "birds"
+    dataset: DataSet = "birds"
     data_folder: Folder | None = None  # None: datasets/ in the project
     recipe: Annotated[str, AfterValidator(_recipe)] = "laptop"
     epochs: Count | None = None
@@ -74,14 +79,15 @@ class Settings:
     accumulate: Count = 1  # parts of each process's share of a batch, one after the other: less memory, the same steps
     train_images: Annotated[int, _whole(2)] | None = None
     test_images: Count | None = None
-    baselines: bool = True
+    baselines: Annotated[bool | str, AfterValidator(_baselines)] = (
+        True  # True: by downsampling; or names of `plain.VIEWS`
+    )
     out_size: Count | None = None  # side of what master and part net see, in pixels
     distillation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  # 0: no distillation
     weights: Annotated[str, AfterValidator(_weights)] | None = None
-    backbone: Network | None = None
-    attention_trunk: Network | None = None
+    backbone: Name | None = None  # these two: see `networks.backbones`
+    attention_trunk: Name | None = None
     num_workers: Annotated[int, _whole(0)] | None = None  # per process, reading photographs; None: one per core
-    continue_unsaved: bool = False  # keep training where a checkpoint cannot be written
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
@@ -121,6 +127,11 @@ class Settings:
         if self.batch_size is not None and self.learning_rate is None:
             changes["learning_rate"] = scaled_learning_rate(recipe, self.batch_size)
         return replace(recipe, **changes)
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """The baselines to train: ("crop", "full") for baselines "crop, full"."""
+        return VIEWS[: 2 * self.baselines] if isinstance(self.baselines, bool) else tuple(self.baselines.split(","))
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Settings":
@@ -203,7 +214,9 @@ def _sentence(error: Any) -> str:
     if not error["loc"]:
         return own  # of `_fit_together`
     name, value = error["loc"][0], error["input"]
-    allowed = own or error["msg"].replace("Input should be", "it must be")
+    allowed = own or error["msg"].replace("Input should be", "it must be").replace(
+        "String should", "it must be text and"
+    )
     if error["type"] == "literal_error":
         allowed += "." + _nearest(value, error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
         if name == "dataset" and isinstance(value, str) and "/" in value:

@@ -1,1 +1,1 @@
-"""Training: recipes, fit, evaluation, checkpoints, signals."""
+"""Training: recipes, fit, evaluation, checkpoints."""

@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
@@ -62,7 +62,7 @@ def _newer(path: Path, reason: str) -> ValueError:
 def save_weights(
     path: str | Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]
 ) -> None:
-    """Write a model with its recipe and class names; its kind is "tasn", "downsampled" or "downsampled_aliased"."""
+    """Write a model with its recipe and class names; its kind is a name of `build.build_model`."""
     classes = model.classifier.out_features
     if len(class_names) != classes:
         raise ValueError(f"class_names are {len(class_names)}, but the model has {classes} classes")
@@ -113,21 +113,11 @@ def _recipe_in(description: Any, path: Path) -> Recipe:
 
 
 @dataclass(config=ConfigDict(extra="forbid"))
-class Begun:
-    """An interrupted epoch: the steps done, the sum of their losses and their time."""
-
-    step: Annotated[int, Field(ge=0, strict=True)] = 0
-    loss: float = 0.0
-    seconds: float = 0.0
-
-
-@dataclass(config=ConfigDict(extra="forbid"))
 class Progress:
     """How far a training run has come."""
 
     identity: dict[str, Any]  # recipe and seed, which must be the same to resume
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry per epoch
-    begun: Begun = field(default_factory=Begun)
 
 
 def new_progress(recipe: Recipe, seed: int) -> Progress:
@@ -137,13 +127,11 @@ def new_progress(recipe: Recipe, seed: int) -> Progress:
     return Progress(json.loads(json.dumps(values)))  # as read from a checkpoint: lists for tuples
 
 
-def save_training_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, continue_unsaved: bool = False
-) -> None:
+def save_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write what resuming needs: weights, the optimiser's state and the progress.
 
     No random state: all randomness in training is a function of seed, epoch and step. Raises OSError if the file
-    cannot be written, or with `continue_unsaved` prints the error; the previous file is untouched.
+    cannot be written; the previous one is untouched.
     """
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -151,17 +139,14 @@ def save_training_state(
     try:
         _save(path, tensors, asdict(progress))
     except OSError as reason:
-        if not continue_unsaved:
-            epochs = progress_in(path)[0] if path.is_file() else 0
-            then = f"Then resume continues after epoch {epochs}; continue_unsaved=True trains on without a checkpoint."
-            raise OSError(reason.errno, f"{reason.strerror} {then}") from reason
-        print(f"{reason.strerror} Training goes on, because continue_unsaved is True.", flush=True)
+        epochs = progress_in(path) if path.is_file() else 0
+        raise OSError(reason.errno, f"{reason.strerror} Then resume continues after epoch {epochs}.") from reason
 
 
-def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """The inverse of `save_training_state`: load model and optimiser, return the progress; raises as `load_model`."""
-    tensors, description = _load(Path(path))
-    progress = _progress_in(description, Path(path))
+    tensors, description = _load(path)
+    progress = _progress_in(description, path)
     states: dict[int, dict[str, Tensor]] = {}
     try:
         for name, tensor in tensors.items():
@@ -171,14 +156,13 @@ def load_training_state(path: str | Path, model: nn.Module, optimizer: torch.opt
         model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, TypeError, RuntimeError, ValueError) as reason:
-        raise _damaged(Path(path), reason) from reason
+        raise _damaged(path, reason) from reason
     return progress
 
 
-def progress_in(path: str | Path) -> tuple[int, int]:
-    """The completed epochs of a training state, and the steps of the next one; raises as `load_model`."""
-    progress = _progress_in(_load(Path(path))[1], Path(path))
-    return len(progress.history), progress.begun.step
+def progress_in(path: Path) -> int:
+    """The completed epochs of a training state; raises as `load_model`."""
+    return len(_progress_in(_load(path)[1], path).history)
 
 
 def _progress_in(description: Any, path: Path) -> Progress:
@@ -194,9 +178,9 @@ def _progress_in(description: Any, path: Path) -> Progress:
 
 
 def resume_training(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, steps: int
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int
 ) -> Progress:
-    """Load model and optimiser from a checkpoint with the same recipe, seed and number of steps per epoch.
+    """Load model and optimiser from a checkpoint with the same recipe and seed.
 
     Raises as `load_model`, and ValueError for another recipe or seed.
     """
@@ -207,10 +191,6 @@ def resume_training(
             raise ValueError(f"{path} is of a run with {name} {was!r}; this one has {now!r} and cannot resume it")
     if wrong := not_finite(model.state_dict()):
         raise ValueError(f"{path} is damaged: weights in it are not finite, {wrong[0]} for one")
-    epochs, begun = len(progress.history), progress.begun.step
-    if epochs > recipe.epochs or begun >= steps:
-        raise ValueError(
-            f"{path} is damaged: it is from after {epochs} epochs and {begun} steps, but this run has {recipe.epochs} "
-            f"epochs of {steps} steps"
-        )
+    if (epochs := len(progress.history)) > recipe.epochs:
+        raise ValueError(f"{path} is damaged: it is from after {epochs} epochs, but this run has {recipe.epochs}")
     return progress

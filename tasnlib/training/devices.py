@@ -12,8 +12,6 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DataLoaderConfiguration, InitProcessGroupKwargs
 from torch import nn
 
-from tasnlib.model import TASN
-
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 
 
@@ -56,20 +54,9 @@ def end_with(parent: int) -> None:
 def speed_up(model: nn.Module, compiled: bool = False) -> None:
     """Make a model faster, in place; results change by rounding only, weights keep names and values.
 
-    Weights of convolutions are laid out channels last, as vector and matrix units read them. With torch.compile, which
-    needs a C++ compiler on a CPU and Triton on a GPU, the first steps take minutes, and all others are faster.
+    Weights of convolutions are laid out channels last, as vector and matrix units read them. torch.compile needs a C++
+    compiler on a CPU and Triton on a GPU; the first steps take minutes.
     """
     model.to(memory_format=torch.channels_last)
     if compiled:
-        compile_parts(model)
-
-
-def compile_parts(model: nn.Module, mode: str = "default") -> None:
-    """Compile a model part by part, in a mode of torch.compile: another image size compiles only the sampler anew."""
-    if not isinstance(model, TASN):
-        model.compile(mode=mode, dynamic=False)
-        return
-    model.attention_net.compile(mode=mode, dynamic=False)
-    model.backbone.compile(mode=mode, dynamic=False)
-    model.attend = torch.compile(model.attend, mode=mode, dynamic=False)  # type: ignore[method-assign]
-    model.sample = torch.compile(model.sample, mode=mode, dynamic=False)  # type: ignore[method-assign]
+        model.compile(dynamic=False)

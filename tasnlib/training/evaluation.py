@@ -17,7 +17,6 @@ from tasnlib.training.loading import explained_worker_death, make_loader
 from tasnlib.training.random_state import isolated_random_state
 
 TOP_K = 5  # classes kept per prediction: enough for top-5 accuracy, few among thousands
-AVERAGES = (("master", "part"), ("master", "part", "attention"))
 
 
 def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
@@ -58,8 +57,7 @@ def evaluate(
     model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None, num_workers: int = 0
 ) -> dict[str, Int[Tensor, "images top_k"]]:
     """The five most probable classes of every image, best first, in the data set's order, by net.
-
-    Also of the averages of the nets' softmaxes, named "master+part" and so on. -1 for an image that cannot be read.
+    -1 for an image that cannot be read.
 
     Every image counts once, whatever the batch size or the number of processes: predictions are stored by image
     index, so an image repeated to fill up a batch changes nothing. The detail map's channel is a function of the
@@ -84,7 +82,7 @@ def evaluate(
             with accelerator.autocast():
                 logits = predict_batch(model, batch, seed=0, epoch=0, device=device)
             indices = accelerator.gather(batch.indices)
-            for name, scores in _with_averages(logits).items():
+            for name, scores in logits.items():
                 best = scores.topk(min(TOP_K, scores.shape[1])).indices  # (b, top_k)
                 places = predictions.setdefault(name, best.new_full((count, best.shape[1]), -1))
                 places[indices] = accelerator.gather(best)
@@ -92,17 +90,6 @@ def evaluate(
     for places in predictions.values():
         places[unreadable] = -1
     return {name: places.cpu() for name, places in predictions.items()}
-
-
-def _with_averages(logits: Mapping[str, Float[Tensor, "b k"]]) -> dict[str, Float[Tensor, "b k"]]:
-    """The nets' logits, and the averages of their softmaxes for which all nets are present."""
-    probabilities = {name: values.float().softmax(dim=1) for name, values in logits.items()}
-    averages = {
-        "+".join(names): torch.stack([probabilities[name] for name in names]).mean(dim=0)
-        for names in AVERAGES
-        if all(name in logits for name in names)
-    }
-    return dict(logits) | averages
 
 
 def accuracies(

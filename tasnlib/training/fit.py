@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
 from tasnlib.networks.official import own_distillation
-from tasnlib.training.checkpoints import Begun, new_progress, resume_training, save_training_state
+from tasnlib.training.checkpoints import new_progress, resume_training, save_training_state
 from tasnlib.training.devices import speed_up
 from tasnlib.training.divergence import diverged, require_finite, require_finite_weights
 from tasnlib.training.evaluation import accuracies, evaluate, evaluation_mode, predict_batch
@@ -29,7 +29,6 @@ from tasnlib.training.loading import explained_worker_death, make_loader
 from tasnlib.training.random_state import isolated_random_state, seed_step
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import EpochOrder, build_optimizer, learning_rate_at
-from tasnlib.training.signals import deferred_interrupt
 
 
 def fit(
@@ -46,13 +45,11 @@ def fit(
     num_workers: int = 0,
     accumulate: int = 1,
     compiled: bool = False,
-    continue_unsaved: bool = False,
 ) -> tuple[list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
     """Train with the recipe, evaluating and writing a checkpoint after every epoch.
 
-    On Ctrl-C a single process completes its step and writes a checkpoint; after a second Ctrl-C, or with several
-    processes, that of the last epoch remains. A resumed run ends like an uninterrupted one: bit for bit on a CPU, on a
-    GPU up to the order of sums inside torch's fastest kernels. torch's switches (cudnn.benchmark, TF32, deterministic
+    A stopped run resumes after its last whole epoch, and ends like an uninterrupted one: bit for bit on a CPU, on a GPU
+    up to the order of sums inside torch's fastest kernels. torch's switches (cudnn.benchmark, TF32, deterministic
     algorithms) and its global random state are left unchanged.
 
     The recipe's batch is split among the processes, and each share into `accumulate` parts that go through the model
@@ -66,7 +63,6 @@ def fit(
         seed: of the order, the channels and dropout. The initial weights are the caller's.
         resume: continue from the checkpoint, at state_path, if it exists.
         report: called after every epoch with its entry of the history, in the first process.
-        continue_unsaved: if a checkpoint cannot be written, print the error and keep training.
 
     Returns:
         One entry per epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second;
@@ -74,7 +70,7 @@ def fit(
 
     Raises ValueError for a batch or a checkpoint that does not suit the run; FloatingPointError if loss or weights are
     no longer finite, and OSError if a checkpoint cannot be written (both leave the previous one); RuntimeError if a
-    worker process died; KeyboardInterrupt after Ctrl-C.
+    worker process died.
     """
     device, batch_size = accelerator.device, recipe.batch_size
     order = EpochOrder(len(train), seed, getattr(train, "unreadable", ()))  # type: ignore[arg-type]
@@ -82,33 +78,25 @@ def fit(
     _check_sizes(model, train, order, batch_size, accelerator.num_processes, accumulate)
     optimizer, progress = build_optimizer(model, recipe), new_progress(recipe, seed)
     if resume and state_path.is_file():
-        progress = resume_training(state_path, model, optimizer, recipe, seed, steps)
-    place = torch.tensor([[len(progress.history), progress.begun.step]], device=device)
-    places = accelerator.gather(place).tolist()
-    if any(other != places[0] for other in places):
+        progress = resume_training(state_path, model, optimizer, recipe, seed)
+    epochs = accelerator.gather(torch.tensor([len(progress.history)], device=device)).tolist()
+    if len(set(epochs)) > 1:
         raise ValueError(
-            f"{state_path} is not the same in all processes, whose epochs and steps are {places}; the output "
-            "folder must be one that every machine sees"
+            f"{state_path} is not the same in all processes, whose epochs are {epochs}; the output folder must be one "
+            "that every machine sees"
         )
     speed_up(model, compiled)
     inner, loader = model, make_loader(train, batch_size, num_workers, device, order)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
     predictions: dict[str, Tensor] | None = None
-    with (
-        explained_worker_death(num_workers),
-        isolated_random_state(device),
-        deferred_interrupt(accelerator.num_processes == 1) as interrupted,
-    ):
+    with explained_worker_death(num_workers), isolated_random_state(device):
         for epoch in range(len(progress.history), recipe.epochs):
-            begun = progress.begun
-            printed = time.perf_counter()
-            started = printed - begun.seconds
-            order.epoch, order.begin = epoch, begun.step * batch_size
-            total = torch.tensor(begun.loss, device=device)
+            started = printed = time.perf_counter()
+            order.epoch = epoch
             losses = torch.zeros(steps, device=device)
             model.train()
-            for step, batch in enumerate(loader, begun.step):
+            for step, batch in enumerate(loader):
                 # In the middle of the step: neither the first of a warm-up nor the last of a cosine stands still.
                 rate = learning_rate_at(recipe, (epoch * steps + step + 0.5) / (recipe.epochs * steps))
                 for group in optimizer.param_groups:
@@ -120,39 +108,29 @@ def fit(
                     if "finite" not in str(reason):
                         raise
                     raise diverged(f"numbers are no longer finite ({reason})", inner, epoch, step) from reason
-                total += losses[step]
                 # Reading the loss waits for the GPU, so there it is read only every 50 steps.
-                if device.type == "cpu" or (step + 1) % 50 == 0 or step + 1 == steps or interrupted():
+                if device.type == "cpu" or (step + 1) % 50 == 0 or step + 1 == steps:
                     require_finite(inner, losses[: step + 1], epoch)
                 optimizer.step()
-                seconds = time.perf_counter() - started
-                if time.perf_counter() - printed > 60 and accelerator.is_main_process:
-                    printed = time.perf_counter()
-                    done, left = (step + 1) / steps, seconds * (steps / (step + 1) - 1) / 60
+                if (now := time.perf_counter()) - printed > 60 and accelerator.is_main_process:
+                    printed = now
+                    done, left = (step + 1) / steps, (now - started) * (steps / (step + 1) - 1) / 60
                     print(f"epoch {epoch + 1:2d}: {done:4.0%} done, {left:.0f} minutes to go", flush=True)
-                if interrupted() and step + 1 < steps:
-                    require_finite_weights(inner, epoch, step)
-                    progress.begun = Begun(step + 1, total.item(), seconds)
-                    save_training_state(state_path, inner, optimizer, progress, continue_unsaved)
-                    raise KeyboardInterrupt
             require_finite_weights(inner, epoch, steps - 1)
             seconds = time.perf_counter() - started
             predictions = evaluate(model, test, batch_size, accelerator, num_workers)
             entry = {
                 "epoch": epoch + 1,
-                "loss": accelerator.reduce(total, "mean").item() / steps,
+                "loss": accelerator.reduce(losses.sum(), "mean").item() / steps,
                 "accuracy": accuracies(predictions, test.labels),  # type: ignore[attr-defined]
                 "seconds": seconds,
                 "images_per_second": steps * batch_size / seconds,
             }
             progress.history.append(entry)
-            progress.begun = Begun()
             if accelerator.is_main_process:
-                save_training_state(state_path, inner, optimizer, progress, continue_unsaved)
+                save_training_state(state_path, inner, optimizer, progress)
                 if report:
                     report(entry)
-            if interrupted():
-                raise KeyboardInterrupt
         if predictions is None:  # all epochs were done before
             predictions = evaluate(model, test, batch_size, accelerator, num_workers)
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # restores its forward
@@ -168,8 +146,7 @@ def _check_sizes(
     """
     if batch_size > len(order):
         raise ValueError(
-            f"batch_size is {batch_size}, but there are only {len(order)} training images; take at most an eighth of "
-            "them, because every batch is one optimisation step"
+            f"batch_size is {batch_size}, but there are only {len(order)} training images; take at most an eighth"
         )
     if accumulate < 1 or batch_size % (processes * accumulate):
         raise ValueError(

@@ -2,18 +2,22 @@
 
 import contextlib
 import re
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tasnlib.training.signals import ignore_interrupt
-
 
 def identity_collate(batch: Any) -> Any:
     """Our data sets return whole batches: there is nothing to collate."""
     return batch
+
+
+def ignore_interrupt(worker: int) -> None:
+    """For a data loader's workers: a terminal sends them Ctrl-C too, while the training process still needs them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def make_loader(

@@ -18,16 +18,14 @@ class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
     `paper` follows the paper, and the authors' MXNet code where it says nothing; `official` follows that code; `modern`
-    is our bet today, not measured on the paper's data sets. Row by row, with the evidence: docs/recipes.md.
+    is our bet today, not measured on the paper's data sets; `photos` is for photographs on a laptop. Row by row, with
+    the evidence: docs/recipes.md.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
     """
 
     name: str
-
-    image_size: Count  # side of the images, in pixels
-
     # Of the drawn birds: how many, and how fine their stripes are.
     train_images: Count
     test_images: Count
@@ -130,6 +128,22 @@ RECIPES = {
         master_weight=0.5,
         part_weight=0.5,
         distillation_weight=1.0,
+    ),
+    # Photographs on a laptop: a small pretrained network twice, its early stages as the attention network.
+    "photos": replace(
+        _LAPTOP,
+        name="photos",
+        image_size=336,
+        attention_size=112,
+        out_size=112,
+        attention_trunk="timm/tf_efficientnet_lite0",
+        attention_stages=2,
+        backbone="timm/tf_efficientnet_lite0",
+        weights="DEFAULT",
+        learning_rate=5e-4,
+        warmup=0.1,
+        epochs=6,
+        batch_size=16,
     ),
     "modern": replace(
         _PAPER,

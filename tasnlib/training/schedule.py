@@ -13,9 +13,7 @@ from tasnlib.training.recipes import Recipe
 class EpochOrder(Sampler[int]):
     """A shuffle for every epoch, determined by seed and epoch alone.
 
-    It yields the numbers of `data.batch.Batch`, epoch * size + image, so data sets in other processes know the epoch.
-    Before an epoch, set `epoch`, and set `begin` to the number of its images that were seen before the run was stopped.
-    `left_out` are images that cannot be read.
+    It yields epoch * size + image, see `data.batch.Batch`. Before an epoch, set `epoch`. `left_out` cannot be read.
 
     >>> order = EpochOrder(size=4, seed=0, left_out={2})
     >>> order.epoch = 1
@@ -26,17 +24,16 @@ class EpochOrder(Sampler[int]):
     def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed is {seed}; it must be from 0 to {2**31 - 1}")
-        self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
+        self.size, self.seed, self.epoch = size, seed, 0
         self.left_out = frozenset(left_out)
 
     def __len__(self) -> int:
-        return self.size - len(self.left_out) - self.begin
+        return self.size - len(self.left_out)
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         shuffled = torch.randperm(self.size, generator=generator).tolist()
-        order = [self.epoch * self.size + image for image in shuffled if image not in self.left_out]
-        return iter(order[self.begin :])
+        return iter([self.epoch * self.size + image for image in shuffled if image not in self.left_out])
 
 
 def learning_rate_at(recipe: Recipe, done: float) -> float:

@@ -24,10 +24,6 @@ def test_a_path_as_people_type_it(monkeypatch):
         ("\u201c/data/my birds\u201d", "/data/my birds"),
         ("~/birds", "/home/ada/birds"),
         ("'~/birds'", "/home/ada/birds"),
-        ("file:///data/my%20birds%23", "/data/my birds#"),
-        ("file://localhost/data", "/data"),
-        ("file:/data", "/data"),
-        ("FILE:///data/%EC%83%88", "/data/새"),
         (Path("~/birds"), "/home/ada/birds"),
         ("it's", "it's"),
     ]:
@@ -45,7 +41,7 @@ def test_a_file_that_is_really_called_so_is_found(tmp_path, monkeypatch):
 
 
 def test_a_path_that_cannot_be_meant_is_rejected():
-    for typed in ["", "  ", "''", "a\0b", "file://server/share", "~nobody-of-this-name/birds"]:
+    for typed in ["", "  ", "''", "a\0b", "file:///data/birds", "FILE://server/share", "~nobody-of-this-name/birds"]:
         with pytest.raises(ValueError, match=r"^folder is "):
             expanded(typed, "folder")
 

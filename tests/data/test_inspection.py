@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import threading
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -77,7 +76,7 @@ def test_the_result_is_remembered_for_these_files(files, tmp_path, monkeypatch, 
     assert len(reads) == 12
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"data_hash": "ab", "unreadable": {}}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b'{"data_hash": "ab"}', b"\xff"])
 def test_a_damaged_note_is_made_again(files, tmp_path, damage, capsys):
     first = inspect(files, folder=tmp_path / "memory")
     (note,) = (tmp_path / "memory").glob("*.json")
@@ -137,52 +136,16 @@ def test_a_bar_only_where_one_is_asked_for(files, capsys):
     assert printed.err == ""
 
 
-class Asked:
-    """How often the state of a file was asked for."""
-
-    def __init__(self, monkeypatch):
-        self.files: list[Path] = []
-        stat = Path.stat
-
-        def counting(path, **options):
-            if path.suffix == ".png":
-                self.files.append(path)
-            return stat(path, **options)
-
-        monkeypatch.setattr(Path, "stat", counting)
-
-
-def test_of_a_large_set_a_sample_is_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(inspection, "SAMPLE", 10)
-    paths = [tmp_path / "photos" / f"{number % 4}" / f"{number:03}.png" for number in range(100)]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4)).save(path)
-    decoded = []
-    monkeypatch.setattr(
-        inspection, "decode_image", lambda *given, real=inspection.decode_image: decoded.append(given) or real(*given)
-    )
-
-    def again():
-        decoded.clear()
-        asked.files.clear()
-        found = inspect_files(paths, [0] * 100, tmp_path, progress=False, folder=tmp_path / "memory")
-        return found, len(decoded), len(asked.files)
-
-    asked = Asked(monkeypatch)
-    first, read, _ = again()
-    assert read == 100
-    assert again() == (first, 0, 10)
-    (paths[0].parent / "Thumbs.db").touch()  # changes the folder's time, and no image
-    assert again() == (first, 0, 110)
-    assert again() == (first, 0, 10)
+def test_a_file_that_was_replaced_is_noticed(files, tmp_path):
+    _, paths = files
+    first = inspect(files, folder=tmp_path / "memory")
+    (paths[1].parent / "Thumbs.db").touch()  # changes the folder's time, and no image
     Image.new("L", (5, 4)).save(tmp_path / "other.png")
-    os.replace(tmp_path / "other.png", paths[51])  # not in the sample
-    second, read, _ = again()
-    assert read == 100
+    os.replace(tmp_path / "other.png", paths[1])
+    second = inspect(files, folder=tmp_path / "memory")
     assert second.data_hash != first.data_hash
-    paths[33].unlink()
-    assert again()[0].unreadable.keys() == {33}
+    paths[2].unlink()
+    assert inspect(files, folder=tmp_path / "memory").unreadable.keys() == {2}
 
 
 def test_of_processes_that_start_at_once_one_inspects(files, tmp_path, monkeypatch):

@@ -64,6 +64,6 @@ def test_lists_and_facts_that_begin_with_a_byte_order_mark(tmp_path, cub):
     home = make_cub200(tmp_path / "source")
     for table in home.glob("*.txt"):
         table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
-    given = [f" '{tmp_path / 'data'}' ", "--facts", f"file://{facts}", "--from", f"{home} "]  # and paths as pasted
+    given = [f" '{tmp_path / 'data'}' ", "--facts", f" {facts}", "--from", f"{home} "]  # and paths as pasted
     assert download_cub200.main(given) == 0
     assert (tmp_path / "data" / "CUB_200_2011" / "images.txt").is_file()

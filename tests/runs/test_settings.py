@@ -30,14 +30,13 @@ BAD = {
     "accumulate": [0, "2", None],
     "train_images": [1, 100.0, True],
     "test_images": [0, "100", False],
-    "baselines": ["False", None],
+    "baselines": ["False", None, "", "crop,fill", 1],
     "out_size": [0, 224.0, "224"],
     "distillation_weight": [-1, NAN, "8"],
     "weights": ["", 1, "nowhere.pth"],
-    "backbone": ["", "resnet51", "timm/", 50],
-    "attention_trunk": ["resnet-18", 18],
+    "backbone": ["", 50],
+    "attention_trunk": ["", 18],
     "num_workers": [-1, "2", True],
-    "continue_unsaved": [0, None],
 }
 
 
@@ -70,8 +69,7 @@ def test_any_value_is_accepted_and_kept_or_rejected_by_name(name, value):
 
 @pytest.mark.parametrize(
     ("name", "value", "nearest"),
-    [("dataset", "birdshard", "birds_hard"), ("recipe", "labtop", "laptop"), ("precision", "bfloat", "bfloat16"),
-     ("backbone", "resnet51", "resnet50")],
+    [("dataset", "birdshard", "birds_hard"), ("recipe", "labtop", "laptop"), ("precision", "bfloat", "bfloat16")],
 )  # fmt: skip
 def test_a_misspelt_choice_suggests_the_nearest(name, value, nearest):
     with pytest.raises(ValueError, match=f"Did you mean {nearest!r}"):
@@ -232,4 +230,4 @@ def test_a_folder_that_papermill_made_a_number_of_is_rejected_with_the_remedy(na
 def test_texts_are_the_parameters_that_may_be_text():
     accept = {name for name in NAMES if "str" in str(Settings.__annotations__[name])}
     literal = {"dataset", "precision"}
-    assert set(TEXTS) == accept | literal
+    assert set(TEXTS) == accept - {"baselines"} | literal  # which may be True as well

@@ -61,7 +61,7 @@ def kill_and_resume(folder: Path, data_folder: Path, seconds: float, kills: int,
         if finish(process) == 0:  # it was done before it was hit
             return hit
         left = [path.name for path in folder.glob(".*.part")]
-        done = progress_in(folder / STATE)[0] if (folder / STATE).is_file() else 0
+        done = progress_in(folder / STATE) if (folder / STATE).is_file() else 0
         hit.append(f"after epoch {done}, {'aimed at writing' if aimed else 'at any moment'}, half written: {left}")
 
 

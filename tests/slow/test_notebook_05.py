@@ -182,7 +182,7 @@ def test_a_run_of_two_processes_is_stopped_and_resumed_through_the_notebook(tmp_
         said = first.stderr.read()
         assert first.wait(60) == 130, said
     assert "To continue: " in said
-    done, _ = progress_in(state)
+    done = progress_in(state)
     assert 1 <= done < 8
     resumed = subprocess.run(
         [*command, *options(**values, resume=True)],

@@ -17,7 +17,6 @@ from tasnlib.networks.build import build_model
 from tasnlib.training import checkpoints
 from tasnlib.training.checkpoints import (
     FORMAT,
-    Begun,
     Progress,
     load_model,
     load_recipe,
@@ -314,12 +313,12 @@ def test_model_optimiser_and_progress_come_back_bit_for_bit(tmp_path, optimizer_
         optimizer.step()
         return model, optimizer
 
-    progress = Progress({"learning_rate": 0.1 + 0.2}, [{"epoch": 1, "loss": 1 / 3}], Begun(2, 0.1, 3.7))
+    progress = Progress({"learning_rate": 0.1 + 0.2}, [{"epoch": 1, "loss": 1 / 3}])
     model, optimizer = stepped(0)
     save_training_state(tmp_path / "state", model, optimizer, progress)
     other_model, other_optimizer = stepped(1)
     assert load_training_state(tmp_path / "state", other_model, other_optimizer) == progress
-    assert progress_in(tmp_path / "state") == (1, 2)
+    assert progress_in(tmp_path / "state") == 1
     assert same_weights(other_model, model)
     states, other_states = (one.state_dict()["state"] for one in (optimizer, other_optimizer))
     assert states.keys() == other_states.keys() == set(range(len(list(model.parameters()))))
@@ -341,8 +340,6 @@ def test_a_state_before_the_first_step_can_be_saved(tmp_path):
         {"history": [{"epoch": 2}]},
         {"history": [None]},
         {"identity": []},
-        {"begun": {"step": -1}},
-        {"begun": {"step": True}},
         {"more": 1},
     ],
     ids=str,

@@ -78,16 +78,6 @@ def test_baselines_are_evaluated_by_their_name_and_all_classes_where_they_are_fe
     assert {name: classes.shape for name, classes in found.items()} == {kind: (11, 4)}
 
 
-@pytest.mark.parametrize("names", [("master", "part"), ("master", "part", "attention")])
-def test_averages_are_of_probabilities(seven, names):
-    birds, model, expected = seven
-    mean = [
-        [sum(values) / len(names) for values in zip(*rows, strict=True)]
-        for rows in zip(*(expected[name] for name in names), strict=True)
-    ]
-    assert evaluate(model, birds, 4)["+".join(names)].tolist() == ranked(mean)
-
-
 class Backwards(Birds):
     """Gives each batch the other way round."""
 

@@ -1,7 +1,6 @@
 """Training: resumed is uninterrupted, the same seed is the same run, and nothing else is changed."""
 
 import contextlib
-import signal
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tasnlib.training import fit as training
-from tasnlib.training.checkpoints import progress_in
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import accuracies, draw_channels, evaluate
 from tasnlib.training.fit import fit
@@ -53,24 +51,6 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, birds, make, recipe)
     assert run(tmp_path, birds, resumed, recipe, resume=True) == expected
     assert same_weights(resumed, undisturbed)
     assert not same_weights(resumed, stopped)
-
-
-def test_ctrl_c_saves_the_step_and_the_run_resumes_bit_for_bit(tmp_path, birds):
-    undisturbed, stopped, resumed = with_dropout(), with_dropout(), with_dropout(seed=9)
-    expected, steps = run(tmp_path / "undisturbed", birds, undisturbed), []
-
-    def press(module: nn.Module, _) -> None:
-        if module.training:
-            steps.append(module)
-            if len(steps) == STEPS + 2:
-                signal.raise_signal(signal.SIGINT)
-
-    stopped.register_forward_pre_hook(press)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, birds, stopped)
-    assert progress_in(tmp_path / "state.safetensors") == (1, 2)
-    assert run(tmp_path, birds, resumed, resume=True) == expected
-    assert same_weights(resumed, undisturbed)
 
 
 def test_worker_processes_do_not_change_dropout(tmp_path, birds):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 from torch.utils.data import get_worker_info
@@ -37,7 +38,7 @@ def test_a_worker_that_dies_is_explained_and_the_run_continues_without(tmp_path,
     deadly.killed = killed
     with pytest.raises(RuntimeError, match=ADVICE):
         run(tmp_path, (deadly, birds[1]), new_model(), num_workers=2)
-    assert progress_in(tmp_path / "state.safetensors") == (1, 0)
+    assert progress_in(tmp_path / "state.safetensors") == 1
     run(tmp_path, (deadly, birds[1]), resumed, resume=True)  # num_workers 0
     assert same_weights(resumed, expected)
 
@@ -56,3 +57,21 @@ def test_another_error_while_reading_stays_what_it_is(birds):
 
     with pytest.raises(RuntimeError, match=r"^DataLoader worker: no such picture$"):
         evaluate(new_model(), like(Broken, birds[1]), 4)
+
+
+class InterruptedBirds(Birds):
+    """Each worker is interrupted while it reads, as by a terminal, which sends Ctrl-C to all."""
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        if get_worker_info() is not None and indices[0] // len(self) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        return super().__getitems__(indices)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_workers_survive_ctrl_c(tmp_path, birds):
+    expected, model = new_model(), new_model()
+    run(tmp_path / "undisturbed", birds, expected)
+    run(tmp_path, (like(InterruptedBirds, birds[0]), birds[1]), model, num_workers=2)
+    assert same_weights(model, expected)

@@ -77,26 +77,13 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(tmp_path, 
     folder = tmp_path / "run"
     with pytest.raises(OSError, match="cannot be written: File too large") as reason:
         run(folder, birds, stopped, report=lambda entry: limit(100_000))
-    for remedy in (STATE, "make room on its disk", "resume continues after epoch 1", "continue_unsaved=True"):
+    for remedy in (STATE, "make room on its disk", "resume continues after epoch 1"):
         assert remedy in str(reason.value)
     assert [path.name for path in folder.iterdir()] == [STATE]
-    assert progress_in(folder / STATE) == (1, 0)
+    assert progress_in(folder / STATE) == 1
     limit(None)
     assert run(folder, birds, resumed, resume=True) == expected
     assert same_weights(resumed, undisturbed)
-
-
-def test_with_continue_unsaved_training_goes_on_and_the_next_epoch_is_saved(tmp_path, birds, limit, capsys):
-    expected = run(tmp_path / "undisturbed", birds, new_model())
-    found = run(
-        *(tmp_path / "run", birds, new_model()),
-        report=lambda entry: limit(100_000 if entry["epoch"] == 1 else None),
-        continue_unsaved=True,
-    )
-    assert found == expected
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith("Training goes on, because continue_unsaved is True.")
-    assert progress_in(tmp_path / "run" / STATE) == (3, 0)
 
 
 # -- A folder that is not writable -------------------------------------------------------------------------------------
@@ -139,7 +126,7 @@ def test_a_folder_that_becomes_read_only_leaves_the_earlier_checkpoint(birds, as
     run(as_nobody / "undisturbed", birds, expected)
     with pytest.raises(PermissionError, match=r"make the folder writable.*resume continues after epoch 1"):
         run(folder, birds, new_model(), report=lambda entry: folder.chmod(0o555))
-    assert progress_in(folder / STATE) == (1, 0)
+    assert progress_in(folder / STATE) == 1
     folder.chmod(0o755)
     run(folder, birds, resumed, resume=True)
     assert same_weights(resumed, expected)
