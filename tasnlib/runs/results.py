@@ -22,10 +22,8 @@ _RECORDED = ("tasnlib", "torch", "torchvision", "accelerate", "pillow", "numpy")
 
 
 def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data, Data]) -> dict[str, Any]:
-    """The result of a run, as notebook 05 prints it last and saves it in result.json.
-
-    Accuracies are fractions of all test images, None for what was not run. Unreadable images count as wrong.
-    """
+    """The result of a run, as notebook 05 prints it last and saves it in result.json. Accuracies are fractions of all
+    test images, None for what was not run. Unreadable images count as wrong."""
     tasn, (train_set, test_set) = trained["tasn"], data
     found = {name: share for one in trained.values() for name, share in one.accuracy.items()}
     predictions = {name: best for one in trained.values() for name, best in one.predictions.items()}
@@ -71,6 +69,8 @@ def effective_values(settings: Settings) -> dict[str, Any]:
         idle |= {"own_weight"}
     if not recipe.distillation_weight:
         idle |= {"temperature"}
+    if recipe.attention_trunk == "small":
+        idle |= {"attention_stages", "attention_stride"}
     if recipe.weights is None:
         idle |= {"weights", "fresh_multiplier"}
     return {name: value for name, value in asdict(recipe).items() if name not in idle}

@@ -68,6 +68,7 @@ def test_a_result_holds_all_that_is_needed_to_compare_it_and_is_json(tmp_path, m
             name: json.loads(json.dumps(value))
             for name, value in vars(settings.resolved_recipe).items()
             if name not in ("augmentation", "momentum", "nesterov", "own_weight", "weights", "fresh_multiplier")
+            and not name.startswith("attention_st")
         },
         "other_accuracy": {"part_own": 0.6},
         "precision": "float32",
