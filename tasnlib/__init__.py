@@ -1,13 +1,13 @@
 """TASN, the Trilinear Attention Sampling Network (Zheng, Fu, Zha, Luo, CVPR 2019), in PyTorch.
 
-Ten names are enough to use it and to build on it; all else stands in its module.
+Eleven names are enough to use it and to build on it; all else stands in its module.
 
 | name | what it is |
 | --- | --- |
 | `load` | a trained model, ready for any image file |
 | `trilinear_attention`, `pooled_attention` | features to attention maps: all of them, or the two that training needs |
 | `AttentionNet` | the network whose features those are |
-| `attention_sample` | images resampled so that attended places get more pixels |
+| `AttentionSampler`, `attention_sample` | images resampled so that attended places get more pixels, and the way back |
 | `tasn_loss` | classification and distillation |
 | `TASN`, `build_tasn` | the three joined; the same, as a recipe says |
 | `Recipe`, `RECIPES` | all that decides a result except data and seed; those that have a name |
@@ -31,6 +31,7 @@ _MODULES = {
     "trilinear_attention": "attention",
     "pooled_attention": "attention",
     "AttentionNet": "attention",
+    "AttentionSampler": "attention_sampler",
     "attention_sample": "sampler",
     "tasn_loss": "distillation",
     "TASN": "model",
@@ -38,7 +39,7 @@ _MODULES = {
     "Recipe": "training.recipes",
     "RECIPES": "training.recipes",
 }
-PAPER = ("attention", "sampler", "distillation", "model")
+PAPER = ("attention", "sampler", "attention_sampler", "distillation", "model")
 __all__ = list(_MODULES)
 
 

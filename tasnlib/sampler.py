@@ -86,7 +86,7 @@ def zoom_profiles(
     return x, y
 
 
-def _invert(zoom: Float[Tensor, "b size"], shares: Float[Tensor, " n"]) -> Float[Tensor, "b n"]:
+def invert_zoom(zoom: Float[Tensor, "b size"], shares: Float[Tensor, "... n"]) -> Float[Tensor, "b n"]:
     """Where F reaches these shares of its total, F being the integral of the zoom over [0, size]."""
     at_edges = F.pad(zoom.cumsum(dim=1), (1, 0))  # (b, size + 1), F at every pixel edge
     targets = shares * at_edges[:, -1:]  # (b, n)
@@ -100,7 +100,7 @@ def _places(attention: Tensor, image_size: Size, out_size: Size, max_zoom: float
     n_h, n_w = _sides(out_size, "out_size")
     profiles = zip(zoom_profiles(attention, image_size, max_zoom), (n_w, n_h), strict=True)
     first = 0.0 if edges else 0.5
-    return [_invert(u, (torch.arange(n + edges, device=u.device, dtype=u.dtype) + first) / n) for u, n in profiles]
+    return [invert_zoom(u, (torch.arange(n + edges, device=u.device, dtype=u.dtype) + first) / n) for u, n in profiles]
 
 
 def sampling_positions(
@@ -165,7 +165,7 @@ def _neighbours(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     return first, (first + 1).clamp_max(size - 1), centred - first
 
 
-def _read(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
+def read_bilinearly(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
     """Bilinear reading at the grid of all (x, y): rows first, because rows lie together in memory."""
     b, c, height, width = images.shape
     (top, bottom, down), (left, right, across) = _neighbours(y, height), _neighbours(x, width)
@@ -217,7 +217,7 @@ def attention_sample(
     image_size = images.shape[2], images.shape[3]
     if not antialias:
         x, y = sampling_positions(attention, image_size, out_size, max_zoom)
-        return _read(images, x, y)
+        return read_bilinearly(images, x, y)
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
     device = images.device.type if torch.amp.is_autocast_available(images.device.type) else "cpu"

@@ -21,10 +21,12 @@ OTHERS = [
 USE = """
 import torch
 from tasnlib.attention import trilinear_attention
+from tasnlib.attention_sampler import AttentionSampler
 from tasnlib.distillation import tasn_loss
 from tasnlib.model import TASN
 from tasnlib.sampler import attention_sample
 assert attention_sample(torch.ones(2, 3, 8, 8), torch.ones(2, 4, 4), 4).shape == (2, 3, 4, 4)
+assert AttentionSampler(4)(torch.ones(2, 3, 8, 8), torch.ones(2, 4, 4)).grid.x.shape == (2, 4)
 """
 
 
@@ -41,7 +43,7 @@ def test_the_paper_loads_nothing_of_the_other_rooms():
     loaded = run(f"{USE}\nimport sys; print(*sys.modules)").split()
     assert not {"torchvision", "timm", "PIL", "pydantic", "IPython"} & set(loaded)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("tasnlib.")}
-    assert rooms == {"attention", "sampler", "distillation", "model"}
+    assert rooms == {"attention", "sampler", "attention_sampler", "distillation", "model"}
 
 
 def test_without_beartype_bad_values_are_still_rejected():

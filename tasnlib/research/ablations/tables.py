@@ -4,6 +4,7 @@ import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -192,18 +193,20 @@ class Study:
 
 @validate_call(config=ConfigDict(strict=True))
 def open_study(
-    profile: Literal["smoke", "laptop", "gpu"] = "laptop",
+    profile: Literal["smoke", "laptop", "photos", "gpu"] = "laptop",
     processes: Annotated[int, Field(ge=1)] | None = None,
     optional: bool = False,
+    weights: str | None = None,
 ) -> Study:
     """Read the results of a profile, and train what is missing first.
 
-    Results of "laptop" and "gpu" are in notebooks/ablations, and committed; those of "smoke" in runs.
+    Results of "laptop", "photos" and "gpu" are in notebooks/ablations, and committed; those of "smoke" in runs.
 
     Args:
         profile: a name of `plan.PROFILES`.
         processes: how many runs to train at a time; None: one per core, or one on a GPU.
         optional: also train what is missing of the optional tables.
+        weights: see `study`.
 
     Raises:
         ValueError: for other arguments; for "gpu" without a GPU if results are missing; for a result that is damaged
@@ -226,5 +229,5 @@ def open_study(
         )
     if processes is None:
         processes = 1 if torch.cuda.is_available() else os.cpu_count() or 1
-    results = study(runs, folder, project_folder() / "datasets", processes)
+    results = study(runs, folder, project_folder() / "datasets", processes, Path(weights) if weights else None)
     return Study(PROFILES[profile], {run.file_name: result for run, result in zip(runs, results, strict=True)})

@@ -1,0 +1,187 @@
+"""The sampler as a module for any network's attention, and its inverse: back from the sampled image to the image.
+
+image + attention -> AttentionSampler -> sampled image + SamplingGrid -> points, boxes and maps, there and back
+
+The sampler moves columns and rows without changing their order, so it can be undone exactly. Pixel-edge units, as in
+`sampler`: the image covers [0, W] and the sampled image [0, n], and the centre of its pixel j lies at j + 0.5.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tasnlib.sampler import Size, attention_sample, invert_zoom, read_bilinearly, zoom_profiles
+
+
+class Boxes(NamedTuple):
+    """Boxes carried to the other side."""
+
+    boxes: Float[Tensor, "b p 4"]  #: (x0, y0, x1, y1), inside the image
+    clipped: Bool[Tensor, "b p"]  #: did a part of the box lie outside?
+
+
+class SamplingGrid(NamedTuple):
+    """Where each column and row of the sampled image comes from, and the way back.
+
+    `zoom_x` (b, W) and `zoom_y` (b, H) say how strongly each column and row of the image is magnified, see
+    `sampler.zoom_profiles`; `out_size` is (n_h, n_w).
+
+    Points (b, p, 2) are (x, y), boxes (b, p, 4) are (x0, y0, x1, y1); NaN stays NaN, for parts that are hidden. The
+    result has the dtype of what is given; computed is in that of the zoom, float64 where the device has it. Gradients
+    flow into points, boxes and features.
+
+    >>> sampler = AttentionSampler(out_size=4)
+    >>> attention = torch.tensor([[[1.0, 1.0, 6.0, 0.0]]]).expand(1, 4, 4)
+    >>> grid = sampler(torch.rand(1, 3, 8, 8), attention).grid
+    >>> points = torch.tensor([[[5.0, 4.0]]], dtype=torch.float64)
+    >>> torch.allclose(grid.to_image(grid.to_sampled(points)), points)
+    True
+    """
+
+    zoom_x: Float[Tensor, "b width"]
+    zoom_y: Float[Tensor, "b height"]
+    out_size: tuple[int, int]
+
+    @property
+    def x(self) -> Float[Tensor, "b n_w"]:
+        """Where the columns of the sampled image are read, see `sampler.sampling_positions`."""
+        return _positions(self.zoom_x, self.out_size[1])
+
+    @property
+    def y(self) -> Float[Tensor, "b n_h"]:
+        return _positions(self.zoom_y, self.out_size[0])
+
+    def to_sampled(self, points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p 2"]:
+        """Points of the image as points of the sampled image. Raises ValueError for points outside, on a CPU."""
+        self._require_inside(points, self.zoom_x.shape[1], self.zoom_y.shape[1], "the image")
+        axes = zip(points.unbind(2), (self.zoom_x, self.zoom_y), self.out_size[::-1], strict=True)
+        return torch.stack([_share_at(zoom, place) * n for place, zoom, n in axes], dim=2).to(points.dtype)
+
+    def to_image(self, points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p 2"]:
+        """The inverse of `to_sampled`."""
+        self._require_inside(points, *self.out_size[::-1], "the sampled image")
+        axes = zip(points.unbind(2), (self.zoom_x, self.zoom_y), self.out_size[::-1], strict=True)
+        return torch.stack([_place_at(zoom, place.to(zoom.dtype) / n) for place, zoom, n in axes], 2).to(points.dtype)
+
+    def boxes_to_sampled(self, boxes: Float[Tensor, "b p 4"]) -> Boxes:
+        """Boxes of the image as boxes of the sampled image, clipped to the image first. A box stays a box."""
+        inside, clipped = _clip(boxes, self.zoom_x.shape[1], self.zoom_y.shape[1])
+        return Boxes(self.to_sampled(inside.unflatten(2, (2, 2)).flatten(1, 2)).view_as(boxes), clipped)
+
+    def boxes_to_image(self, boxes: Float[Tensor, "b p 4"]) -> Boxes:
+        """The inverse of `boxes_to_sampled`."""
+        inside, clipped = _clip(boxes, *self.out_size[::-1])
+        return Boxes(self.to_image(inside.unflatten(2, (2, 2)).flatten(1, 2)).view_as(boxes), clipped)
+
+    def unsample(
+        self, features: Float[Tensor, "b c h w"], size: Size | None = None
+    ) -> Float[Tensor, "b c rows columns"]:
+        """A map of the sampled image (features, logits, a mask) as a map of the image, `size` pixels large.
+
+        Each pixel reads the map bilinearly at its own place. With uniform zoom that is `F.interpolate(features, size)`.
+
+        Args:
+            features: of any height and width, covering the whole sampled image.
+            size: of the result; None: the image's.
+        """
+        if len(features) != len(self.zoom_x):
+            raise ValueError(
+                f"there are {len(features)} maps for {len(self.zoom_x)} images; there must be one for each"
+            )
+        height, width = (size, size) if isinstance(size, int) else size or (self.zoom_y.shape[1], self.zoom_x.shape[1])
+        if min(height, width) < 1:
+            raise ValueError(f"size is {size}; it must be at least 1 pixel, or (height, width)")
+        places = []
+        for zoom, n, cells in ((self.zoom_x, width, features.shape[3]), (self.zoom_y, height, features.shape[2])):
+            centres = (torch.arange(n, device=zoom.device, dtype=zoom.dtype) + 0.5) * (zoom.shape[1] / n)
+            places.append(_share_at(zoom, centres.expand(len(zoom), -1)) * cells)
+        return read_bilinearly(features, *places)
+
+    def _require_inside(self, points: Tensor, width: int, height: int, where: str) -> None:
+        if len(points) != len(self.zoom_x):
+            raise ValueError(f"points are for {len(points)} images, the grid for {len(self.zoom_x)}")
+        if points.is_cpu and not torch.compiler.is_compiling():
+            outside = (points < 0) | (points > points.new_tensor([width, height]))  # NaN is neither
+            if outside.any():
+                place = tuple(points[outside.any(dim=2)][0].tolist())
+                raise ValueError(f"a point is at {place}, outside of {where}, whose x go to {width} and y to {height}")
+
+
+class Sampled(NamedTuple):
+    """What an `AttentionSampler` returns."""
+
+    images: Float[Tensor, "b c n_h n_w"]
+    grid: SamplingGrid
+
+
+class AttentionSampler(nn.Module):
+    """Resample images so that attended places get more pixels: `sampler.attention_sample` as a module.
+
+    It has no weights and needs no training: any map of any network will do.
+
+    Args:
+        out_size: of the sampled image in pixels, one number or (height, width).
+        max_zoom: the most that any place is magnified along each axis, beside plain resizing.
+        power: the map is raised to it first: above 1 it is sharpened, and the background shrinks more.
+        antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
+
+    Raises:
+        ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, see
+            `attention_sample`.
+
+    >>> sampler = AttentionSampler(out_size=224, max_zoom=4)
+    >>> result = sampler(torch.rand(2, 3, 480, 640), torch.rand(2, 14, 14))
+    >>> result.images.shape, result.grid.x.shape
+    (torch.Size([2, 3, 224, 224]), torch.Size([2, 224]))
+    """
+
+    def __init__(self, out_size: Size, max_zoom: float = 4.0, power: float = 1.0, antialias: bool = False):
+        super().__init__()
+        height, width = (out_size, out_size) if isinstance(out_size, int) else out_size
+        if min(height, width) < 1 or not 1 <= max_zoom < float("inf") or not 0 < power < float("inf"):
+            raise ValueError(
+                f"out_size is {out_size}, max_zoom {max_zoom} and power {power}; the first two must be 1 or more, and "
+                "power above 0, all finite"
+            )
+        self.out_size, self.max_zoom, self.power, self.antialias = (height, width), max_zoom, power, antialias
+
+    def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
+        if self.power != 1:
+            # Relative to its largest value, no power of the map under- or overflows. What is negative stays so, and is
+            # rejected by the sampler.
+            largest = attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
+            attention = torch.copysign((attention / largest).abs() ** self.power, attention)
+        sampled = attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
+        zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
+        return Sampled(sampled, SamplingGrid(zoom_x, zoom_y, self.out_size))
+
+    def extra_repr(self) -> str:
+        return f"{self.out_size}, max_zoom={self.max_zoom}, power={self.power}, antialias={self.antialias}"
+
+
+def _positions(zoom: Float[Tensor, "b size"], n: int) -> Float[Tensor, "b n"]:
+    return invert_zoom(zoom, (torch.arange(n, device=zoom.device, dtype=zoom.dtype) + 0.5) / n)
+
+
+def _place_at(zoom: Float[Tensor, "b size"], shares: Float[Tensor, "b p"]) -> Float[Tensor, "b p"]:
+    """F⁻¹: where these shares of the sampled image come from. NaN stays."""
+    return torch.where(shares.isnan(), shares, invert_zoom(zoom, shares.nan_to_num()))
+
+
+def _share_at(zoom: Float[Tensor, "b size"], places: Float[Tensor, "b p"]) -> Float[Tensor, "b p"]:
+    """F, the integral of the zoom, as a share of its total: where in the sampled image these places land."""
+    at_edges = F.pad(zoom.cumsum(dim=1), (1, 0))  # (b, size + 1)
+    places = places.to(zoom.dtype)
+    pixel = places.detach().nan_to_num().long().clamp(0, zoom.shape[1] - 1)
+    return (at_edges.gather(1, pixel) + (places - pixel) * zoom.gather(1, pixel)) / at_edges[:, -1:]
+
+
+def _clip(boxes: Float[Tensor, "b p 4"], width: int, height: int) -> Boxes:
+    if bool((boxes[..., 2:] < boxes[..., :2]).any()):
+        raise ValueError("a box has x0 > x1 or y0 > y1; give boxes as (x0, y0, x1, y1)")
+    limit = boxes.new_tensor([width, height, width, height])
+    inside = boxes.clamp(boxes.new_zeros(4), limit)
+    return Boxes(inside, ((inside != boxes) & ~boxes.isnan()).any(dim=2))

@@ -1,0 +1,246 @@
+"""The sampler as a module, and its inverse: against the function, plain loops and F.interpolate."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from tasnlib.attention_sampler import AttentionSampler
+from tasnlib.sampler import attention_sample, sampling_positions, zoom_profiles
+
+SIDE = st.integers(1, 40)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# Of image, sampled image and map: height and width; a seed; how peaked the map is; the share of it that is 0.
+SETUPS = st.tuples(
+    *(st.tuples(SIDE, SIDE),) * 3,
+    st.integers(0, 10**6),
+    st.sampled_from([0.5, 1, 8, 40]),
+    st.sampled_from([0.0, 0.5, 0.9]),
+    st.sampled_from([1.0, 1.5, 4.0, 20.0]),
+)
+
+
+def grid_of(setup):
+    """A grid in float64, and a generator."""
+    image_size, out_size, map_size, seed, peaked, empty, max_zoom = setup
+    random = seeded(seed)
+    attention = torch.rand(2, *map_size, generator=random, dtype=torch.float64) ** peaked
+    attention *= torch.rand(2, *map_size, generator=random) > empty
+    images = torch.rand(2, 1, *image_size, generator=random)
+    return AttentionSampler(out_size, max_zoom)(images, attention).grid, random
+
+
+def points_in(grid, random, count: int = 7) -> torch.Tensor:
+    size = torch.tensor([grid.zoom_x.shape[1], grid.zoom_y.shape[1]])
+    return torch.rand(2, count, 2, generator=random, dtype=torch.float64) * size
+
+
+# -- The module --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_the_module_is_the_function(antialias):
+    images, attention = torch.rand(2, 3, 30, 40, generator=seeded(0)), torch.rand(2, 5, 6, generator=seeded(1))
+    sampler = AttentionSampler((12, 9), max_zoom=3, power=2, antialias=antialias)
+    result = sampler(images, attention)
+    # The map is taken relative to its largest value, which only rounds differently.
+    expected = attention_sample(images, attention**2, (12, 9), 3, antialias)
+    torch.testing.assert_close(result.images, expected, rtol=0, atol=1e-5)
+    x, y = sampling_positions(attention.double() ** 2, (30, 40), (12, 9), 3)
+    torch.testing.assert_close(result.grid.x, x, rtol=0, atol=1e-4)
+    torch.testing.assert_close(result.grid.y, y, rtol=0, atol=1e-4)
+    assert not list(sampler.parameters())
+    assert "out_size" not in repr(sampler)
+    assert "(12, 9), max_zoom=3, power=2" in repr(sampler)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_a_power_neither_underflows_nor_overflows(size):
+    attention = torch.rand(1, 6, 6, generator=seeded(2))
+    once, scaled = (AttentionSampler(8, power=3)(torch.ones(1, 1, 16, 16), attention * s).grid for s in (1, size))
+    torch.testing.assert_close(scaled.x, once.x, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [((0,), "out_size is 0"), (((8, 0),), "out_size"), ((8, 0.5), "max_zoom 0.5"), ((8, math.inf), "max_zoom inf"),
+     ((8, 4, 0), "power 0"), ((8, 4, math.nan), "power nan")],
+)  # fmt: skip
+def test_bad_numbers_are_rejected_when_it_is_made(given, said):
+    with pytest.raises(ValueError, match=said):
+        AttentionSampler(*given)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_bad_attention_is_rejected_whatever_the_power(power):
+    images, sampler = torch.rand(2, 3, 8, 8), AttentionSampler(4, power=power)
+    for bad in (-torch.ones(2, 4, 4), torch.full((2, 4, 4), math.nan), torch.full((2, 4, 4), math.inf)):
+        with pytest.raises(ValueError, match="finite and not negative"):
+            sampler(images, bad)
+    mixed = torch.ones(2, 4, 4)
+    mixed[1, 2, 2] = -0.5
+    with pytest.raises(ValueError, match="finite and not negative"):
+        sampler(images, mixed)
+    with pytest.raises((ValueError, TypeError), match=r"one for each image|'b h w'"):  # one by the annotation's check
+        sampler(images, torch.ones(1, 4, 4))
+
+
+# -- Points ------------------------------------------------------------------------------------------------------------
+
+
+@given(SETUPS)
+@settings(max_examples=60, deadline=None)
+def test_points_go_there_and_back(setup):
+    grid, random = grid_of(setup)
+    points = points_in(grid, random)
+    there = grid.to_sampled(points)
+    n_h, n_w = grid.out_size
+    assert ((there >= 0) & (there <= torch.tensor([n_w, n_h]) + 1e-9)).all()
+    torch.testing.assert_close(grid.to_image(there), points, rtol=0, atol=1e-6)
+
+
+@given(SETUPS)
+@settings(max_examples=40, deadline=None)
+def test_the_centre_of_a_sampled_pixel_comes_from_where_it_was_read(setup):
+    grid, _ = grid_of(setup)
+    n_h, n_w = grid.out_size
+    rows, columns = torch.meshgrid(torch.arange(n_h) + 0.5, torch.arange(n_w) + 0.5, indexing="ij")
+    centres = torch.stack([columns, rows], dim=-1).double().flatten(0, 1).expand(2, -1, -1)
+    places = grid.to_image(centres).unflatten(1, (n_h, n_w))
+    torch.testing.assert_close(places[..., 0], grid.x[:, None].expand(-1, n_h, -1))
+    torch.testing.assert_close(places[..., 1], grid.y[:, :, None].expand(-1, -1, n_w))
+
+
+def test_points_by_a_plain_loop():
+    attention = torch.rand(1, 3, 4, generator=seeded(3), dtype=torch.float64)
+    grid = AttentionSampler((6, 10))(torch.rand(1, 1, 5, 8), attention).grid
+    for x, y in [(0.0, 0.0), (2.25, 4.5), (3.0, 2.0), (8.0, 5.0)]:
+        expected = []
+        for place, zoom, n in ((x, grid.zoom_x[0].tolist(), 10), (y, grid.zoom_y[0].tolist(), 6)):
+            before = sum(u * min(max(place - i, 0), 1) for i, u in enumerate(zoom))
+            expected.append(n * before / sum(zoom))
+        found = grid.to_sampled(torch.tensor([[[x, y]]], dtype=torch.float64))
+        assert found[0, 0].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_mirrored_attention_mirrors_the_points():
+    attention, images = torch.rand(1, 4, 4, generator=seeded(4), dtype=torch.float64), torch.rand(1, 1, 9, 12)
+    grid, mirrored = (AttentionSampler(7)(images, one).grid for one in (attention, attention.flip(2)))
+    points = points_in(grid, seeded(5))[:1]
+    expected = grid.to_sampled(points)
+    found = mirrored.to_sampled(torch.stack([12 - points[..., 0], points[..., 1]], dim=2))
+    torch.testing.assert_close(found, torch.stack([7 - expected[..., 0], expected[..., 1]], dim=2))
+
+
+def test_gradients_of_points_are_the_zoom():
+    attention = torch.rand(1, 4, 4, generator=seeded(6), dtype=torch.float64)
+    grid = AttentionSampler(8)(torch.rand(1, 1, 16, 16), attention).grid
+    points = torch.tensor([[[3.5, 9.5]]], dtype=torch.float64, requires_grad=True)
+    grid.to_sampled(points)[0, 0, 0].backward()
+    # Zoom 1 keeps 8 of 16 pixels; where it is u, one pixel of the image becomes u · 8 / 16 of the sampled image.
+    assert points.grad[0, 0].tolist() == pytest.approx([grid.zoom_x[0, 3].item() / 2, 0.0])
+    assert torch.autograd.gradcheck(grid.to_image, points.detach().requires_grad_() * 0.4)
+
+
+def test_points_outside_are_rejected_and_hidden_ones_stay():
+    grid = AttentionSampler((4, 6))(torch.rand(2, 1, 8, 10), torch.rand(2, 3, 3)).grid
+    points = torch.tensor([[[10.0, 8.0], [math.nan, math.nan]]]).expand(2, -1, -1)
+    there = grid.to_sampled(points)
+    assert there[0].tolist()[0] == pytest.approx([6.0, 4.0])
+    assert there[:, 1].isnan().all()
+    assert grid.to_image(there)[:, 1].isnan().all()
+    for outside in ([10.1, 1.0], [-0.1, 1.0], [1.0, 8.5]):
+        with pytest.raises(ValueError, match=r"outside of the image, whose x go to 10 and y to 8"):
+            grid.to_sampled(torch.tensor([[outside]]).expand(2, -1, -1))
+    with pytest.raises(ValueError, match=r"outside of the sampled image, whose x go to 6 and y to 4"):
+        grid.to_image(torch.tensor([[[6.5, 1.0]]]).expand(2, -1, -1))
+    with pytest.raises(ValueError, match="points are for 1 images, the grid for 2"):
+        grid.to_sampled(torch.tensor([[[1.0, 1.0]]]))
+
+
+# -- Boxes -------------------------------------------------------------------------------------------------------------
+
+
+@given(SETUPS)
+@settings(max_examples=40, deadline=None)
+def test_boxes_go_there_and_back_corner_by_corner(setup):
+    grid, random = grid_of(setup)
+    corners = torch.stack([points_in(grid, random), points_in(grid, random)])
+    boxes = torch.cat([corners.amin(dim=0), corners.amax(dim=0)], dim=2)
+    there = grid.boxes_to_sampled(boxes)
+    torch.testing.assert_close(there.boxes[..., :2], grid.to_sampled(boxes[..., :2]))
+    torch.testing.assert_close(there.boxes[..., 2:], grid.to_sampled(boxes[..., 2:]))
+    assert not there.clipped.any()
+    back = grid.boxes_to_image(there.boxes)
+    torch.testing.assert_close(back.boxes, boxes, rtol=0, atol=1e-6)
+
+
+def test_a_box_that_leaves_the_image_is_clipped_and_flagged():
+    grid = AttentionSampler(4)(torch.rand(1, 1, 8, 10), torch.ones(1, 3, 3)).grid
+    boxes = torch.tensor([[[-3.0, 2.0, 5.0, 9.0], [0.0, 0.0, 10.0, 8.0], [math.nan] * 4]])
+    found = grid.boxes_to_sampled(boxes)
+    assert found.clipped.tolist() == [[True, False, False]]
+    assert found.boxes[0, 0].tolist() == pytest.approx([0.0, 1.0, 2.0, 4.0])
+    assert found.boxes[0, 2].isnan().all()
+    assert grid.boxes_to_image(torch.tensor([[[1.0, 1.0, 5.0, 2.0]]])).clipped.tolist() == [[True]]
+    with pytest.raises(ValueError, match="x0 > x1"):
+        grid.boxes_to_sampled(boxes[..., [2, 1, 0, 3]])
+
+
+# -- Maps --------------------------------------------------------------------------------------------------------------
+
+
+@given(SIDE, SIDE, SIDE, SIDE, st.integers(1, 12), st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_with_uniform_zoom_unsample_is_interpolate(height, width, n_h, n_w, h, w):
+    grid = AttentionSampler((n_h, n_w))(torch.rand(2, 3, height, width), torch.ones(2, 3, 3)).grid
+    features = torch.rand(2, 4, h, w, generator=seeded(h), dtype=torch.float64)
+    for size in (None, (7, 5)):
+        expected = F.interpolate(features, size or (height, width), mode="bilinear", align_corners=False)
+        torch.testing.assert_close(grid.unsample(features, size), expected, rtol=0, atol=1e-6)
+
+
+@given(SETUPS)
+@settings(max_examples=40, deadline=None)
+def test_a_map_of_where_it_lies_comes_back_as_where_it_came_from(setup):
+    """Each sampled pixel holds its own place; read back, each image pixel finds its place in the sampled image."""
+    grid, _ = grid_of(setup)
+    n_h, n_w = grid.out_size
+    height, width = grid.zoom_y.shape[1], grid.zoom_x.shape[1]
+    columns = (torch.arange(n_w, dtype=torch.float64) + 0.5).expand(2, 1, n_h, n_w)
+    found = grid.unsample(columns)
+    assert found.shape == (2, 1, height, width)
+    centres = torch.stack([torch.arange(width) + 0.5, torch.full((width,), 0.5)], dim=1).double().expand(2, -1, -1)
+    expected = grid.to_sampled(centres)[..., 0].clamp(0.5, n_w - 0.5)  # beyond the outermost centres they are repeated
+    torch.testing.assert_close(found[:, 0, 0], expected, rtol=0, atol=1e-9)
+
+
+def test_gradients_flow_into_maps():
+    grid = AttentionSampler(5)(torch.rand(1, 1, 6, 8), torch.rand(1, 3, 3, dtype=torch.float64)).grid
+    features = torch.rand(1, 2, 3, 4, generator=seeded(7), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(grid.unsample, features)
+
+
+def test_bad_maps_are_rejected():
+    grid = AttentionSampler(5)(torch.rand(2, 1, 6, 8), torch.rand(2, 3, 3)).grid
+    with pytest.raises(ValueError, match="1 maps for 2 images"):
+        grid.unsample(torch.rand(1, 1, 3, 3))
+    with pytest.raises(ValueError, match="size is 0"):
+        grid.unsample(torch.rand(2, 1, 3, 3), 0)
+
+
+def test_the_grid_is_that_of_the_zoom():
+    attention = torch.rand(2, 4, 4, generator=seeded(8))
+    grid = AttentionSampler(6, max_zoom=2)(torch.rand(2, 3, 12, 10), attention).grid
+    x, y = zoom_profiles(attention, (12, 10), 2)
+    assert torch.equal(grid.zoom_x, x)
+    assert torch.equal(grid.zoom_y, y)
+    assert grid.out_size == (6, 6)
