@@ -17,7 +17,7 @@ def test_solutions_agree_with_the_library():
     by_library = localization.attention_mass(attention[None], box, (5, 7)).item()
     assert solution("mass_in_box")(attention, (1, 2, 4, 4)) == pytest.approx(by_library)
     place = solution("largest_place")(attention, 50, 140)
-    around = localization.boxes_around(place[None, None], side=1.0)
+    around = torch.cat([place - 0.5, place + 0.5])[None, None]
     assert localization.pointing_game(attention[None], around, (50, 140)).item() == 1
     magnifications = 5 * torch.rand(6, 4)
     reached = solution("share_reached")(magnifications, 3.0)
