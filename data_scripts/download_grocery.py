@@ -7,7 +7,7 @@ lists the rest.
 
 import csv
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from archive_facts import Archive, Failure, PhotoSet
 from collect_parts import find
@@ -21,7 +21,7 @@ FACTS = PhotoSet(
     folder="GroceryStoreDataset",
     source=f"Klasson, Zhang and Kjellström, WACV 2019: {REPOSITORY}, commit {COMMIT[:7]}",
     terms="MIT licence, (c) 2019 Marcus Klasson. The file LICENSE, which is kept, must stay with every copy.",
-    # The server packs the archive anew from time to time: its bytes are not always the same, those inside it are.
+    # The server packs the archive anew from time to time: its bytes vary, but the files inside do not.
     archives=(
         Archive("GroceryStoreDataset.tar.gz", (f"{REPOSITORY}/archive/{COMMIT}.tar.gz",), about_bytes=123_000_000),
     ),
@@ -51,24 +51,39 @@ def read(folder: Path) -> Contents:
     """The official split, from the lists of lines `<image>, <class>, <coarse class>`."""
     home = folder / "dataset"
     try:
-        with (home / "classes.csv").open(encoding="utf-8-sig", newline="") as lines:
-            classes = {(row[1], row[3]) for row in [*csv.reader(lines)][1:]}
-    except (OSError, ValueError, IndexError) as reason:
-        raise Failure(f"{home / 'classes.csv'} cannot be read: {reason}") from None
+        rows = [row for row in csv.reader(_lines(home / "classes.csv")[1:]) if row]
+        classes = {(row[1], row[3]) for row in rows}
+    except IndexError:
+        raise Failure(
+            f"{home / 'classes.csv'}: each line should be <name>,<class>,<coarse name>,<coarse class>"
+        ) from None
+    if [row[1] for row in rows] != [str(number) for number in range(len(rows))]:
+        raise Failure(f"{home / 'classes.csv'}: the classes must be numbered from 0 without gaps")
     train, val, test = (_read(home / name, classes) for name in LISTS)
-    return Contents(train, test, len(classes), tuple(val))
+    return Contents(train, test, len(rows), tuple(val), tuple(f"dataset/{name}" for name in ("classes.csv", *LISTS)))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as reason:
+        raise Failure(f"{file} cannot be read: {reason}") from None
 
 
 def _read(file: Path, classes: set[tuple[str, ...]]) -> list[str]:
     images = []
-    try:
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
-            image, *kind = (value.strip() for value in line.rsplit(",", 2))
-            if tuple(kind) not in classes or image.startswith("/") or ".." in image.split("/"):
-                raise Failure(f"{file}, line {number}: {line!r} should be `<image>, <class>, <coarse class>`")
-            images.append(f"dataset/{image}")
-    except (OSError, ValueError) as reason:
-        raise Failure(f"{file} cannot be read: {reason}") from None
+    for number, line in enumerate(_lines(file), 1):
+        if not line.strip():
+            continue
+        image, *kind = (value.strip() for value in line.rsplit(",", 2))
+        if (
+            tuple(kind) not in classes
+            or str(PurePosixPath(image)) != image
+            or image[0] == "/"
+            or ".." in image.split("/")
+        ):
+            raise Failure(f"{file}, line {number}: {line!r} should be `<image>, <class>, <coarse class>`")
+        images.append(f"dataset/{image}")
     return images
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import stat
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -22,6 +24,7 @@ class Contents(NamedTuple):
     test: list[str]
     classes: int
     val: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()  # the files that say all this, compared with their known hashes after the images
 
     @property
     def files(self) -> list[str]:
@@ -78,8 +81,9 @@ def absent(folder: Path, contents: Contents) -> list[str]:
     with bar("looking for every image", len(files), " images", delay=1) as shown:
         for file in files:
             try:
-                if (folder / file).stat().st_size == 0:
-                    problems.append(f"{file}: empty")
+                found = (folder / file).stat()
+                if found.st_size == 0 or not stat.S_ISREG(found.st_mode):
+                    problems.append(f"{file}: empty, or not a file")
             except OSError as reason:
                 problems.append(f"{file}: {reason.strerror}")
             shown.update()
@@ -90,22 +94,27 @@ def count_problems(expected: PhotoSet, contents: Contents) -> list[str]:
     """How the counts differ from the known ones."""
     found = {"training images": contents.train, "validation images": contents.val, "test images": contents.test}
     counts = {what: len(set(files)) for what, files in found.items()} | {"classes": contents.classes}
-    return [
+    problems = [
         f"{counts[what]:,} {what}, expected {right:,}"
         for what, right in expected.known_counts().items()
         if right is not None and counts[what] != right
     ]
+    if twice := [file for file, times in Counter(contents.files).items() if times > 1]:
+        problems.append(f"{len(twice):,} images are listed twice, the first is {twice[0]}")
+    return problems
 
 
 def changed(expected: PhotoSet, folder: Path, contents: Contents) -> list[str]:
-    """The images that are not, byte for byte, those of the data set's git repository. The counts must be right."""
+    """The images and lists that are not those of the data set's git repository. The counts must be right."""
     if expected.blobs is None:
         return []
     found = []
     known = expected.blobs.read_text().split()
     with bar("comparing every image", len(known), " images", delay=1) as shown:
-        for file, blob in zip(contents.files, known, strict=True):
+        for file, blob in zip([*contents.files, *contents.lists], known, strict=True):
             content = (folder / file).read_bytes()
+            if file in contents.lists:  # git gives text files the line ends of the system
+                content = content.replace(b"\r\n", b"\n")
             # What git calls a file of this content.
             name = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
             found += [file] * (name != blob)
@@ -125,8 +134,8 @@ def problems_of(expected: PhotoSet, folder: Path, read: Reader) -> tuple[list[st
         problems.append(f"{len(lost):,} of {len(contents.files):,} images are missing or empty, the first is {lost[0]}")
     if not problems and (other := changed(expected, folder, contents)):
         problems.append(
-            f"{len(other):,} of {len(contents.files):,} images are not those of the data set (git's hashes differ), "
-            f"the first is {other[0]}"
+            f"{len(other):,} of {len(contents.files):,} images and {len(contents.lists)} lists are not those of the "
+            f"data set (git's hashes differ), the first is {other[0]}"
         )
     return problems, contents
 

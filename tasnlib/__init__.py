@@ -39,7 +39,7 @@ _MODULES = {
     "Recipe": "training.recipes",
     "RECIPES": "training.recipes",
 }
-PAPER = ("attention", "sampler", "attention_sampler", "distillation", "model")
+PAPER = ("attention", "sampler", "distillation", "model")
 __all__ = list(_MODULES)
 
 

@@ -29,9 +29,9 @@ class SamplingGrid(NamedTuple):
     `zoom_x` (b, W) and `zoom_y` (b, H) say how strongly each column and row of the image is magnified, see
     `sampler.zoom_profiles`; `out_size` is (n_h, n_w).
 
-    Points (b, p, 2) are (x, y), boxes (b, p, 4) are (x0, y0, x1, y1); NaN stays NaN, for parts that are hidden. The
-    result has the dtype of what is given; computed is in that of the zoom, float64 where the device has it. Gradients
-    flow into points, boxes and features.
+    Points (b, p, 2) are (x, y), boxes (b, p, 4) are (x0, y0, x1, y1), of a floating point type; NaN stays NaN, for
+    parts that are hidden. The computation uses the zoom's dtype, float64 where the device has it, and the result is
+    float64 for float64, else float32. Gradients flow into points, boxes and features.
 
     >>> sampler = AttentionSampler(out_size=4)
     >>> attention = torch.tensor([[[1.0, 1.0, 6.0, 0.0]]]).expand(1, 4, 4)
@@ -55,19 +55,28 @@ class SamplingGrid(NamedTuple):
         return _positions(self.zoom_y, self.out_size[0])
 
     def to_sampled(self, points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p 2"]:
-        """Points of the image as points of the sampled image. Raises ValueError for points outside, on a CPU."""
+        """Points of the image as points of the sampled image.
+
+        Raises:
+            ValueError: for integers, for points of another number of images, and on a CPU for points outside.
+        """
         self._require_inside(points, self.zoom_x.shape[1], self.zoom_y.shape[1], "the image")
         axes = zip(points.unbind(2), (self.zoom_x, self.zoom_y), self.out_size[::-1], strict=True)
-        return torch.stack([_share_at(zoom, place) * n for place, zoom, n in axes], dim=2).to(points.dtype)
+        return torch.stack([_share_at(zoom, place) * n for place, zoom, n in axes], dim=2).to(_result_type(points))
 
     def to_image(self, points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p 2"]:
         """The inverse of `to_sampled`."""
         self._require_inside(points, *self.out_size[::-1], "the sampled image")
         axes = zip(points.unbind(2), (self.zoom_x, self.zoom_y), self.out_size[::-1], strict=True)
-        return torch.stack([_place_at(zoom, place.to(zoom.dtype) / n) for place, zoom, n in axes], 2).to(points.dtype)
+        places = [_place_at(zoom, place.to(zoom.dtype) / n) for place, zoom, n in axes]
+        return torch.stack(places, dim=2).to(_result_type(points))
 
     def boxes_to_sampled(self, boxes: Float[Tensor, "b p 4"]) -> Boxes:
-        """Boxes of the image as boxes of the sampled image, clipped to the image first. A box stays a box."""
+        """Boxes of the image as boxes of the sampled image, clipped to the image first. A box stays a box.
+
+        Raises:
+            ValueError: as `to_sampled`, and on a CPU for x0 > x1 or y0 > y1.
+        """
         inside, clipped = _clip(boxes, self.zoom_x.shape[1], self.zoom_y.shape[1])
         return Boxes(self.to_sampled(inside.unflatten(2, (2, 2)).flatten(1, 2)).view_as(boxes), clipped)
 
@@ -79,35 +88,37 @@ class SamplingGrid(NamedTuple):
     def unsample(
         self, features: Float[Tensor, "b c h w"], size: Size | None = None
     ) -> Float[Tensor, "b c rows columns"]:
-        """A map of the sampled image (features, logits, a mask) as a map of the image, `size` pixels large.
+        """A map of the sampled image (features, logits, a mask) as a map of the image, of `size` pixels.
 
-        Each pixel reads the map bilinearly at its own place. With uniform zoom that is `F.interpolate(features, size)`.
+        Each pixel reads the map bilinearly at its own place. With uniform zoom that is
+        `F.interpolate(features, size, mode="bilinear")`.
 
         Args:
-            features: of any height and width, covering the whole sampled image.
+            features: floating point, of any height and width, covering the whole sampled image.
             size: of the result; None: the image's.
         """
-        if len(features) != len(self.zoom_x):
-            raise ValueError(
-                f"there are {len(features)} maps for {len(self.zoom_x)} images; there must be one for each"
-            )
+        if features.shape[0] != self.zoom_x.shape[0] or not features.is_floating_point():
+            given = f"{features.shape[0]} maps of {features.dtype} for {self.zoom_x.shape[0]} images"
+            raise ValueError(f"there are {given}; there must be one for each, of a floating point type")
         height, width = (size, size) if isinstance(size, int) else size or (self.zoom_y.shape[1], self.zoom_x.shape[1])
         if min(height, width) < 1:
             raise ValueError(f"size is {size}; it must be at least 1 pixel, or (height, width)")
         places = []
         for zoom, n, cells in ((self.zoom_x, width, features.shape[3]), (self.zoom_y, height, features.shape[2])):
             centres = (torch.arange(n, device=zoom.device, dtype=zoom.dtype) + 0.5) * (zoom.shape[1] / n)
-            places.append(_share_at(zoom, centres.expand(len(zoom), -1)) * cells)
+            places.append(_share_at(zoom, centres.expand(zoom.shape[0], -1)) * cells)
         return read_bilinearly(features, *places)
 
     def _require_inside(self, points: Tensor, width: int, height: int, where: str) -> None:
-        if len(points) != len(self.zoom_x):
-            raise ValueError(f"points are for {len(points)} images, the grid for {len(self.zoom_x)}")
+        if points.shape[0] != self.zoom_x.shape[0] or not points.is_floating_point():
+            given = f"{points.dtype}, for {points.shape[0]} images"
+            raise ValueError(f"points are {given}; they must be floating point, for {self.zoom_x.shape[0]} images")
         if points.is_cpu and not torch.compiler.is_compiling():
+            points = points.detach().to(self.zoom_x.dtype)
             outside = (points < 0) | (points > points.new_tensor([width, height]))  # NaN is neither
             if outside.any():
                 place = tuple(points[outside.any(dim=2)][0].tolist())
-                raise ValueError(f"a point is at {place}, outside of {where}, whose x go to {width} and y to {height}")
+                raise ValueError(f"a point is at {place}, outside {where} (x from 0 to {width}, y from 0 to {height})")
 
 
 class Sampled(NamedTuple):
@@ -124,7 +135,7 @@ class AttentionSampler(nn.Module):
 
     Args:
         out_size: of the sampled image in pixels, one number or (height, width).
-        max_zoom: the most that any place is magnified along each axis, beside plain resizing.
+        max_zoom: the most that any place is magnified along each axis, relative to plain resizing.
         power: the map is raised to it first: above 1 it is sharpened, and the background shrinks more.
         antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
 
@@ -150,16 +161,21 @@ class AttentionSampler(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
         if self.power != 1:
-            # Relative to its largest value, no power of the map under- or overflows. What is negative stays so, and is
-            # rejected by the sampler.
+            zoom_profiles(attention, 1)  # rejects what is negative, which no power must hide
+            # Relative to its largest value, the map's largest power neither under- nor overflows.
+            attention = attention.to(_result_type(attention))
             largest = attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-            attention = torch.copysign((attention / largest).abs() ** self.power, attention)
+            attention = (attention / largest) ** self.power
         sampled = attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
         zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
         return Sampled(sampled, SamplingGrid(zoom_x, zoom_y, self.out_size))
 
     def extra_repr(self) -> str:
         return f"{self.out_size}, max_zoom={self.max_zoom}, power={self.power}, antialias={self.antialias}"
+
+
+def _result_type(given: Tensor) -> torch.dtype:
+    return torch.promote_types(given.dtype, torch.float32)
 
 
 def _positions(zoom: Float[Tensor, "b size"], n: int) -> Float[Tensor, "b n"]:
@@ -180,7 +196,10 @@ def _share_at(zoom: Float[Tensor, "b size"], places: Float[Tensor, "b p"]) -> Fl
 
 
 def _clip(boxes: Float[Tensor, "b p 4"], width: int, height: int) -> Boxes:
-    if bool((boxes[..., 2:] < boxes[..., :2]).any()):
+    if boxes.ndim != 3 or boxes.shape[2] != 4 or not boxes.is_floating_point():
+        raise ValueError(f"boxes are {boxes.dtype}, {tuple(boxes.shape)}; they must be floating point, (b, p, 4)")
+    boxes = boxes.to(_result_type(boxes))
+    if boxes.is_cpu and not torch.compiler.is_compiling() and (boxes[..., 2:] < boxes[..., :2]).any():
         raise ValueError("a box has x0 > x1 or y0 > y1; give boxes as (x0, y0, x1, y1)")
     limit = boxes.new_tensor([width, height, width, height])
     inside = boxes.clamp(boxes.new_zeros(4), limit)

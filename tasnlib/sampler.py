@@ -92,7 +92,7 @@ def invert_zoom(zoom: Float[Tensor, "b size"], shares: Float[Tensor, "... n"]) -
     targets = shares * at_edges[:, -1:]  # (b, n)
     pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), targets.contiguous()).clamp_max(zoom.shape[1] - 1)
     into = (targets - at_edges.gather(1, pixel)) / zoom.gather(1, pixel)  # F is a straight line inside a pixel
-    return pixel + into.clamp(0, 1)
+    return pixel + (into + (into.clamp(0, 1) - into).detach())  # a limit that lets gradients pass
 
 
 def _places(attention: Tensor, image_size: Size, out_size: Size, max_zoom: float, edges: bool) -> list[Tensor]:
@@ -211,8 +211,8 @@ def attention_sample(
     >>> attention_sample(images, torch.rand(2, 7, 7), out_size=(16, 24)).shape
     torch.Size([2, 3, 16, 24])
     """
-    if len(images) != len(attention) or images.device != attention.device:  # a single map would be broadcast
-        here, there = (f"{len(given)} on {given.device}" for given in (images, attention))
+    if images.shape[0] != attention.shape[0] or images.device != attention.device:  # a single map would be broadcast
+        here, there = (f"{given.shape[0]} on {given.device}" for given in (images, attention))
         raise ValueError(f"images are {here}, attention maps {there}; there must be one for each image, on its device")
     image_size = images.shape[2], images.shape[3]
     if not antialias:

@@ -71,7 +71,7 @@ class DataSetFolder(NamedTuple):
     ) -> Path:
         """The given folder, or the only one inside it that fits; raises ValueError, saying what is `missing`."""
         if split not in splits:
-            raise ValueError(f"split is {split!r}; it must be {' or '.join(map(repr, splits))}")
+            raise ValueError(f"split is {split!r}; it must be one of {', '.join(splits)}")
         folder = expanded(folder, "folder")
         if not is_folder(folder):
             raise self.error(folder, "this is not a folder" if folder.exists() else "there is no such folder")
@@ -105,8 +105,10 @@ class DataSetFolder(NamedTuple):
         missing = []
         for file in labels:
             parent, _, base = file.rpartition("/")
-            if file.startswith("/") or ".." in PurePosixPath(file).parts:
-                raise ValueError(f"{source}: the image {file} is outside of the data set's folder")
+            if file.startswith("/") or ".." in (plain := PurePosixPath(file)).parts or str(plain) != file:
+                raise ValueError(
+                    f"{source}: the image {file!r} is outside of the data set's folder, or not plainly named"
+                )
             if parent not in present:
                 present[parent] = set()
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -35,7 +35,7 @@ def load_grocery(folder: str | Path, split: str, image_size: int = 336, look_ali
         look_alikes: only the 24 classes that look most alike, numbered from 0: 1,011, 93 and 974 images.
 
     Raises:
-        ValueError: for another layout; for lines that contradict classes.csv and missing images, all of them at once.
+        ValueError: for another layout, a malformed line, or lines that contradict classes.csv and missing images.
     """
     home, classes = _find(folder, split)
     source, kinds = home / f"{split}.txt", _read(home / f"{split}.txt")
@@ -47,6 +47,7 @@ def load_grocery(folder: str | Path, split: str, image_size: int = 336, look_ali
     # Images of wrong lines are looked for as well, so that one error tells everything.
     labels = {file: label_of.get(kind, 0) for file, kind in kinds.items() if kind in label_of or wrong}
     names = [classes[kind][0] for kind in label_of]
+    require_distinct(home / "classes.csv", "the class", names)
     problems = [f"{source}: not in classes.csv are the classes of {first_of(wrong, 3)}"] if wrong else []
     try:
         images = GROCERY.photographs(home, split, labels, names, image_size, source)
@@ -83,6 +84,6 @@ def _read(path: Path) -> dict[str, tuple[str, str]]:
     """The class and the coarse class of every image in a list."""
     rows = [[value.strip() for value in line.rsplit(",", 2)] for line in text_lines(path)]
     if wrong := [row for row in rows if len(row) < 3]:
-        raise ValueError(f"{path}: the line {wrong[0][0]!r} should be <image file>, <class>, <coarse class>")
+        raise ValueError(f"{path}: the line {', '.join(wrong[0])!r} should be <image file>, <class>, <coarse class>")
     require_distinct(path, "the image", (row[0] for row in rows))
     return {file: (fine, coarse) for file, fine, coarse in rows}

@@ -1,9 +1,10 @@
-"""The baselines: a plain classifier of what can be had without attention."""
+"""The baselines: a plain classifier, to show what is possible without attention."""
 
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import center_crop
 
 from tasnlib.model import downsample
 
@@ -39,9 +40,7 @@ class PlainClassifier(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
         seen = images
         if self.view == "crop":
-            height, width = images.shape[2:]
-            top, left = height // 4, width // 4
-            seen = images[:, :, top : height - top, left : width - left]
+            seen = center_crop(images, [-(-side // 2) for side in images.shape[2:]])
         if self.view != "full":
             seen = downsample(seen, self.size, antialias=self.view != "downsampled_aliased")
         return PlainOutput(seen, {self.view: self.classifier(self.backbone(seen))})

@@ -45,11 +45,9 @@ def _weights(name: str) -> str:
 
 def _baselines(given: bool | str) -> bool | str:
     names = [] if isinstance(given, bool) else [name.strip() for name in given.split(",")]
-    if wrong := [name for name in names if name not in VIEWS]:
-        raise ValueError(
-            f"it must be True, False, or some of {', '.join(VIEWS)}, as 'crop,full'.{_nearest(wrong[0], VIEWS)}"
-        )
-    return ",".join(names) or given
+    if not set(names) <= set(VIEWS):
+        raise ValueError(f"it must be True, False, or a list such as 'crop,full', of {', '.join(VIEWS)}")
+    return ",".join(dict.fromkeys(names)) or given
 
 
 def _whole(low: int) -> Any:

@@ -64,7 +64,7 @@ def test_another_folder_is_an_error_that_shows_the_layout(tmp_path, home):
     (home / "dataset" / "val.txt").unlink()
     with pytest.raises(ValueError, match=r"no val\.txt"):
         load_grocery(home, "train")
-    with pytest.raises(ValueError, match="split is 'valid'; it must be 'train' or 'val' or 'test'"):
+    with pytest.raises(ValueError, match="split is 'valid'; it must be one of train, val, test"):
         load_grocery(home, "valid")
 
 
@@ -87,6 +87,13 @@ def test_everything_wrong_with_a_list_is_said_at_once(home):
         ("train.txt", "Avocado_001.jpg, 5, 1", "Avocado_001.jpg 5", "should be <image file>, <class>"),
         ("train.txt", "Avocado_001.jpg", "Avocado_002.jpg", "Avocado_002.jpg is listed twice"),
         ("train.txt", "train/Fruit/Avocado/Avocado/Avocado_001.jpg", "../outside.jpg", "outside of the data set"),
+        (
+            "train.txt",
+            "train/Fruit/Avocado/Avocado/Avocado_001",
+            "train/./Fruit/Avocado/Avocado/Avocado_002",
+            "plainly named",
+        ),
+        ("classes.csv", "Granny-Smith,1", "Golden-Delicious,1", "Golden Delicious is listed twice"),
         (
             "train.txt",
             "train/Fruit/Avocado/Avocado/Avocado_001",

@@ -84,8 +84,8 @@ def first(table, **changes):
 WRONG_ENTRIES = [
     (first("images", id=1), "the image 1 is listed twice"),
     (first("images", id="0"), "image 0 must be both in images and in annotations"),
-    (first("images", file_name="../secret.jpg"), r"the image \.\./secret\.jpg is outside"),
-    (first("images", file_name="/etc/secret.jpg"), r"the image /etc/secret\.jpg is outside"),
+    (first("images", file_name="../secret.jpg"), r"the image '\.\./secret\.jpg' is outside"),
+    (first("images", file_name="/etc/secret.jpg"), r"the image '/etc/secret\.jpg' is outside"),
     (first("annotations", category_id=4), "the category 4, which is not in categories"),
     (first("annotations", image_id=999), "image 0 must be both in images and in annotations"),
     (first("annotations", image_id=1), "the annotation of image 1 is listed twice"),

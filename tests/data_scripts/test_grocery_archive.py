@@ -64,7 +64,7 @@ def test_a_folder_that_is_not_the_whole_data_set(tmp_path, source, capfd, troubl
 def test_a_changed_photograph_is_named(tmp_path, source):
     contents = download_grocery.read(source)
     names = []
-    for file in contents.files:
+    for file in [*contents.files, *contents.lists]:
         content = (source / file).read_bytes()
         names.append(hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest())
     blobs = tmp_path / "blobs.txt"
@@ -77,14 +77,46 @@ def test_a_changed_photograph_is_named(tmp_path, source):
     changed = source / contents.val[1]
     changed.write_bytes(changed.read_bytes() + b"\n")
     (problem,) = problems_of(facts, source, download_grocery.read)[0]
-    assert problem.startswith("1 of 29 images are not those of the data set")
+    assert problem.startswith("1 of 29 images and 4 lists are not those of the data set")
     assert problem.endswith(contents.val[1])
+    changed.write_bytes(changed.read_bytes()[:-1])
+    for name in ("classes.csv", "train.txt"):
+        table = source / "dataset" / name
+        text = table.read_bytes()
+        table.write_bytes(text.replace(b"\n", b"\r\n"))  # as git writes text files on Windows
+        assert problems_of(facts, source, download_grocery.read)[0] == []
+        table.write_bytes(text.replace(b"Granny", b"Grumpy").replace(b".jpg, 0, 0", b".jpg, 1, 0"))
+        (problem,) = problems_of(facts, source, download_grocery.read)[0]
+        assert problem.endswith(f"the first is dataset/{name}") or "missing" in problem
+        table.write_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "said"),
+    [
+        ("train.txt", "Avocado_002.jpg", "Avocado_001.jpg", "1 images are listed twice"),
+        ("classes.csv", "Avocado,5,", "Avocado,6,", "numbered from 0 without gaps"),
+        (
+            "classes.csv",
+            "Avocado,5,Avocado,1,/iconic/Avocado.jpg,/iconic/Avocado.txt",
+            "Avocado",
+            "each line should be",
+        ),
+    ],
+)
+def test_lists_that_the_loader_rejects_are_not_called_complete(tmp_path, source, capfd, table, old, new, said):
+    path = source / "dataset" / table
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new) + "\n")  # an empty line does not matter
+    given = [str(tmp_path / "data"), "--facts", str(facts_file(tmp_path)), "--from", str(source)]
+    assert download_grocery.main(given) == 1
+    assert said in capfd.readouterr().err
 
 
 def test_git_gives_a_photograph_the_same_hash(tmp_path):
     """The name that git's own documentation gives for this content."""
     assert hashlib.sha1(b"blob 16\0what is up, doc?").hexdigest() == "bd9dbf5aae1a3862dd1526723246b20206e5fc37"
-    assert len(download_grocery.FACTS.blobs.read_text().split()) == 2_640 + 296 + 2_485
+    assert len(download_grocery.FACTS.blobs.read_text().split()) == 2_640 + 296 + 2_485 + 4  # and the four lists
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the Grocery Store Dataset is not here")

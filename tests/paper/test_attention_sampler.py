@@ -1,6 +1,8 @@
 """The sampler as a module, and its inverse: against the function, plain loops and F.interpolate."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -86,7 +88,7 @@ def test_bad_attention_is_rejected_whatever_the_power(power):
         with pytest.raises(ValueError, match="finite and not negative"):
             sampler(images, bad)
     mixed = torch.ones(2, 4, 4)
-    mixed[1, 2, 2] = -0.5
+    mixed[1, 2, 2] = -1e-30  # whose powers underflow to -0
     with pytest.raises(ValueError, match="finite and not negative"):
         sampler(images, mixed)
     with pytest.raises((ValueError, TypeError), match=r"one for each image|'b h w'"):  # one by the annotation's check
@@ -150,6 +152,59 @@ def test_gradients_of_points_are_the_zoom():
     assert torch.autograd.gradcheck(grid.to_image, points.detach().requires_grad_() * 0.4)
 
 
+def test_gradients_reach_points_on_pixel_edges_and_borders():
+    grid = AttentionSampler(4)(torch.rand(1, 3, 8, 8), torch.ones(1, 4, 4)).grid  # each sampled pixel is two wide
+    for place in ([1.0, 2.0], [0.5, 0.25], [0.0, 0.0], [4.0, 4.0]):
+        points = torch.tensor([[place]], requires_grad=True)
+        grid.to_image(points).sum().backward()
+        assert points.grad.tolist() == [[[2.0, 2.0]]]
+
+
+def test_integers_are_rejected_and_half_types_stay_inside():
+    grid = AttentionSampler(4)(torch.rand(1, 1, 303, 303), torch.ones(1, 3, 3)).grid
+    points, boxes, mask = torch.tensor([[[1, 2]]]), torch.tensor([[[1, 1, 2, 2]]]), torch.ones(1, 1, 4, 4).bool()
+    for call, wrong in (
+        (grid.to_sampled, points), (grid.to_image, points), (grid.boxes_to_image, boxes), (grid.unsample, mask),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError)):
+            call(wrong)
+    boxes = grid.boxes_to_image(torch.tensor([[[0.0, 0.0, 4.0, 4.0]]], dtype=torch.bfloat16)).boxes
+    assert (boxes.dtype, boxes.max().item()) == (torch.float32, 303)
+
+
+COMPILED = """
+import torch
+from tasnlib.attention_sampler import AttentionSampler
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sampler = AttentionSampler(4, power=2)
+
+    def forward(self, images, attention, features, boxes):
+        grid = self.sampler(images, attention).grid
+        return grid.unsample(features), grid.boxes_to_sampled(boxes).boxes, grid.x
+
+grid = AttentionSampler(4)(torch.rand(1, 1, 8, 8), torch.ones(1, 3, 3)).grid
+for call, given in ((grid.to_sampled, torch.tensor([[[1, 2]]])), (grid.boxes_to_image, torch.tensor([[[1, 1, 2, 2]]]))):
+    try:
+        call(given)
+    except ValueError as reason:
+        assert "must be floating point" in str(reason)
+    else:
+        raise AssertionError("integers were accepted")
+given = torch.rand(2, 3, 8, 8), torch.rand(2, 4, 4), torch.rand(2, 1, 3, 3), torch.tensor([[[1.0, 2, 3, 4]]] * 2)
+compiled = torch.compile(Net(), fullgraph=True, backend="eager")
+for found, expected in zip(compiled(*given), Net()(*given)):
+    torch.testing.assert_close(found, expected)
+"""
+
+
+def test_as_users_have_it_the_grid_is_compiled_and_integers_are_rejected():
+    """Tests check all annotations; users only those of the paper's files, which a compiler can look through."""
+    subprocess.run([sys.executable, "-c", COMPILED], check=True)
+
+
 def test_points_outside_are_rejected_and_hidden_ones_stay():
     grid = AttentionSampler((4, 6))(torch.rand(2, 1, 8, 10), torch.rand(2, 3, 3)).grid
     points = torch.tensor([[[10.0, 8.0], [math.nan, math.nan]]]).expand(2, -1, -1)
@@ -158,11 +213,11 @@ def test_points_outside_are_rejected_and_hidden_ones_stay():
     assert there[:, 1].isnan().all()
     assert grid.to_image(there)[:, 1].isnan().all()
     for outside in ([10.1, 1.0], [-0.1, 1.0], [1.0, 8.5]):
-        with pytest.raises(ValueError, match=r"outside of the image, whose x go to 10 and y to 8"):
+        with pytest.raises(ValueError, match=r"outside the image \(x from 0 to 10, y from 0 to 8\)"):
             grid.to_sampled(torch.tensor([[outside]]).expand(2, -1, -1))
-    with pytest.raises(ValueError, match=r"outside of the sampled image, whose x go to 6 and y to 4"):
+    with pytest.raises(ValueError, match=r"outside the sampled image \(x from 0 to 6, y from 0 to 4\)"):
         grid.to_image(torch.tensor([[[6.5, 1.0]]]).expand(2, -1, -1))
-    with pytest.raises(ValueError, match="points are for 1 images, the grid for 2"):
+    with pytest.raises(ValueError, match="for 1 images; they must be floating point, for 2 images"):
         grid.to_sampled(torch.tensor([[[1.0, 1.0]]]))
 
 
@@ -231,7 +286,7 @@ def test_gradients_flow_into_maps():
 
 def test_bad_maps_are_rejected():
     grid = AttentionSampler(5)(torch.rand(2, 1, 6, 8), torch.rand(2, 3, 3)).grid
-    with pytest.raises(ValueError, match="1 maps for 2 images"):
+    with pytest.raises(ValueError, match=r"1 maps of torch\.float32 for 2 images"):
         grid.unsample(torch.rand(1, 1, 3, 3))
     with pytest.raises(ValueError, match="size is 0"):
         grid.unsample(torch.rand(2, 1, 3, 3), 0)
