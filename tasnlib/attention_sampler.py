@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasnlib.sampler import Size, attention_sample, invert_zoom, read_bilinearly, zoom_profiles
+from tasnlib.sampler import Size, attention_sample, invert_zoom, read_bilinearly, sides, zoom_profiles
 
 
 class Boxes(NamedTuple):
@@ -100,9 +100,7 @@ class SamplingGrid(NamedTuple):
         if features.shape[0] != self.zoom_x.shape[0] or not features.is_floating_point():
             given = f"{features.shape[0]} maps of {features.dtype} for {self.zoom_x.shape[0]} images"
             raise ValueError(f"there are {given}; there must be one for each, of a floating point type")
-        height, width = (size, size) if isinstance(size, int) else size or (self.zoom_y.shape[1], self.zoom_x.shape[1])
-        if min(height, width) < 1:
-            raise ValueError(f"size is {size}; it must be at least 1 pixel, or (height, width)")
+        height, width = sides(size, "size") if size is not None else (self.zoom_y.shape[1], self.zoom_x.shape[1])
         places = []
         for zoom, n, cells in ((self.zoom_x, width, features.shape[3]), (self.zoom_y, height, features.shape[2])):
             centres = (torch.arange(n, device=zoom.device, dtype=zoom.dtype) + 0.5) * (zoom.shape[1] / n)
@@ -151,13 +149,10 @@ class AttentionSampler(nn.Module):
 
     def __init__(self, out_size: Size, max_zoom: float = 4.0, power: float = 1.0, antialias: bool = False):
         super().__init__()
-        height, width = (out_size, out_size) if isinstance(out_size, int) else out_size
-        if min(height, width) < 1 or not 1 <= max_zoom < float("inf") or not 0 < power < float("inf"):
-            raise ValueError(
-                f"out_size is {out_size}, max_zoom {max_zoom} and power {power}; the first two must be 1 or more, and "
-                "power above 0, all finite"
-            )
-        self.out_size, self.max_zoom, self.power, self.antialias = (height, width), max_zoom, power, antialias
+        if not 1 <= max_zoom < float("inf") or not 0 < power < float("inf"):
+            raise ValueError(f"max_zoom is {max_zoom}, power {power}; they must be at least 1 and above 0, and finite")
+        self.out_size = sides(out_size, "out_size")
+        self.max_zoom, self.power, self.antialias = max_zoom, power, antialias
 
     def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
         if self.power != 1:

@@ -17,7 +17,7 @@ _CACHED = 2**18  # numbers of an image that fit a CPU's cache beside what is mad
 Size = int | tuple[int, int]  # in pixels: one number for both sides, or (height, width)
 
 
-def _sides(size: Size, name: str) -> tuple[int, int]:
+def sides(size: Size, name: str) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ValueError(f"{name} is {size}; it must be at least 1 pixel, or (height, width)")
@@ -69,7 +69,7 @@ def zoom_profiles(
     >>> x.tolist(), y.tolist()  # a single row: nothing to zoom along y, so the smaller peak is 1
     ([[1.0, 1.0, 1.0, 1.0]], [[1.0, 1.0]])
     """
-    height, width = _sides(image_size, "image_size")
+    height, width = sides(image_size, "image_size")
     if not 1 <= max_zoom < float("inf"):
         raise ValueError(f"max_zoom is {max_zoom}; it must be a finite number from 1 up")
     if attention.is_cpu and not torch.compiler.is_compiling():  # a GPU would have to be waited for
@@ -97,7 +97,7 @@ def invert_zoom(zoom: Float[Tensor, "b size"], shares: Float[Tensor, "... n"]) -
 
 def _places(attention: Tensor, image_size: Size, out_size: Size, max_zoom: float, edges: bool) -> list[Tensor]:
     """In the image, the centres of the output's columns (b, n_w) and rows (b, n_h), or the edges of them, one more."""
-    n_h, n_w = _sides(out_size, "out_size")
+    n_h, n_w = sides(out_size, "out_size")
     profiles = zip(zoom_profiles(attention, image_size, max_zoom), (n_w, n_h), strict=True)
     first = 0.0 if edges else 0.5
     return [invert_zoom(u, (torch.arange(n + edges, device=u.device, dtype=u.dtype) + first) / n) for u, n in profiles]
@@ -151,7 +151,7 @@ def sampling_matrices(
     >>> a_x[0].tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
-    height, width = _sides(image_size, "image_size")
+    height, width = sides(image_size, "image_size")
     x, y = _places(attention, image_size, out_size, max_zoom, edges=antialias)
     matrix = _averaging_matrix if antialias else _reading_matrix
     dtype = torch.promote_types(attention.dtype, torch.float32)

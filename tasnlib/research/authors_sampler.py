@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import Size, zoom_profiles
+from tasnlib.sampler import Size, sides, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
@@ -137,7 +137,7 @@ def authors_sample(
     >>> torch.allclose(authors_sample(images, attention, (12, 16), deviations=()), ours, atol=1e-5)
     True
     """
-    n_h, n_w = (out_size, out_size) if isinstance(out_size, int) else out_size
+    n_h, n_w = sides(out_size, "out_size")
     height, width = images.shape[2:]
     x, y = authors_positions(attention, (height, width), (n_h, n_w), max_zoom, deviations)
     x, y = (2 * x / width - 1).to(images.dtype), (2 * y / height - 1).to(images.dtype)  # -1 and 1 are the borders

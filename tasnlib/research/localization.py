@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tasnlib.sampler import Size
+from tasnlib.sampler import Size, sides
 
 
 def area_share(boxes: Float[Tensor, "b p 4"], image_size: Size) -> Float[Tensor, "b p"]:
@@ -22,7 +22,7 @@ def area_share(boxes: Float[Tensor, "b p 4"], image_size: Size) -> Float[Tensor,
     >>> area_share(torch.tensor([[[0.0, 0.0, 5.0, 10.0]]]), image_size=10).tolist()
     [[0.5]]
     """
-    height, width = _sides(image_size)
+    height, width = sides(image_size, "image_size")
     _check_boxes(boxes)
     x, y = _overlap(boxes[..., 0], boxes[..., 2], width, 1), _overlap(boxes[..., 1], boxes[..., 3], height, 1)
     return (x * y)[..., 0]
@@ -41,7 +41,7 @@ def attention_mass(
     """
     _check_attention(attention)
     _check_boxes(boxes)
-    height, width = _sides(image_size)
+    height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
     share = _as_shares(attention)  # (b, h, w)
     columns = _overlap(boxes[..., 0], boxes[..., 2], width, w)  # (b, p, w), how much of each column the box covers
@@ -62,7 +62,7 @@ def pointing_game(
     """
     _check_attention(attention)
     _check_boxes(boxes)
-    height, width = _sides(image_size)
+    height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
     largest = attention == attention.amax(dim=(1, 2), keepdim=True)  # (b, h, w)
     largest = largest.to(torch.promote_types(attention.dtype, torch.float32))  # float16 counts up to 2048 only
@@ -181,10 +181,3 @@ def _check_attention(attention: Tensor) -> None:
 def _check_boxes(boxes: Tensor) -> None:
     if (boxes[..., :2] > boxes[..., 2:]).any():  # NaN, for a part that is not visible, is not
         raise ValueError("boxes must be (x0, y0, x1, y1), with x0 <= x1 and y0 <= y1")
-
-
-def _sides(image_size: Size) -> tuple[int, int]:
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if min(height, width) < 1:
-        raise ValueError(f"image_size is {image_size}; it must be at least 1 pixel, or (height, width)")
-    return height, width

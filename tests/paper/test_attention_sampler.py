@@ -73,8 +73,8 @@ def test_a_power_neither_underflows_nor_overflows(size):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [((0,), "out_size is 0"), (((8, 0),), "out_size"), ((8, 0.5), "max_zoom 0.5"), ((8, math.inf), "max_zoom inf"),
-     ((8, 4, 0), "power 0"), ((8, 4, math.nan), "power nan")],
+    [((0,), "out_size is 0"), (((8, 0),), "out_size"), ((8, 0.5), "max_zoom is 0.5"),
+     ((8, math.inf), "max_zoom is inf"), ((8, 4, 0), "power 0"), ((8, 4, math.nan), "power nan")],
 )  # fmt: skip
 def test_bad_numbers_are_rejected_when_it_is_made(given, said):
     with pytest.raises(ValueError, match=said):
