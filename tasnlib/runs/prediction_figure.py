@@ -37,8 +37,10 @@ def prediction_figure(
     second.imshow(smooth / smooth.max().clamp_min(1e-12), cmap="magma", vmin=0, vmax=1, alpha=0.65, extent=extent)
     third.imshow(structure_image.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
     for axes, title in ((first, "image"), (second, "attention"), (third, "structure image")):
-        axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])
         axes.set_title(title, fontsize=10)
+        axes.spines[:].set_visible(False)
+    third.spines[:].set(visible=True, color=BLUE, linewidth=3)
     drawn = bars.barh(range(len(class_names)), [100 * share for share in probabilities], color=BLUE)
     labels = [f"{name}  {100 * share:.1f} %" for name, share in zip(class_names, probabilities, strict=True)]
     bars.bar_label(drawn, labels, padding=3, fontsize=9, parse_math=False)  # a $ in a class name is no formula

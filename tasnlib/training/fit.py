@@ -145,9 +145,7 @@ def _check_sizes(
     TASN's backbone sees two images per image of a batch, but one must do: the baselines are trained after it.
     """
     if batch_size > len(order):
-        raise ValueError(
-            f"batch_size is {batch_size}, but there are only {len(order)} training images; take at most an eighth"
-        )
+        raise ValueError(f"batch_size is {batch_size}, for only {len(order)} training images; take an eighth at most")
     if accumulate < 1 or batch_size % (processes * accumulate):
         raise ValueError(
             f"accumulate is {accumulate}, batch_size {batch_size} and the number of processes {processes}; batch_size "
