@@ -193,6 +193,24 @@ def test_networks_in_half_precision_answer_on_a_cpu(dtype):
     torch.testing.assert_close(found.float(), exact, rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 10), (1, 3)])
+def test_the_crop_is_the_middle_half_and_full_is_the_whole(height, width):
+    backbone, classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), nn.Linear(3, 5)
+    images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    rows, columns = -(-height // 2), -(-width // 2)
+    # An odd rest lies on either side: the middle is not further off than half a pixel.
+    middles = [
+        images[:, :, top : top + rows, left : left + columns]
+        for top in {(height - rows) // 2, -((rows - height) // 2)}
+        for left in {(width - columns) // 2, -((columns - width) // 2)}
+    ]
+    seen = PlainClassifier(backbone, classifier, 4, "crop")(images).images
+    assert sum(torch.equal(seen, downsample(middle, 4)) for middle in middles) == 1
+    assert torch.equal(PlainClassifier(backbone, classifier, 4, "full")(images).images, images)
+    with pytest.raises(ValueError, match="view is 'half'; it must be one of downsampled"):
+        PlainClassifier(backbone, classifier, 4, "half")
+
+
 @pytest.mark.parametrize(("antialias", "name"), [(True, "downsampled"), (False, "downsampled_aliased")])
 def test_the_plain_classifier_sees_the_plainly_resized_image(antialias, name):
     torch.manual_seed(0)
