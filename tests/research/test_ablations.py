@@ -318,6 +318,7 @@ def test_damaged_result_is_named(tmp_path, damage):
 
 def test_kept_results_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study_module, "_trained", lambda *_: pytest.fail("a run is missing"))
     assert open_study("laptop").rows("attention", "easy")
     assert list(tmp_path.iterdir()) == []
 
