@@ -68,7 +68,7 @@ def main() -> None:
             print(f"epoch {entry['epoch']}: master right in {entry['accuracy']['master']:.1%}")
 
     look()
-    history = fit(
+    history, _ = fit(
         *(model, train, test, recipe, SEED, data_folder / "saved_run.training.safetensors", make_accelerator()),
         report=look,
     )
