@@ -22,7 +22,7 @@ class PlainClassifier(nn.Module):
     - "downsampled": the whole of it, antialiased.
     - "downsampled_aliased": fine stripes come back as coarse false patterns, which can be learnt. The sampler reads
       without antialias too, so this belongs beside every claim about it.
-    - "crop": the middle of it, half as wide and high, antialiased. Photographers centre what they photograph.
+    - "crop": the middle of it, `crop` as wide and high, antialiased. Photographers centre what they photograph.
     - "full": the whole of it in full size, at the full price.
 
     >>> import torch
@@ -35,12 +35,12 @@ class PlainClassifier(nn.Module):
         super().__init__()
         if view not in VIEWS:
             raise ValueError(f"view is {view!r}; it must be one of {', '.join(VIEWS)}")
-        self.backbone, self.classifier, self.size, self.view = backbone, classifier, size, view
+        self.backbone, self.classifier, self.size, self.view, self.crop = backbone, classifier, size, view, 0.5
 
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
         seen = images
         if self.view == "crop":
-            seen = center_crop(images, [-(-side // 2) for side in images.shape[2:]])
+            seen = center_crop(images, [round(side * self.crop) for side in images.shape[2:]])
         if self.view != "full":
             seen = downsample(seen, self.size, antialias=self.view != "downsampled_aliased")
         return PlainOutput(seen, {self.view: self.classifier(self.backbone(seen))})

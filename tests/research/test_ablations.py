@@ -21,7 +21,7 @@ from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.research.ablations.study import inside_boxes, study
 from tasnlib.research.ablations.tables import open_study
 from tasnlib.research.ablations.variant_network import build_variant
-from tasnlib.research.ablations.variants import ATTENTION, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
+from tasnlib.research.ablations.variants import ATTENTION, PHOTOGRAPHS, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 from tasnlib.research.cost import cost_by_part, multiply_adds
 from tasnlib.runs import run_folder
 from tasnlib.training.recipes import RECIPES
@@ -378,6 +378,25 @@ def test_the_second_view_is_the_plain_image_and_both_are_averaged():
     torch.testing.assert_close(logits["part"], plain)
     mean = (logits["master"].softmax(1) + logits["part"].softmax(1)) / 2
     torch.testing.assert_close(logits["both"].exp(), mean)
+
+
+@pytest.mark.parametrize(("zoom", "first", "last"), [(2.0, 16, 48), (1.5, 11, 53)])
+def test_the_middle_is_the_share_of_the_side_that_the_zoom_leaves(zoom, first, last):
+    variant = Variant("middle", sampler="centre", changes={"max_zoom": zoom})
+    columns = torch.arange(64.0).expand(1, 3, 64, -1)
+    seen = build_variant(variant, variant.recipe(LITE), classes=5).eval()(columns).images[0, 0, 0]
+    assert (seen[0].item(), seen[-1].item()) == pytest.approx((first, last), abs=1)
+
+
+def test_a_trunk_without_its_last_strides_classifies_alone():
+    row = next(variant for variant in PHOTOGRAPHS if variant.sampler == "trunk")
+    recipe = replace(row.recipe(RECIPES["photos"]), weights=None)
+    model = build_variant(row, recipe, classes=24)
+    assert model(torch.rand(2, 3, 336, 336)).logits["downsampled"].shape == (2, 24)
+    assert model.backbone[0](torch.rand(1, 3, 112, 112)).shape[2:] == (14, 14)  # cells of 8 px
+    tasn = build_variant(STRUCTURE_ONLY, replace(RECIPES["photos"], weights=None), classes=24)
+    share = cost_by_part(model, 336)["total"] / cost_by_part(tasn, 336)["total"]
+    assert share == pytest.approx(1, abs=0.1)
 
 
 def test_photographs_are_studied_like_birds(tmp_path):

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from tasnlib.attention import PooledAttention
 from tasnlib.model import TASN, downsample
+from tasnlib.networks.backbones import attention_trunk
 from tasnlib.networks.build import build_attention_net, build_plain, build_tasn
+from tasnlib.networks.plain import PlainClassifier
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE, narrow_attention_net, normalized
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
 from tasnlib.research.ablations.maps import changed, pooled_maps
@@ -111,10 +113,15 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
     >>> list(model(torch.rand(2, 3, 144, 144), torch.tensor([0, 1])).logits)
     ['attention', 'master']
     """
-    if variant.sampler in ("full", "centre"):
-        return build_plain(recipe, classes, {"full": "full", "centre": "crop"}[variant.sampler])
-    if variant.sampler in ("plain", "boxes"):
-        return build_plain(recipe, classes, "downsampled" if recipe.antialias else "downsampled_aliased")
+    if variant.sampler in ("plain", "boxes", "full", "centre"):
+        whole = "downsampled" if recipe.antialias else "downsampled_aliased"
+        plain = build_plain(recipe, classes, {"full": "full", "centre": "crop"}.get(variant.sampler, whole))
+        plain.crop = 1 / recipe.max_zoom
+        return plain
+    if variant.sampler == "trunk":
+        trunk, channels = attention_trunk(recipe.attention_trunk, recipe.weights, recipe.attention_stride, stages=4)
+        pooled = nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return PlainClassifier(pooled, nn.Linear(channels, classes), recipe.out_size)
     tasn = build_tasn(recipe, classes)
     if variant.attention == "class activation":
         tasn.attention_net = ClassActivation(tasn.backbone, tasn.classifier)  # type: ignore[assignment]

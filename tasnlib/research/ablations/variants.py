@@ -14,7 +14,8 @@ class Variant:
         title: as shown in the table.
         attention: one of `maps.KINDS`; for "class activation" the classifier itself looks first, without a second net.
         map_change: of the structure map, see `maps.changed`.
-        sampler: "attention", "crop", "saliency"; or without attention: "plain", "centre" (the middle of the image),
+        sampler: "attention", "crop", "saliency"; or without attention: "plain", "centre" (the middle of the image,
+            1 / max_zoom of its side), "trunk" (plain, with the attention network's trunk as backbone: no last strides),
             "boxes" (attention sampling with the true part boxes as attention, an upper bound), "full" (the whole image,
             not downsampled).
         part: the part net: "none" (structure only), "shared" weights with the master, or its "own"; or the plainly
@@ -106,8 +107,10 @@ PLAIN = {"antialias": True}
 PHOTOGRAPHS = (
     Variant("plain", sampler="plain", changes=PLAIN),
     Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
-    Variant("the middle half", sampler="centre"),
-    Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),  # for the price of TASN's prediction
+    Variant("the middle half", sampler="centre", changes={"max_zoom": 2.0}),
+    # For the price of TASN's prediction: more pixels, or more cells.
+    Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),
+    Variant("plain, 52 px, strides removed", sampler="trunk", changes={"out_size": 52}),
     Variant("plain, 224 px", sampler="plain", changes=PLAIN | {"out_size": 224}),
     Variant("plain, 336 px", sampler="full"),
     Variant("class activation map", attention="class activation"),
@@ -116,13 +119,13 @@ PHOTOGRAPHS = (
 )
 PHOTOGRAPHS_MORE = (
     Variant("plain, aliased", sampler="plain", changes={"antialias": False}),
+    Variant("the middle two thirds", sampler="centre", changes={"max_zoom": 1.5}),
     Variant("Gaussian in the middle", attention="centre"),
-    Variant(
-        "crop at the class activation map", attention="class activation", sampler="crop", changes={"max_zoom": 2.0}
-    ),
+    Variant("crop at its maximum", attention="class activation", sampler="crop", changes={"max_zoom": 2.0}),
     replace(NO_DISTILLATION, title="TASN, no distillation"),
     Variant("mean of the features", attention="features"),
     *(Variant(f"zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
+    Variant("features after the norm", attention_stages=2, normalized=True),
 )
 PHOTOGRAPHS_CHOICES = (
     PHOTOGRAPHS[0],
