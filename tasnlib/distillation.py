@@ -9,9 +9,7 @@ from torch.nn import functional as F
 
 
 def soft_target_cross_entropy(
-    student_logits: Float[Tensor, "b classes"],
-    teacher_logits: Float[Tensor, "b classes"],
-    temperature: float = 10.0,
+    student_logits: Float[Tensor, "b classes"], teacher_logits: Float[Tensor, "b classes"], temperature: float = 10.0
 ) -> Float[Tensor, ""]:
     """Cross entropy of the student's soft predictions with the teacher's: -Σ q_teacher log q_student, mean over b.
 
@@ -54,8 +52,7 @@ def tasn_loss(
         labels: 0 to classes - 1.
         weights: of the cross entropies, by name; 1 where none is given.
         distillation_weight: λ, 2 in the paper; 0 switches distillation off.
-        temperature: see `soft_target_cross_entropy`.
-        label_smoothing: of the cross entropies, see torch's.
+        temperature: see `soft_target_cross_entropy`; label_smoothing of the cross entropies: see torch's.
 
     Raises:
         ValueError: for weights that name no logits or are negative, for no logits, for a temperature that is not

@@ -126,7 +126,7 @@ class TASN(nn.Module):
         self.eval()
         try:
             _, features = self.look(images)
-            structure = self.attend(features, channel=torch.zeros(len(images), dtype=torch.int64)).structure
+            structure = self.attend(features, images.new_zeros(images.shape[0], dtype=torch.int64)).structure
             return self.classifier(self.backbone(self.sample(images, structure)))
         finally:
             for module, training in modes.items():

@@ -28,7 +28,7 @@ def _marginal_zoom(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor
     """The zoom along the last axis, before any limit: rows interpolated to `size`, their maximum, mean 1."""
     profile = F.interpolate(attention, size=size, mode="linear", align_corners=False).amax(dim=1)  # (b, size)
     mean = profile.mean(dim=1, keepdim=True)
-    return profile / mean.clamp_min(torch.finfo(mean.dtype).tiny)  # all zeros stay so; the limit makes them uniform
+    return profile / torch.where(mean > 0, mean, 1)  # all zeros stay so; the limit makes them uniform
 
 
 def _limit_zoom(zoom: Float[Tensor, "b n"], cap: Float[Tensor, "b 1"]) -> Float[Tensor, "b n"]:
@@ -78,9 +78,9 @@ def zoom_profiles(
             raise ValueError(f"attention must be finite and not negative, got values from {low:.4g} to {high:.4g}")
     attention = attention.detach().to(torch.float32 if attention.device.type == "mps" else torch.float64)
     # Only shares matter, and dividing first keeps sums of huge or tiny values finite.
-    attention = attention / attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-    zoom_x = _marginal_zoom(attention, width)
-    zoom_y = _marginal_zoom(attention.mT, height)
+    largest = attention.amax(dim=(1, 2), keepdim=True)
+    attention = attention / torch.where(largest > 0, largest, 1)
+    zoom_x, zoom_y = _marginal_zoom(attention, width), _marginal_zoom(attention.mT, height)
     cap = torch.minimum(zoom_x.amax(1, keepdim=True), zoom_y.amax(1, keepdim=True)).clamp(1, max_zoom)  # (b, 1)
     x, y = ((_limit_zoom(zoom, cap) + _ZOOM_FLOOR) / (1 + _ZOOM_FLOOR) for zoom in (zoom_x, zoom_y))
     return x, y
@@ -90,7 +90,11 @@ def invert_zoom(zoom: Float[Tensor, "b size"], shares: Float[Tensor, "... n"]) -
     """Where F reaches these shares of its total, F being the integral of the zoom over [0, size]."""
     at_edges = F.pad(zoom.cumsum(dim=1), (1, 0))  # (b, size + 1), F at every pixel edge
     targets = shares * at_edges[:, -1:]  # (b, n)
-    pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), targets.contiguous()).clamp_max(zoom.shape[1] - 1)
+    inner = at_edges[:, 1:-1].contiguous()  # the edges between two pixels: as many as lie below, the pixel's number
+    if torch.compiler.is_exporting():  # ONNX has no searchsorted
+        pixel = (inner[:, None] < targets[..., None]).sum(dim=2)
+    else:
+        pixel = torch.searchsorted(inner, targets.contiguous())
     into = (targets - at_edges.gather(1, pixel)) / zoom.gather(1, pixel)  # F is a straight line inside a pixel
     return pixel + (into + (into.clamp(0, 1) - into).detach())  # a limit that lets gradients pass
 
@@ -201,8 +205,7 @@ def attention_sample(
     Args:
         images: of any number of channels and any floating point type.
         attention: finite, not negative, on the images' device; of any height and width.
-        out_size: of the sampled image.
-        max_zoom, antialias: see `zoom_profiles` and `sampling_matrices`.
+        out_size: of the sampled image; for max_zoom and antialias see `zoom_profiles` and `sampling_matrices`.
 
     Raises:
         ValueError: see `zoom_profiles`; unless there are as many attention maps as images, on the same device.

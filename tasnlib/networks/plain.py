@@ -40,7 +40,7 @@ class PlainClassifier(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PlainOutput:
         seen = images
         if self.view == "crop":
-            seen = center_crop(images, [round(side * self.crop) for side in images.shape[2:]])
+            seen = center_crop(images, [int(side * self.crop + 0.5) for side in images.shape[2:]])
         if self.view != "full":
             seen = downsample(seen, self.size, antialias=self.view != "downsampled_aliased")
         return PlainOutput(seen, {self.view: self.classifier(self.backbone(seen))})

@@ -82,10 +82,7 @@ class TASNVariant(nn.Module):
 
 
 class ClassActivation(nn.Module):
-    """A classifier's own map: of the features before its pooling, what speaks for the class that it predicts.
-
-    Zhou et al. 2016. `backbone` is one of timm's, as `backbones.classifier_backbone` gives it.
-    """
+    """The map of a timm classifier: what speaks for its prediction, of the features before pooling. Zhou et al. 2016."""
 
     def __init__(self, backbone: Any, classifier: Any):
         super().__init__()
