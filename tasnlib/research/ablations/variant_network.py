@@ -82,7 +82,7 @@ class TASNVariant(nn.Module):
 
 
 class ClassActivation(nn.Module):
-    """The map of a timm classifier: what speaks for its prediction, of the features before pooling. Zhou et al. 2016."""
+    """The map of a timm classifier: what in its last features speaks for its prediction. Zhou et al. 2016."""
 
     def __init__(self, backbone: Any, classifier: Any):
         super().__init__()
