@@ -18,6 +18,7 @@ Size = int | tuple[int, int]  # in pixels: one number for both sides, or (height
 
 
 def sides(size: Size, name: str) -> tuple[int, int]:
+    """A size as (height, width); raises ValueError, calling it `name`, where a side is below 1."""
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ValueError(f"{name} is {size}; it must be at least 1 pixel, or (height, width)")

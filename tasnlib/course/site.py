@@ -14,11 +14,13 @@ from pathlib import Path
 
 import latex2mathml.converter
 import nbformat
+import pdoc
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
+from tasnlib import PAPER
 from tasnlib.course.headless import CLIENT
 from tasnlib.course.widgets.sliders import PRERENDER
 from tasnlib.data.files import write_atomically
@@ -41,6 +43,7 @@ details { margin: 0.8rem 0; padding: 0.4rem 1rem; background: #f5f6f8; border-ra
 fieldset.prerendered { border: 1px solid #ccc; border-radius: 6px; margin: 0.8rem 0 } fieldset input { width: 22rem }
 .jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none }
 """
+REFERENCE = (*PAPER, "attention_sampler")  # the files whose docstrings become pages
 FORMULA = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.S)
 
 
@@ -60,6 +63,16 @@ def with_mathml(markdown: str) -> str:
         return " ".join(latex2mathml.converter.convert((block or inline).strip(), display=display).split())
 
     return FORMULA.sub(replace, markdown)
+
+
+def write_reference(folder: Path) -> Path:
+    """Write the docstrings of the paper's files as pages: every public name with its shapes, errors and examples.
+
+    Returns the path of their index.
+    """
+    pdoc.render.configure(docformat="google", show_source=False)
+    pdoc.pdoc(*(f"tasnlib.{name}" for name in REFERENCE), output_directory=folder)
+    return folder / "index.html"
 
 
 def write_pages(notebooks: Mapping[str, NotebookNode], folder: Path, title: str, beside: Mapping[str, str]) -> Path:
@@ -83,6 +96,8 @@ def write_pages(notebooks: Mapping[str, NotebookNode], folder: Path, title: str,
         body = f'<nav><a href="index.html">The course</a></nav>\n{body}'
         write_atomically(folder / f"{name}.html", _framed(heading, body).encode())
     table = f'<h1>{html.escape(title)}</h1>\n<table class="course">{"".join(rows)}</table>'
+    if (folder / "reference").is_dir():
+        table += '\n<p><a href="reference/index.html">Reference</a>: each public name of attention, sampler, loss</p>'
     write_atomically(folder / "index.html", _framed(title, table).encode())
     return folder / "index.html"
 
@@ -140,6 +155,7 @@ def build(paths: list[Path], folder: Path) -> Path:
     for path in paths:
         print(path.stem, flush=True)
         notebooks[path.stem] = _with_sliders_prerendered(path)
+    write_reference(folder / "reference")
     return write_pages(notebooks, folder, "TASN: learn attention sampling by building it", beside={})
 
 

@@ -29,7 +29,7 @@ def test_pages_work_without_network_and_sliders_turn(pages):
         requests, complaints = [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        for path in sorted(pages.glob("*.html")):
+        for path in sorted(pages.rglob("*.html")):
             page.goto(path.as_uri())
             for slider in page.locator("fieldset.prerendered").all():
                 before = slider.locator(".frame:not([hidden]) img").get_attribute("src")
