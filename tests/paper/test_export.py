@@ -75,3 +75,11 @@ def test_onnx_gives_the_same_numbers(case, tmp_path):
     for given in (inputs(1), inputs(3), everywhere_zero):
         (found,) = session.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
         np.testing.assert_allclose(found, model(*given).numpy(), atol=1e-4)
+
+
+def test_compiles_without_graph_breaks(case):
+    model, inputs = case
+    compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
+    for images in (2, 3):
+        given = inputs(images)
+        torch.testing.assert_close(compiled(*given), model(*given), atol=1e-6, rtol=0)
