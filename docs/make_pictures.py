@@ -1,4 +1,4 @@
-"""Crop the README's thumbnails from the notebooks' figures: python docs/make_pictures.py"""
+"""Take the README's pictures from the notebooks' figures: python docs/make_pictures.py"""
 
 import base64
 import io
@@ -19,11 +19,22 @@ CHOSEN = {  # index of the figure, and the crop as shares: left, top, right, bot
 }
 SIDE = (300, 170)
 
-for name, (number, (left, top, right, bottom)) in CHOSEN.items():
+WHOLE = {"there_and_back": ("03_attention_sampler", "a bird with three boxes")}  # figures by their alternative text
+
+
+def figures(name: str) -> list[tuple[str, Image.Image]]:
+    """The figures of a notebook, with their alternative texts."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-    picture = Image.open(io.BytesIO(base64.b64decode(pictures[number]))).convert("RGB")
+    return [
+        (output.metadata["image/png"]["alt"], Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))))
+        for output in outputs
+        if "image/png" in output.get("data", {})
+    ]
+
+
+for name, (number, (left, top, right, bottom)) in CHOSEN.items():
+    picture = figures(name)[number][1].convert("RGB")
     width, height = picture.size
     picture = picture.crop((int(left * width), int(top * height), int(right * width), int(bottom * height)))
     picture.thumbnail(SIDE)
@@ -31,3 +42,7 @@ for name, (number, (left, top, right, bottom)) in CHOSEN.items():
     frame.paste(picture, ((SIDE[0] - picture.width) // 2, (SIDE[1] - picture.height) // 2))
     frame.save(ROOT / "docs" / f"{name}.png", optimize=True)
     print(f"docs/{name}.png")
+for file, (name, start) in WHOLE.items():
+    (picture,) = (picture for alt, picture in figures(name) if alt.startswith(start))
+    picture.convert("RGB").save(ROOT / "docs" / f"{file}.png", optimize=True)
+    print(f"docs/{file}.png")
