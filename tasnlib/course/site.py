@@ -43,7 +43,8 @@ details { margin: 0.8rem 0; padding: 0.4rem 1rem; background: #f5f6f8; border-ra
 fieldset.prerendered { border: 1px solid #ccc; border-radius: 6px; margin: 0.8rem 0 } fieldset input { width: 22rem }
 .jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none }
 """
-REFERENCE = (*PAPER, "attention_sampler")  # the files whose docstrings become pages
+# The files whose docstrings become pages.
+REFERENCE = (*PAPER, *(f"attention_sampler.{name}" for name in ("module", "sampling_grid", "adapters")))
 FORMULA = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.S)
 
 

@@ -1,6 +1,4 @@
-"""The sampler as a module for any network's attention, and its inverse: back from the sampled image to the image.
-
-image + attention -> AttentionSampler -> sampled image + SamplingGrid -> points, boxes and maps, there and back
+"""Where a sampled image comes from, and the way back: points, boxes and maps, there and back.
 
 The sampler moves columns and rows without changing their order, so it can be undone exactly. Pixel-edge units, as in
 `sampler`: the image covers [0, W] and the sampled image [0, n], and the centre of its pixel j lies at j + 0.5.
@@ -10,10 +8,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import Size, attention_sample, invert_zoom, read_bilinearly, sides, zoom_profiles
+from tasnlib.sampler import Size, invert_zoom, read_bilinearly, sides
 
 
 class Boxes(NamedTuple):
@@ -33,6 +31,7 @@ class SamplingGrid(NamedTuple):
     parts that are hidden. The computation uses the zoom's dtype, float64 where the device has it, and the result is
     float64 for float64, else float32. Gradients flow into points, boxes and features.
 
+    >>> from tasnlib.attention_sampler import AttentionSampler
     >>> sampler = AttentionSampler(out_size=4)
     >>> attention = torch.tensor([[[1.0, 1.0, 6.0, 0.0]]]).expand(1, 4, 4)
     >>> grid = sampler(torch.rand(1, 3, 8, 8), attention).grid
@@ -62,14 +61,14 @@ class SamplingGrid(NamedTuple):
         """
         self._require_inside(points, self.zoom_x.shape[1], self.zoom_y.shape[1], "the image")
         axes = zip(points.unbind(2), (self.zoom_x, self.zoom_y), self.out_size[::-1], strict=True)
-        return torch.stack([_share_at(zoom, place) * n for place, zoom, n in axes], dim=2).to(_result_type(points))
+        return torch.stack([_share_at(zoom, place) * n for place, zoom, n in axes], dim=2).to(result_type(points))
 
     def to_image(self, points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p 2"]:
         """The inverse of `to_sampled`."""
         self._require_inside(points, *self.out_size[::-1], "the sampled image")
         axes = zip(points.unbind(2), (self.zoom_x, self.zoom_y), self.out_size[::-1], strict=True)
         places = [_place_at(zoom, place.to(zoom.dtype) / n) for place, zoom, n in axes]
-        return torch.stack(places, dim=2).to(_result_type(points))
+        return torch.stack(places, dim=2).to(result_type(points))
 
     def boxes_to_sampled(self, boxes: Float[Tensor, "b p 4"]) -> Boxes:
         """Boxes of the image as boxes of the sampled image, clipped to the image first. A box stays a box.
@@ -119,57 +118,8 @@ class SamplingGrid(NamedTuple):
                 raise ValueError(f"a point is at {place}, outside {where} (x from 0 to {width}, y from 0 to {height})")
 
 
-class Sampled(NamedTuple):
-    """What an `AttentionSampler` returns."""
-
-    images: Float[Tensor, "b c n_h n_w"]
-    grid: SamplingGrid
-
-
-class AttentionSampler(nn.Module):
-    """Resample images so that attended places get more pixels: `sampler.attention_sample` as a module.
-
-    It has no weights and needs no training: any map of any network will do.
-
-    Args:
-        out_size: of the sampled image in pixels, one number or (height, width).
-        max_zoom: the most that any place is magnified along each axis, relative to plain resizing.
-        power: the map is raised to it first: above 1 it is sharpened, and the background shrinks more.
-        antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
-
-    Raises:
-        ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, see
-            `attention_sample`.
-
-    >>> sampler = AttentionSampler(out_size=224, max_zoom=4)
-    >>> result = sampler(torch.rand(2, 3, 480, 640), torch.rand(2, 14, 14))
-    >>> result.images.shape, result.grid.x.shape
-    (torch.Size([2, 3, 224, 224]), torch.Size([2, 224]))
-    """
-
-    def __init__(self, out_size: Size, max_zoom: float = 4.0, power: float = 1.0, antialias: bool = False):
-        super().__init__()
-        if not 1 <= max_zoom < float("inf") or not 0 < power < float("inf"):
-            raise ValueError(f"max_zoom is {max_zoom}, power {power}; they must be at least 1 and above 0, and finite")
-        self.out_size = sides(out_size, "out_size")
-        self.max_zoom, self.power, self.antialias = max_zoom, power, antialias
-
-    def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
-        if self.power != 1:
-            zoom_profiles(attention, 1)  # rejects what is negative, which no power must hide
-            # Relative to its largest value, the map's largest power neither under- nor overflows.
-            attention = attention.to(_result_type(attention))
-            largest = attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-            attention = (attention / largest) ** self.power
-        sampled = attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
-        zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
-        return Sampled(sampled, SamplingGrid(zoom_x, zoom_y, self.out_size))
-
-    def extra_repr(self) -> str:
-        return f"{self.out_size}, max_zoom={self.max_zoom}, power={self.power}, antialias={self.antialias}"
-
-
-def _result_type(given: Tensor) -> torch.dtype:
+def result_type(given: Tensor) -> torch.dtype:
+    """float64 of float64, else float32."""
     return torch.promote_types(given.dtype, torch.float32)
 
 
@@ -193,7 +143,7 @@ def _share_at(zoom: Float[Tensor, "b size"], places: Float[Tensor, "b p"]) -> Fl
 def _clip(boxes: Float[Tensor, "b p 4"], width: int, height: int) -> Boxes:
     if boxes.ndim != 3 or boxes.shape[2] != 4 or not boxes.is_floating_point():
         raise ValueError(f"boxes are {boxes.dtype}, {tuple(boxes.shape)}; they must be floating point, (b, p, 4)")
-    boxes = boxes.to(_result_type(boxes))
+    boxes = boxes.to(result_type(boxes))
     if boxes.is_cpu and not torch.compiler.is_compiling() and (boxes[..., 2:] < boxes[..., :2]).any():
         raise ValueError("a box has x0 > x1 or y0 > y1; give boxes as (x0, y0, x1, y1)")
     limit = boxes.new_tensor([width, height, width, height])

@@ -1,0 +1,60 @@
+"""The sampler as a module, for any image and any map."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasnlib.attention_sampler.sampling_grid import SamplingGrid, result_type
+from tasnlib.sampler import Size, attention_sample, sides, zoom_profiles
+
+
+class Sampled(NamedTuple):
+    """What an `AttentionSampler` returns."""
+
+    images: Float[Tensor, "b c n_h n_w"]
+    grid: SamplingGrid
+
+
+class AttentionSampler(nn.Module):
+    """Resample images so that attended places get more pixels: `sampler.attention_sample` as a module.
+
+    It has no weights and needs no training: any map of any network will do.
+
+    Args:
+        out_size: of the sampled image in pixels, one number or (height, width).
+        max_zoom: the most that any place is magnified along each axis, relative to plain resizing.
+        power: the map is raised to it first: above 1 it is sharpened, and the background shrinks more.
+        antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
+
+    Raises:
+        ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, see
+            `attention_sample`.
+
+    >>> sampler = AttentionSampler(out_size=224, max_zoom=4)
+    >>> result = sampler(torch.rand(2, 3, 480, 640), torch.rand(2, 14, 14))
+    >>> result.images.shape, result.grid.x.shape
+    (torch.Size([2, 3, 224, 224]), torch.Size([2, 224]))
+    """
+
+    def __init__(self, out_size: Size, max_zoom: float = 4.0, power: float = 1.0, antialias: bool = False):
+        super().__init__()
+        if not 1 <= max_zoom < float("inf") or not 0 < power < float("inf"):
+            raise ValueError(f"max_zoom is {max_zoom}, power {power}; they must be at least 1 and above 0, and finite")
+        self.out_size = sides(out_size, "out_size")
+        self.max_zoom, self.power, self.antialias = max_zoom, power, antialias
+
+    def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
+        if self.power != 1:
+            zoom_profiles(attention, 1)  # rejects what is negative, which no power must hide
+            # Relative to its largest value, the map's largest power neither under- nor overflows.
+            attention = attention.to(result_type(attention))
+            largest = attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
+            attention = (attention / largest) ** self.power
+        sampled = attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
+        zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
+        return Sampled(sampled, SamplingGrid(zoom_x, zoom_y, self.out_size))
+
+    def extra_repr(self) -> str:
+        return f"{self.out_size}, max_zoom={self.max_zoom}, power={self.power}, antialias={self.antialias}"

@@ -1,0 +1,196 @@
+"""Maps of networks that one already has: against class activation maps and a rollout by hand."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torchvision import models
+
+from tasnlib.attention_sampler import (
+    AttentionSampler,
+    attend_and_sample,
+    attention_rollout,
+    class_activation,
+    feature_magnitude,
+)
+from tasnlib.model import downsample
+
+WEIGHTS = Path(__file__).parent.parent.parent.parent / "shared" / "weights"
+# Where a mean over the last features and one linear layer give the logits: the linear layer, by its path.
+LINEAR_HEADS = {
+    "resnet18": "fc",
+    "densenet121": "classifier",
+    "efficientnet_b0": "classifier.1",
+    "shufflenet_v2_x0_5": "fc",
+    "regnet_y_400mf": "fc",
+    "timm/tf_efficientnet_lite0": "classifier",
+    "timm/regnety_002": "head.fc",
+    "timm/resnet10t": "fc",
+}
+OTHER_HEADS = ["vgg11_bn", "mobilenet_v3_small", "convnext_tiny", "squeezenet1_1", "timm/convnext_atto"]
+
+
+def build(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    if name.startswith("timm/"):
+        return timm.create_model(name.removeprefix("timm/"), num_classes=7).eval()
+    return models.get_model(name, num_classes=7).eval()
+
+
+def pooled_input(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The last features (b, c, h, w) that are larger than one cell."""
+    found: list[torch.Tensor] = []
+
+    def keep(module, inputs, output):
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+            found.append(output)
+
+    hooks = [module.register_forward_hook(keep) for module in network.modules()]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    return found[-1]
+
+
+@pytest.mark.parametrize("name", LINEAR_HEADS)
+def test_of_a_mean_and_a_linear_layer_it_is_the_class_activation_map(name):
+    network, images = build(name), torch.rand(2, 3, 96, 64)
+    weights = network.get_submodule(LINEAR_HEADS[name]).weight
+    classes = torch.tensor([3, 5])
+    with torch.no_grad():
+        features = pooled_input(network, images)
+        by_hand = [
+            (weights[k][:, None, None] * one).sum(0).clamp_min(0) for k, one in zip(classes, features, strict=True)
+        ]
+        expected = torch.stack(by_hand) / features[0, 0].numel()
+    torch.testing.assert_close(class_activation(network, images, classes), expected, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", [*LINEAR_HEADS, *OTHER_HEADS])
+def test_any_cnn_gives_a_map_and_stays_as_it_was(name):
+    network, images = build(name).requires_grad_(False), torch.rand(2, 3, 96, 96)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.no_grad():
+        found = class_activation(network, images)
+        assert torch.equal(found, class_activation(network, images, network(images).argmax(dim=1)))
+    assert found.shape[0] == 2
+    assert found.ndim == 3
+    assert found.isfinite().all()
+    assert (found >= 0).all()
+    assert not found.requires_grad
+    assert not images.requires_grad
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+class Blob(nn.Module):
+    """Class 0 speaks of red, class 1 of blue."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Identity()
+        self.head = nn.Linear(3, 2, bias=False)
+        self.head.weight.data = torch.tensor([[1.0, 0.0, -1.0], [-1.0, 0.0, 1.0]])
+
+    def forward(self, images):
+        return self.head(self.features(images).mean(dim=(2, 3)))
+
+
+def test_each_class_has_its_own_place():
+    images = torch.zeros(1, 3, 4, 4)
+    images[0, 0, 1, 1], images[0, 2, 3, 2] = 1.0, 0.8
+    network = Blob().eval()
+    for classes, place in ((None, (1, 1)), (torch.tensor([0]), (1, 1)), (torch.tensor([1]), (3, 2))):
+        found = class_activation(network, images, classes)[0]
+        assert (found > 0).nonzero().tolist() == [list(place)]
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_vit2", "vit_tiny_patch16_224"])
+def test_rollout_multiplies_through_all_layers(name):
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=3).eval()
+    images = torch.rand(2, 3, *network.default_cfg["input_size"][1:])
+    fused = [block.attn.fused_attn for block in network.blocks]
+    weights = []
+
+    def by_hand(attn, inputs, output):
+        x = inputs[0]
+        b, n, _ = x.shape
+        qkv = attn.qkv(x).reshape(b, n, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = attn.q_norm(qkv[0]), attn.k_norm(qkv[1])
+        weights.append((q * attn.scale @ k.transpose(-2, -1)).softmax(dim=-1).mean(dim=1))
+
+    hooks = [block.attn.register_forward_hook(by_hand) for block in network.blocks]
+    with torch.no_grad():
+        network(images)
+    for hook in hooks:
+        hook.remove()
+    tokens = weights[0].shape[-1]
+    product = torch.eye(tokens).expand(2, -1, -1)
+    for one in weights:
+        product = (0.5 * one + 0.5 * torch.eye(tokens)) @ product
+    prefix = network.num_prefix_tokens
+    expected = product[:, 0, prefix:] if network.cls_token is not None else product[:, prefix:, prefix:].mean(dim=1)
+    found = attention_rollout(network, images)
+    torch.testing.assert_close(found.flatten(1), expected, atol=1e-5, rtol=1e-3)
+    assert found.shape[1:] == network.patch_embed.grid_size
+    assert [block.attn.fused_attn for block in network.blocks] == fused
+
+
+def test_magnitude_is_the_length_of_the_features():
+    network, images = build("resnet18"), torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        features = network.layer2(network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(images))))))
+    found = feature_magnitude(network, images, "layer2")
+    torch.testing.assert_close(found, features.square().sum(dim=1).sqrt(), atol=1e-5, rtol=1e-4)
+
+
+def test_two_looks_are_averaged():
+    network, images = build("resnet18"), torch.rand(2, 3, 128, 128)
+    with torch.no_grad():
+        found = attend_and_sample(network, images, 64, max_zoom=3, power=2)
+        small = downsample(images, 64)
+        sampled = AttentionSampler(64, max_zoom=3, power=2)(images, class_activation(network, small)).images
+        expected = (network(small).softmax(1) + network(sampled).softmax(1)) / 2
+    torch.testing.assert_close(found, expected)
+    assert not torch.equal(sampled, small)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "network", "match"),
+    [
+        (class_activation, "test_vit", "attention_rollout"),
+        (class_activation, "swin_tiny_patch4_window7_224", "attention_rollout"),
+        (attention_rollout, "resnet10t", "class_activation"),
+        (attention_rollout, "swin_tiny_patch4_window7_224", "class_activation"),
+    ],
+)
+def test_a_network_of_another_kind_is_rejected(adapter, network, match):
+    network = timm.create_model(network, num_classes=3).eval()
+    with pytest.raises(ValueError, match=match):
+        adapter(network, torch.rand(1, 3, *network.default_cfg["input_size"][1:]))
+
+
+def test_a_layer_that_is_not_there_or_has_no_map_is_rejected():
+    network = build("resnet18")
+    with pytest.raises(ValueError, match="layer is 'layer9'; ResNet has conv1"):
+        feature_magnitude(network, torch.rand(1, 3, 64, 64), "layer9")
+    with pytest.raises(ValueError, match="'fc' gives no feature map"):
+        feature_magnitude(network, torch.rand(1, 3, 64, 64), "fc")
+
+
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="needs ImageNet weights in ../shared/weights")
+def test_a_trained_network_sees_where_a_disc_is():
+    """A bright disc on grey: no class of ImageNet, but the only thing there."""
+    (file,) = WEIGHTS.glob("tf_efficientnet_lite0*.safetensors")
+    overlay = {"file": str(file)}
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=True, pretrained_cfg_overlay=overlay).eval()
+    x = torch.arange(224.0) - 160
+    images = torch.zeros(1, 3, 224, 224)
+    images[0, 0][(x**2 + (x[:, None] + 90) ** 2) < 40**2] = 1.0  # red, its centre at (160, 70)
+    found = class_activation(network, images)[0]
+    row, column = divmod(int(found.argmax()), found.shape[1])
+    assert abs((column + 0.5) * 32 - 160) <= 48
+    assert abs((row + 0.5) * 32 - 70) <= 48
