@@ -43,6 +43,7 @@ def trilinear_attention(features: Float[Tensor, "b c h w"], scale: float = 1.0) 
     """One attention map per channel: M = R X, each map a mean of the channels that fire where its channel fires.
 
     It is scaled dot-product attention with the channels as the sequence: query softmax(s·X), key X, value X, scale 1.
+
     Arguments and errors are those of `bilinear_attention`. Source: M(X) = N(N(X) Xᵀ) X, equation 4 of the paper.
 
     >>> features = torch.rand(2, 8, 5, 5)

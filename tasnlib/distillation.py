@@ -52,7 +52,8 @@ def tasn_loss(
         labels: 0 to classes - 1.
         weights: of the cross entropies, by name; 1 where none is given.
         distillation_weight: λ, 2 in the paper; 0 switches distillation off.
-        temperature: see `soft_target_cross_entropy`; label_smoothing of the cross entropies: see torch's.
+        temperature: see `soft_target_cross_entropy`.
+        label_smoothing: of the cross entropies, see torch's.
 
     Raises:
         ValueError: for weights that name no logits or are negative, for no logits, for a temperature that is not

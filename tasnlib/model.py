@@ -14,7 +14,11 @@ from tasnlib.sampler import attention_sample
 def downsample(
     images: Float[Tensor, "b c h w"], size: int, antialias: bool = True
 ) -> Float[Tensor, "b c {size} {size}"]:
-    """Bilinear resizing to size × size. Without antialias, fine stripes come back as coarse false ones."""
+    """Bilinear resizing to size × size. Without antialias, fine stripes come back as coarse false ones.
+
+    >>> downsample(torch.rand(2, 3, 480, 640), size=224).shape
+    torch.Size([2, 3, 224, 224])
+    """
     wide = images.to(torch.promote_types(images.dtype, torch.float32))  # a CPU antialiases nothing narrower
     return F.interpolate(wide, (size, size), mode="bilinear", antialias=antialias).to(images.dtype)
 

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 # Where the zoom is 0, the inverse of its integral would be undefined. Nobody can see this little.
 _ZOOM_FLOOR = 1e-8
-_CACHED = 2**18  # numbers of an image that fit a CPU's cache beside what is made of them
 Size = int | tuple[int, int]  # in pixels: one number for both sides, or (height, width)
 
 
@@ -171,24 +170,13 @@ def _neighbours(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def read_bilinearly(images: Float[Tensor, "b c height width"], x: Tensor, y: Tensor) -> Float[Tensor, "b c n_h n_w"]:
-    """Bilinear reading at the grid of all (x, y): rows first, because rows lie together in memory."""
-    b, c, height, width = images.shape
-    (top, bottom, down), (left, right, across) = _neighbours(y, height), _neighbours(x, width)
-    down, across = down[:, None, :, None].to(images.dtype), across[:, None, None, :].to(images.dtype)
-    if images.is_cpu and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # type: ignore[attr-defined]
-        # A graph would grow with b. An image, or a channel of a large one, at a time stays in the cache.
-        channels = c if c * height * width <= _CACHED else 1
-        sampled = images.new_empty(b * c // channels, channels, y.shape[1], x.shape[1])
-        for i, piece in enumerate(images.reshape(-1, channels, height, width)):
-            j = i * channels // c  # the number of its image
-            strip = piece.index_select(1, top[j]).lerp_(piece.index_select(1, bottom[j]), down[j])  # (·, n_h, width)
-            before, after = (strip.gather(2, index[j].expand(*strip.shape[:2], -1)) for index in (left, right))
-            sampled[i] = before.lerp_(after, across[j])
-        return sampled.view(b, c, y.shape[1], x.shape[1])
-    above, below = (images.gather(2, index[:, None, :, None].expand(b, c, -1, width)) for index in (top, bottom))
-    strip = above.lerp(below, down)  # (b, c, n_h, width)
-    before, after = (strip.gather(3, index[:, None, None].expand(*strip.shape[:3], -1)) for index in (left, right))
-    return before.lerp(after, across)  # (b, c, n_h, n_w)
+    """Bilinear reading at the grid of all (x, y), border pixels repeated."""
+    dtype = torch.promote_types(images.dtype, torch.float32)  # half types cannot tell where a pixel is
+    across, down = (x * (2 / images.shape[3]) - 1).to(dtype), (y * (2 / images.shape[2]) - 1).to(dtype)  # from -1 to 1
+    columns, rows = across[:, None].expand(-1, y.shape[1], -1), down[:, :, None].expand(-1, -1, x.shape[1])
+    grid = torch.stack([columns, rows], dim=3)  # (b, n_h, n_w, 2)
+    sampled = F.grid_sample(images.to(dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled.to(images.dtype)
 
 
 def attention_sample(
@@ -206,7 +194,8 @@ def attention_sample(
     Args:
         images: of any number of channels and any floating point type.
         attention: finite, not negative, on the images' device; of any height and width.
-        out_size: of the sampled image; for max_zoom and antialias see `zoom_profiles` and `sampling_matrices`.
+        out_size: of the sampled image.
+        max_zoom, antialias: see `zoom_profiles` and `sampling_matrices`.
 
     Raises:
         ValueError: see `zoom_profiles`; unless there are as many attention maps as images, on the same device.
@@ -220,8 +209,7 @@ def attention_sample(
         raise ValueError(f"images are {here}, attention maps {there}; there must be one for each image, on its device")
     image_size = images.shape[2], images.shape[3]
     if not antialias:
-        x, y = sampling_positions(attention, image_size, out_size, max_zoom)
-        return read_bilinearly(images, x, y)
+        return read_bilinearly(images, *_places(attention, image_size, out_size, max_zoom, edges=False))
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
     device = images.device.type if torch.amp.is_autocast_available(images.device.type) else "cpu"

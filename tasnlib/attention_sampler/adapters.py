@@ -83,7 +83,7 @@ def attention_rollout(network: Any, images: Float[Tensor, "b c height width"]) -
     >>> attention_rollout(network, torch.rand(2, 3, 160, 160)).shape
     torch.Size([2, 10, 10])
     """
-    layers = [getattr(block, "attn", None) for block in getattr(network, "blocks", ())]
+    layers: list[Any] = [getattr(block, "attn", None) for block in getattr(network, "blocks", ())]
     if not layers or not all(hasattr(layer, "attn_drop") for layer in layers) or not hasattr(network, "patch_embed"):
         raise ValueError(
             f"{type(network).__name__} is not a vision transformer of timm; for a CNN use class_activation"

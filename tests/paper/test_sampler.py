@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib import sampler
 from tasnlib.sampler import attention_sample, sampling_matrices, sampling_positions, zoom_profiles
 from tests.paper import reference
 
@@ -653,17 +652,3 @@ def test_sizes_that_are_not_pixels_are_rejected(size):
 def test_images_that_do_not_fit_the_attention_are_rejected(images, antialias):
     with pytest.raises((ValueError, TypeError), match=r"\bimages\b"):
         attention_sample(images, torch.ones(2, 4, 4), 4, antialias=antialias)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize(("size", "out"), [((30, 20), (11, 17)), ((7, 7), (16, 9)), ((1, 5), (3, 3))])
-def test_the_loop_of_a_cpu_gives_the_bits_of_the_batch(dtype, size, out):
-    generator = torch.Generator().manual_seed(0)
-    images, attention = torch.rand(3, 2, *size, generator=generator).to(dtype), torch.rand(3, 4, 5, generator=generator)
-    sampled = attention_sample(images, attention, out)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        assert torch.equal(sampled, attention_sample(images, attention, out))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler, "_CACHED", 0)  # a channel at a time
-        assert torch.equal(sampled, attention_sample(images, attention, out))
