@@ -6,9 +6,11 @@ import json
 import math
 
 import pytest
+import timm
 import torch
 from torch import nn
 
+from benchmarks import frozen, resolutions
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.alternatives import (
     all_maps_then_pool,
@@ -27,6 +29,7 @@ from benchmarks.timing import WARM_UP, compare
 from tasnlib.attention import MultiDilation, pooled_attention
 from tasnlib.research.authors_sampler import authors_positions
 from tasnlib.sampler import attention_sample, sampling_matrices, sampling_positions
+from tests.data.photo_sets import make_grocery
 
 SMALL = Setting(torch.device("cpu"), "small")
 MODULES = ("setting", "limits", "timing", "report", "alternatives", "sampler", "steps", "memory")
@@ -172,3 +175,29 @@ def test_peak_memory():
         return second * 2
 
     assert 0 <= peak_bytes(work, SMALL) - 2 * 400_000 < 100  # a number beside a tensor is a tensor too
+
+
+def test_every_resolution_is_measured(tmp_path, capsys):
+    threads = torch.get_num_threads()
+    resolutions.main(["--device", "cpu", "--size", "small", "--sizes", "40", "--json", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())["figures"]
+    assert len(found) == 2 * 2 * 5  # threads, batches, alternatives
+    assert all(one["value"] > 0 and one["limit_value"] > 0 and one["note"].endswith("MB") for one in found)
+    assert "8 × 3 × 40², float32, 2 threads" in capsys.readouterr().out
+    assert torch.get_num_threads() == threads
+
+
+def test_a_frozen_network_is_measured(tmp_path, monkeypatch, capsys):
+    make_grocery(tmp_path / "GroceryStoreDataset")
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
+    torch.save(network.state_dict(), tmp_path / "tf_efficientnet_lite0.pth")
+    load = frozen.load_grocery
+    monkeypatch.setattr(frozen, "load_grocery", lambda folder, split, *_, **__: load(folder, split, 64))
+    monkeypatch.setattr(frozen, "LOOKS", [(2.0, 1.0), (3.0, 2.0)])
+    where = ["--data", str(tmp_path), "--weights", str(tmp_path), "--json", str(tmp_path / "found.json")]
+    frozen.main([*where, "--size", "64"])
+    (result,) = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert result["test images"] == 12
+    assert result["rows"]["plain"]["gain"] == 0
+    assert all(0 <= row["accuracy"] <= 1 for row in result["rows"].values())
+    assert "attend_and_sample, as chosen" in capsys.readouterr().out
