@@ -2,8 +2,9 @@
 
     python -m benchmarks [--device cpu|cuda] [--size small|full] [--json FILE] [--only NAME ...]
 
-Small takes seconds and only shows that everything runs. Two further programs: `python -m benchmarks.loading` (images
-read per second, step by step) and `python -m benchmarks.precision` (does bfloat16 train as well as float32?).
+Small takes seconds and only shows that everything runs. Further programs: `python -m benchmarks.loading` (images
+read per second, step by step), `python -m benchmarks.precision` (does bfloat16 train as well as float32?),
+`python -m benchmarks.resolutions` (the sampler from 512 to 2048 px) and `python -m benchmarks.frozen` (a frozen network).
 """
 
 import argparse

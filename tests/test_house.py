@@ -14,7 +14,12 @@ import tasnlib
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "tasnlib"
 FILES = [path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py"]
-TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+TEXTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+)
 MAKEFILE = (ROOT / "Makefile").read_text()
 PAPER = ("attention.py", "sampler.py", "distillation.py", "model.py")
 BUDGETS = {
@@ -63,11 +68,11 @@ def named_paths(text: str) -> list[str]:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_name_existing_files(name):
-    folders = [ROOT, LIBRARY, ROOT / "benchmarks"]
+    folders = [ROOT, LIBRARY, ROOT / "benchmarks", ROOT / "docs"]
     found = [one for one in named_paths((ROOT / name).read_text()) if not one.startswith(("runs/", "my"))]
     made = {"out.ipynb", "settings.json", "train/", "test/", "figures/"}  # by a run or the reader
     missing = [one for one in found if one not in made and not any((folder / one).exists() for folder in folders)]
-    assert found or name == "CHANGELOG.md"
+    assert found or name != "README.md"
     assert missing == []
 
 
@@ -116,3 +121,16 @@ def test_importing_for_training_needs_no_jupyter():
     heavy = "{'IPython', 'ipywidgets', 'papermill', 'nbformat', 'matplotlib', 'seaborn'} & set(sys.modules)"
     code = f"import sys, tasnlib.runs.run; found = {heavy}; assert not found, found"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_readme_is_read_in_a_minute():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/sampler.md"])
+def test_code_about_the_sampler_runs(name):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.S)
+    of_sampler = [block for block in blocks if "tasnlib.load" not in block]
+    assert of_sampler
+    for block in of_sampler:
+        exec(block, {})
