@@ -5,7 +5,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
 
-GOALS := help setup train test test-slow smoke-cub pipeline lint format lab notebooks bench figures site pins coverage
+GOALS := help setup train test test-slow smoke-cub portable pipeline lint format lab notebooks bench figures site pins coverage
 ifneq ($(filter-out $(GOALS) .venv/.ready,$(MAKECMDGOALS)),)
 $(error unknown target: $(filter-out $(GOALS),$(MAKECMDGOALS)). `make` lists the targets. Pass parameters in ARGS: make train ARGS="-p epochs 3")
 endif
@@ -35,6 +35,17 @@ test: lint      ## lint, tests, doctests, every notebook with strict nbval; ever
 
 test-slow: .venv/.ready  ## the slow tests, which CI runs too: processes, kills, servers, a real browser
 	$(PYTEST) tests/slow
+
+# The oldest and a newer instruction set of torch's own kernels and of oneDNN's, with one thread and with two.
+OLDEST := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+EVERYWHERE := $(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS)
+
+portable: .venv/.ready  ## does every printed number hold on other processors? Four times strict nbval; takes an hour
+	$(OLDEST) OMP_NUM_THREADS=1 $(EVERYWHERE)
+	$(AVX2) OMP_NUM_THREADS=1 $(EVERYWHERE)
+	$(OLDEST) OMP_NUM_THREADS=2 $(EVERYWHERE)
+	$(AVX2) OMP_NUM_THREADS=2 $(EVERYWHERE)
 
 coverage: .venv/.ready  ## list the lines and branches of tasnlib that no test runs; fails under 95 %. Takes 20 minutes
 	rm -f .coverage .coverage.*
