@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import nn
 
-from benchmarks import frozen, resolutions
+from benchmarks import frozen, photographs, resolutions
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.alternatives import (
     all_maps_then_pool,
@@ -27,6 +27,7 @@ from benchmarks.sampler import bytes_to_move
 from benchmarks.setting import Setting
 from benchmarks.timing import WARM_UP, compare
 from tasnlib.attention import MultiDilation, pooled_attention
+from tasnlib.research.ablations.variants import PHOTOGRAPHS
 from tasnlib.research.authors_sampler import authors_positions
 from tasnlib.sampler import attention_sample, sampling_matrices, sampling_positions
 from tests.data.photo_sets import make_grocery
@@ -201,3 +202,14 @@ def test_a_frozen_network_is_measured(tmp_path, monkeypatch, capsys):
     assert result["rows"]["plain"]["gain"] == 0
     assert all(0 <= row["accuracy"] <= 1 for row in result["rows"].values())
     assert "attend_and_sample, as chosen" in capsys.readouterr().out
+
+
+def test_rows_of_photographs_are_timed(tmp_path, capsys):
+    photographs.main(["--size", "small", "--json", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())["figures"]
+    rows = [row for row in PHOTOGRAPHS if not row.equal_compute]
+    assert [one["measured"] for one in found] == [f"{row.title}, batches of 1" for row in rows]
+    cost = {one["measured"]: int(one["note"].split()[0]) for one in found}
+    # A prediction of TASN costs what its structure image costs: its part net is only trained with.
+    assert cost["TASN, batches of 1"] == cost["TASN, structure only, batches of 1"] < 2 * cost["plain, batches of 1"]
+    assert "M multiply-adds" in capsys.readouterr().out
