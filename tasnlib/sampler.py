@@ -179,6 +179,13 @@ def read_bilinearly(images: Float[Tensor, "b c height width"], x: Tensor, y: Ten
     return sampled.to(images.dtype)
 
 
+def require_a_map_each(images: Tensor, attention: Tensor) -> None:
+    """Raises ValueError unless there are as many maps as images, on one device: a single map would be broadcast."""
+    if images.shape[0] != attention.shape[0] or images.device != attention.device:
+        here, there = (f"{given.shape[0]} on {given.device}" for given in (images, attention))
+        raise ValueError(f"images are {here}, attention maps {there}; there must be one for each image, on its device")
+
+
 def attention_sample(
     images: Float[Tensor, "b c height width"],
     attention: Float[Tensor, "b h w"],
@@ -204,9 +211,7 @@ def attention_sample(
     >>> attention_sample(images, torch.rand(2, 7, 7), out_size=(16, 24)).shape
     torch.Size([2, 3, 16, 24])
     """
-    if images.shape[0] != attention.shape[0] or images.device != attention.device:  # a single map would be broadcast
-        here, there = (f"{given.shape[0]} on {given.device}" for given in (images, attention))
-        raise ValueError(f"images are {here}, attention maps {there}; there must be one for each image, on its device")
+    require_a_map_each(images, attention)
     image_size = images.shape[2], images.shape[3]
     if not antialias:
         return read_bilinearly(images, *_places(attention, image_size, out_size, max_zoom, edges=False))

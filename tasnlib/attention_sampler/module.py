@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tasnlib.attention_sampler.sampling_grid import SamplingGrid, result_type
-from tasnlib.sampler import Size, attention_sample, sides, zoom_profiles
+from tasnlib.attention_sampler.sampling_grid import SamplingGrid, positions, result_type
+from tasnlib.sampler import Size, attention_sample, read_bilinearly, require_a_map_each, sides, zoom_profiles
 
 
 class Sampled(NamedTuple):
@@ -52,9 +52,12 @@ class AttentionSampler(nn.Module):
             attention = attention.to(result_type(attention))
             largest = attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
             attention = (attention / largest) ** self.power
-        sampled = attention_sample(images, attention, self.out_size, self.max_zoom, self.antialias)
+        require_a_map_each(images, attention)
         zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
-        return Sampled(sampled, SamplingGrid(zoom_x, zoom_y, self.out_size))
+        grid, (n_h, n_w) = SamplingGrid(zoom_x, zoom_y, self.out_size), self.out_size
+        if self.antialias:
+            return Sampled(attention_sample(images, attention, self.out_size, self.max_zoom, antialias=True), grid)
+        return Sampled(read_bilinearly(images, positions(zoom_x, n_w), positions(zoom_y, n_h)), grid)
 
     def extra_repr(self) -> str:
         return f"{self.out_size}, max_zoom={self.max_zoom}, power={self.power}, antialias={self.antialias}"

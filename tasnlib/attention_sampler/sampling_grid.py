@@ -47,11 +47,11 @@ class SamplingGrid(NamedTuple):
     @property
     def x(self) -> Float[Tensor, "b n_w"]:
         """Where the columns of the sampled image are read, see `sampler.sampling_positions`."""
-        return _positions(self.zoom_x, self.out_size[1])
+        return positions(self.zoom_x, self.out_size[1])
 
     @property
     def y(self) -> Float[Tensor, "b n_h"]:
-        return _positions(self.zoom_y, self.out_size[0])
+        return positions(self.zoom_y, self.out_size[0])
 
     def to_sampled(self, points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p 2"]:
         """Points of the image as points of the sampled image.
@@ -123,7 +123,8 @@ def result_type(given: Tensor) -> torch.dtype:
     return torch.promote_types(given.dtype, torch.float32)
 
 
-def _positions(zoom: Float[Tensor, "b size"], n: int) -> Float[Tensor, "b n"]:
+def positions(zoom: Float[Tensor, "b size"], n: int) -> Float[Tensor, "b n"]:
+    """Where the centres of n pixels of the sampled image come from, along one axis."""
     return invert_zoom(zoom, (torch.arange(n, device=zoom.device, dtype=zoom.dtype) + 0.5) / n)
 
 

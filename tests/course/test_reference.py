@@ -9,7 +9,8 @@ import pytest
 
 from tasnlib.course.site import REFERENCE, write_reference
 
-HELPERS = {"sides", "invert_zoom", "read_bilinearly", "result_type"}  # a line and the shapes say it all
+# A line and the shapes say it all.
+HELPERS = {"sides", "require_a_map_each", "invert_zoom", "read_bilinearly", "result_type", "positions"}
 
 
 def public(module_name: str) -> dict[str, object]:
