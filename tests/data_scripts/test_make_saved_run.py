@@ -16,9 +16,11 @@ def test_a_saved_run_is_trained_and_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(RECIPES, "laptop", tiny)
     (tmp_path / "notebooks" / "saved_run").mkdir(parents=True)
     make_saved_run.main()
+    make_saved_run.main_plain()
     make_saved_run.measure()
     result = json.loads((make_saved_run.FOLDER / "result.json").read_text())
     assert result["test_images"] == 20
+    assert set(result["accuracy"]) == {"master", "part", "attention", "full"}
     assert f"'master': '{result['accuracy']['master']:.1%}'" in capsys.readouterr().out
     with safetensors.safe_open(make_saved_run.FOLDER / "epochs.safetensors", "pt") as file:
         assert file.get_tensor("structure").shape[:2] == (2, 2)  # before training and after the epoch, two images

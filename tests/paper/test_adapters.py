@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from captum.attr import LayerGradCam
 from torch import nn
 from torchvision import models
 
@@ -83,6 +84,23 @@ def test_any_cnn_gives_a_map_and_stays_as_it_was(name):
     assert not images.requires_grad
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "layer4"),
+        ("timm/tf_efficientnet_lite0", "bn2"),
+        ("vgg11_bn", "avgpool"),
+        ("squeezenet1_1", "classifier.2"),
+    ],
+)
+def test_captum_gives_the_same_map(name, layer):
+    network, images, classes = build(name), torch.rand(2, 3, 96, 96), torch.tensor([3, 5])
+    theirs = LayerGradCam(network, network.get_submodule(layer)).attribute(images, classes, relu_attributions=True)
+    ours = class_activation(network, images, classes)
+    assert ours.max() > 0
+    torch.testing.assert_close(ours, theirs[:, 0].detach(), atol=1e-6, rtol=1e-3)
 
 
 class Blob(nn.Module):
