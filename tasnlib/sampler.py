@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # Where the zoom is 0, the inverse of its integral would be undefined. Nobody can see this little.
-_ZOOM_FLOOR = 1e-8
+_ZOOM_FLOOR = 5e-8
 Size = int | tuple[int, int]  # in pixels: one number for both sides, or (height, width)
 
 

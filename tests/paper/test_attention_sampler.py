@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -225,6 +225,7 @@ def test_points_outside_are_rejected_and_hidden_ones_stay():
 
 
 @given(SETUPS)
+@example(((37, 15), (27, 1), (3, 10), 440880, 0.5, 0.9, 4.0))  # a corner where there is no attention
 @settings(max_examples=40, deadline=None)
 def test_boxes_go_there_and_back_corner_by_corner(setup):
     grid, random = grid_of(setup)
@@ -236,6 +237,20 @@ def test_boxes_go_there_and_back_corner_by_corner(setup):
     assert not there.clipped.any()
     back = grid.boxes_to_image(there.boxes)
     torch.testing.assert_close(back.boxes, boxes, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [200, 1000, 4000])
+def test_there_and_back_in_large_images_with_an_empty_background(size):
+    attention = torch.zeros(1, 20, 20, dtype=torch.float64)
+    attention[0, 7:9, 12:15] = 1.0
+    grid = AttentionSampler(224, max_zoom=20.0)(torch.rand(1, 1, size, size), attention).grid
+    points = torch.rand(1, 2000, 2, generator=seeded(0), dtype=torch.float64) * size
+    error = (grid.to_image(grid.to_sampled(points)) - points).abs()
+    assert error.max() < 1e-8 * size
+    inside = ((points > 0.36 * size) & (points < 0.74 * size)).all(dim=2) & (points[..., 1] < 0.44 * size)
+    inside &= points[..., 0] > 0.61 * size
+    assert inside.any()
+    assert error[inside].max() < 1e-9 * size / 200
 
 
 def test_a_box_that_leaves_the_image_is_clipped_and_flagged():
