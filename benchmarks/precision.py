@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     take_kept(profile, project / "notebooks" / "ablations" / options.profile, folder)
     rows = compare(profile, folder, project / "datasets", options.processes)
     for dataset, both in rows.items():
-        print(f"{dataset} birds, {len(profile.seeds)} seeds")
+        print(f"{dataset} birds, {len(both[0].accuracies)} seeds")
         print(as_text(both, "float32", ("part", "mass")))
     if options.json:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -50,6 +50,23 @@ def test_rows_are_means_over_seeds(results):
     assert rows[0].attention == pytest.approx({"mass": 0.2, "magnification": 4.0})
 
 
+@pytest.mark.parametrize(
+    ("shares", "predicts"),
+    [
+        ({"attention": 0.1, "master": 0.4, "part": 0.6}, 40),
+        ({"attention": 0.1, "master": 0.4, "part": 0.6, "both": 0.5}, 50),  # two views, averaged
+        ({"full": 0.9}, 90),
+        ({"crop": 0.7}, 70),
+        ({"downsampled_aliased": 0.3}, 30),
+    ],
+)
+def test_accuracy_is_that_of_the_net_that_predicts(shares, predicts):
+    one = {"accuracy": shares, "attention": None, "multiply_adds": 1, "seconds": 1.0, "epochs": 1}
+    table = Table("one", "easy", (STRUCTURE_ONLY,), seeds=1)
+    (found,) = table_rows(table, PROFILE, {run_of(PROFILE, table, STRUCTURE_ONLY, 0).file_name: one})
+    assert found.accuracies == pytest.approx((predicts,))
+
+
 def test_differences_are_paired(results):
     first, second, _ = table_rows(THREE, PROFILE, results)
     mean, deviation = second.against(first)
@@ -129,7 +146,7 @@ def test_kept_results_are_read_and_nothing_is_trained(monkeypatch):
         if table.optional and not rows:
             continue
         assert [row.title for row in rows] == [variant.title for variant in table.variants]
-        assert {len(row.accuracies) for row in rows} == {5 if table.split == "val" else 3}
+        assert {len(row.accuracies) for row in rows} == {table.seeds}
     assert all("CPU" in device for device in opened.devices)
 
 

@@ -198,11 +198,11 @@ def test_inside_boxes():
 
 
 TINY_RECIPE = replace(PROFILES["smoke"].recipes["easy"], image_size=48, train_images=16, test_images=8, batch_size=8)
-TINY = Profile({"easy": TINY_RECIPE}, seeds=(0, 1), choice_seeds=(0, 1, 2))
+TINY = Profile({"easy": TINY_RECIPE}, seeds=(0, 1, 2))
 
 
-def easy(*variants: Variant, split: str = "test") -> Table:
-    return Table("some", "easy", variants, split)
+def easy(*variants: Variant, split: str = "test", seeds: int = 2) -> Table:
+    return Table("some", "easy", variants, split, seeds)
 
 
 def test_interrupted_study_resumes(tmp_path, monkeypatch):
@@ -255,8 +255,8 @@ def test_contents_of_a_result(tmp_path):
     assert json.loads((tmp_path / "kept").joinpath(next((tmp_path / "kept").iterdir()).name).read_text()) == result
 
 
-def test_validation_tables_have_their_own_seeds():
-    runs = plan(TINY, [easy(TASN), easy(TASN, split="val")])
+def test_each_table_has_its_own_number_of_seeds():
+    runs = plan(TINY, [easy(TASN), easy(TASN, split="val", seeds=3)])
     assert [(run.seed, run.split) for run in runs] == [(0, "test"), (0, "val"), (1, "test"), (1, "val"), (2, "val")]
 
 
@@ -401,7 +401,7 @@ def test_a_trunk_without_its_last_strides_classifies_alone():
 
 def test_photographs_are_studied_like_birds(tmp_path):
     make_grocery(tmp_path / "data" / "GroceryStoreDataset")
-    photos = Profile({"grocery": LITE}, seeds=(0,), choice_seeds=(0,))
+    photos = Profile({"grocery": LITE}, seeds=(0,))
     tables = [
         Table("some", "grocery", (Variant("middle", sampler="centre"), TASN)),
         Table("choice", "grocery", (TASN,), "val"),

@@ -11,13 +11,14 @@ import torch
 from pydantic import ConfigDict, Field, validate_call
 from scipy.stats import ttest_1samp
 
+from tasnlib.networks.plain import VIEWS
 from tasnlib.research.ablations.plan import PROFILES, VERSION, Profile, plan, run_of
 from tasnlib.research.ablations.study import study
 from tasnlib.research.ablations.variants import TABLES, Table
 from tasnlib.runs.run_folder import course_folder, project_folder
 
 NOT_TRAINED = "(not trained; set optional = True to train it)"
-NETS = ("master", "downsampled", "downsampled_aliased")
+NETS = ("both", "master", *VIEWS)  # the first of these that a result has is the one that predicts
 
 
 @dataclass(frozen=True)
