@@ -12,6 +12,7 @@ from torch import nn
 from tasnlib.attention import pooled_attention
 from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.model import downsample
+from tasnlib.networks import backbones
 from tasnlib.networks.build import build_tasn
 from tasnlib.research.ablations import study as study_module
 from tasnlib.research.ablations.baseline_samplers import crop_at_maximum, saliency_sample
@@ -397,6 +398,18 @@ def test_a_trunk_without_its_last_strides_classifies_alone():
     tasn = build_variant(STRUCTURE_ONLY, replace(RECIPES["photos"], weights=None), classes=24)
     share = cost_by_part(model, 336)["total"] / cost_by_part(tasn, 336)["total"]
     assert share == pytest.approx(1, abs=0.1)
+
+
+def test_planning_needs_no_pretrained_weights(monkeypatch):
+    def headless(name, weights, **options):
+        assert weights is None
+        return real(name, weights, **options)
+
+    real = backbones.headless_network
+    monkeypatch.setattr(backbones, "headless_network", headless)
+    plain, equal = plan(PROFILES["photos"], [Table("some", "grocery", PHOTOGRAPHS[:2], seeds=1)])
+    assert equal.recipe.epochs > plain.recipe.epochs
+    assert equal.recipe.weights == "DEFAULT"
 
 
 def test_photographs_are_studied_like_birds(tmp_path):

@@ -125,12 +125,13 @@ def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
         classes = CLASSES[table.dataset]
-        share = _multiply_adds(TASN, recipe, classes) / _multiply_adds(variant, recipe, classes)
+        blank = replace(recipe, weights=None)  # weights are not needed to count
+        share = _multiply_adds(TASN, blank, classes) / _multiply_adds(variant, blank, classes)
         recipe = replace(recipe, epochs=round(recipe.epochs * share))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)
 
 
 @lru_cache
 def _multiply_adds(variant: Variant, recipe: Recipe, classes: int) -> int:
-    with torch.device("meta"):  # weights are not needed to count
+    with torch.device("meta"):
         return cost_by_part(build_variant(variant, recipe, classes), recipe.image_size)["total"]
