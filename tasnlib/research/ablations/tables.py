@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, validate_call
 from scipy.stats import ttest_1samp
 
 from tasnlib.networks.plain import VIEWS
-from tasnlib.research.ablations.plan import PROFILES, VERSION, Profile, plan, run_of
+from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.research.ablations.study import study
 from tasnlib.research.ablations.variants import TABLES, Table
 from tasnlib.runs.run_folder import course_folder, project_folder
@@ -180,11 +180,6 @@ class Study:
         if named[0].optional and any(run.file_name not in self.results for run in runs):
             return []
         return table_rows(named[0], self.profile, self.results)
-
-    @property
-    def outdated(self) -> int:
-        """How many results an earlier version of the code gave."""
-        return sum(result.get("version", 1) < VERSION for result in self.results.values())
 
     @property
     def devices(self) -> list[str]:
