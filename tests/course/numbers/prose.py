@@ -9,12 +9,13 @@ from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).parent.parent.parent.parent / "notebooks"
 LIST = r"\d+(?:(?:,|\ and|,\ and|\ to|\ or)\ \d+(?!\d|\ %))*"  # 1, 2 and 3
-# Formulas, code, headings, the row of minutes and links; references and names that hold digits; settings.
+# What measures nothing.
 LEFT_OUT = re.compile(
-    rf"""```.*?``` | \$\$.*?\$\$ | \$[^$]+\$ | `[^`]*`(?:\ at)?(?:\ {LIST})? | \]\([^)]*\) | ^\#.*?$
-    | ^\|\ It\ takes.*?$ | ^>?\s*\d+\.\s | \b[Ss]ections?\ {LIST} | \b[Nn]otebooks?\ \[?{LIST}
-    | \(0\d(?:,\ 0\d)*\) | \b[Ee]xercises?\ \d+ | \((?:\w[^()]*,\ )?(?:19|20)\d\d\) | \bResNet-\d+ | \bCUB-200-2011 | \b(?:[Cc]hannels?|[Rr]ows?|stages?)\ {LIST}
-    | \bbird\ \d+ | \b[sTvλ]\ =\ \d+""",
+    rf"""```.*?``` | `[^`]*`(?:\ at)?(?:\ {LIST})?  # code; a parameter and its setting
+    | \$\$.*?\$\$ | \$[^$]+\$ | \b[sTvλ]\ =\ \d+  # formulas
+    | ^\#.*?$ | ^\|\ It\ takes.*?$ | ^>?\s*\d+\.\s | \]\([^)]*\)  # headings, minutes, numbers of a list, links
+    | \b(?:[Ss]ection|[Nn]otebook|[Ee]xercise)s?\ \[?{LIST} | \(0\d(?:,\ 0\d)*\) | \((?:\w[^()]*,\ )?(?:19|20)\d\d\)
+    | \b(?:[Cc]hannel|[Rr]ow|stage)s?\ {LIST} | \bbird\ \d+ | \bResNet-\d+ | \bCUB-200-2011  # names""",
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 SHARES = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "fifth": 1 / 5, "sixth": 1 / 6, "eighth": 1 / 8}
@@ -31,7 +32,7 @@ COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eig
 NUMBER = re.compile(
     rf"""(?<![\w.])[+−-]?\d+(?:,\d\d\d)*(?:\.\d+)?(?!\w)
     | (?<![\w-])(?:half|twice|three\ quarters)(?![\w-]) | (?<=\ba\ )(?:{"|".join(SHARES)})(?![\w-])
-    | (?<![\w-])(?:{"|".join([*COUNTS, *SHARES])})(?=\ (?:(?:birds\ )?(?:times|points|of|in)|kinds)\b)""",
+    | (?<![\w-])(?:{"|".join([*COUNTS, *SHARES])})(?=\ (?:(?:birds\ )?(?:times|points|of|in)|kinds|epochs)\b)""",
     re.VERBOSE | re.IGNORECASE,
 )
 # 0 and 1 are the ends of a scale or the number of a channel; in percent, or with decimals, they measure.
