@@ -11,6 +11,7 @@ from tasnlib.data.birds import EASY, BirdsBatch, draw_birds
 from tasnlib.model import TASN
 from tasnlib.runs.run_folder import saved_run
 from tasnlib.training.checkpoints import load_model
+from tasnlib.training.evaluation import draw_channels
 
 SIZE, SMALL, CELLS = 144, 48, 12  # pixels of an image, pixels that a network sees, cells of a map; each along a side
 
@@ -22,7 +23,7 @@ def tasn() -> TASN:
 
 @cache
 def birds(split: str = "test") -> BirdsBatch:
-    return draw_birds(EASY, seed=0, split=split, indices=range(300 if split == "test" else 100))
+    return draw_birds(EASY, seed=0, split=split, indices=range(100 if split == "val" else 300))
 
 
 @cache
@@ -149,6 +150,13 @@ def sampled(pictures: Tensor, found: Tensor, max_zoom: float = 4.0) -> Tensor:
 @cache
 @torch.no_grad()
 def master() -> Tensor:
-    """Probabilities of the 300 test birds' classes."""
-    seen = sampled(images(), squared(maps()))
-    return tasn().classifier(tasn().backbone(seen)).softmax(1)
+    """Logits of the 300 test birds."""
+    return tasn().classifier(tasn().backbone(sampled(images(), squared(maps()))))
+
+
+@cache
+@torch.no_grad()
+def part() -> Tensor:
+    """Logits of the 300 test birds, each seen through the map of one channel, as notebook 04 draws it."""
+    drawn = draw_channels(torch.arange(300), 32, seed=0, epoch=0)
+    return tasn().classifier(tasn().backbone(sampled(images(), maps()[torch.arange(300), drawn])))

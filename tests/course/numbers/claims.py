@@ -46,3 +46,8 @@ def not_in(passages: Iterable[Passage], sentences: Iterable[str]) -> list[str]:
 
 def all_code(book: NotebookNode) -> str:
     return "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
+
+
+def all_output(book: NotebookNode) -> str:
+    """What the cells of a notebook print."""
+    return "".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", []))

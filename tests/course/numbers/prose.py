@@ -26,7 +26,7 @@ SHARES |= {
     "five-hundredth": 1 / 500,
     "three quarters": 0.75,
 }
-SHARES |= {"twice": 2, "twelve": 12, "twenty": 20, "thirty": 30, "forty": 40, "eighty": 80, "hundred": 100}
+SHARES |= {"twice": 2, "twelve": 12, "twenty": 20, "thirty": 30, "forty": 40, "sixty": 60, "eighty": 80, "hundred": 100}
 COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 # A number in letters counts where it measures: a share, or so many times, points, of or in so many.
 NUMBER = re.compile(
