@@ -62,7 +62,7 @@ def scene_of(style: BirdsConfig, count: int = 12) -> Scene:
 
 
 def pixels_of(style: BirdsConfig, change=lambda scene: {}, count: int = 12) -> torch.Tensor:
-    """A scene rendered after some of its fields were changed. Composed anew: rendering uses up its numbers."""
+    """A scene rendered after some of its fields were changed."""
     scene = scene_of(style, count)
     return render(style, scene._replace(**change(scene)), CPU).float()
 
@@ -217,8 +217,9 @@ def test_a_gpu_draws_the_same_pixels_to_one_level_of_255(style=HARD):  # noqa: P
 
 def test_noise_is_uniform_and_a_function_of_the_image_alone():
     keys = np.array([2**63 + 5, 1, 2**40], np.uint64)
-    noise = pixel_noise(keys, 64, CPU)
-    assert torch.equal(pixel_noise(keys[1:2], 64, CPU)[0], noise[1])
+    centres = pixel_centres(64, CPU)
+    noise = pixel_noise(keys, *centres)
+    assert torch.equal(pixel_noise(keys[1:2], *centres)[0], noise[1])
     assert not torch.equal(noise[0], noise[2])
     assert noise.min() >= -1
     assert noise.max() <= 1
