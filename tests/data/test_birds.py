@@ -151,6 +151,16 @@ def test_an_image_is_the_same_whatever_the_number_of_threads():
         assert (drawn[0] != drawn[2]).sum() == 0
 
 
+@pytest.mark.parametrize("style", [ODD, replace(EASY, image_size=300, bird_size=(0.05, 0.07))], ids=["large", "small"])
+def test_an_image_is_the_same_whatever_the_bands_it_is_painted_in(style, monkeypatch):
+    drawn = []
+    for pixels in (1, 7 * 3 * style.image_size, 2**40):  # a row at a time, seven rows, all
+        monkeypatch.setattr("tasnlib.data.drawing.BAND", pixels)
+        drawn.append(draw_birds(style, 0, "train", range(3)).images)
+    assert torch.equal(drawn[0], drawn[2])
+    assert torch.equal(drawn[1], drawn[2])
+
+
 class DrawnWhenAsked(Dataset):
     def __len__(self):
         return 24
