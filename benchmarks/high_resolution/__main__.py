@@ -4,7 +4,7 @@
 
 Two series: the birds' size in pixels fixed, so that they cover less and less of the image, and growing with the image.
 Results, one JSON file per run, go to notebooks/high_resolution; an interrupted experiment continues where it stopped.
-Images are drawn size by size into --data (at most 17 GB at once) and deleted when their runs are done.
+Images are drawn size by size into --data (at most 15 GB at once) and deleted when their runs are done.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--only", nargs="+", choices=("runs", "costs"), default=["runs", "costs"])
     parser.add_argument("--results", type=Path, default=course_folder() / "high_resolution")
     parser.add_argument("--data", type=Path, default=project_folder() / "datasets" / "high_resolution")
-    parser.add_argument("--keep-images", action="store_true", help="42 GB with all sizes")
+    parser.add_argument("--keep-images", action="store_true", help="37 GB with all sizes")
     options = parser.parse_args(arguments)
     if min(options.sizes) < 256 or options.processes < 1:
         parser.error("--sizes must be 256 or more, --processes 1 or more")

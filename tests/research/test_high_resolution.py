@@ -24,9 +24,7 @@ from tasnlib.model import TASN, downsample
 from tasnlib.sampler import read_bilinearly, zoom_profiles
 
 MODULES = ("drawings", "methods", "runs", "report")
-TINY = Plan(
-    sizes=(256, 512), seeds=(0,), train_images=16, test_images=5, epochs=1, full_epochs=1, tested_larger=2, batch_size=8
-)
+TINY = Plan(sizes=(256, 512), seeds=(0,), train_images=16, test_images=5, epochs=1, tested_larger=2, batch_size=8)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
