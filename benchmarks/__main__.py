@@ -4,7 +4,8 @@
 
 Small takes seconds and only shows that everything runs. Further programs: `python -m benchmarks.loading` (images
 read per second, step by step), `python -m benchmarks.precision` (does bfloat16 train as well as float32?),
-`python -m benchmarks.resolutions` (the sampler from 512 to 2048 px), `python -m benchmarks.frozen` (a frozen network).
+`python -m benchmarks.resolutions` (the sampler from 512 to 2048 px), `python -m benchmarks.frozen` (a frozen network),
+`python -m benchmarks.high_resolution` (training on images of 512 to 2048 px: two hours on one core).
 """
 
 import argparse

@@ -69,9 +69,8 @@ def draw_birds(
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
     scene = compose(config, seed, split, np.array(image_numbers(indices)))
-    images = render(config, scene, torch.device(device))
     labels, boxes = torch.from_numpy(scene.labels), torch.from_numpy(scene.boxes.astype(np.float32))
-    return BirdsBatch(images, labels.to(device), boxes.to(device))
+    return BirdsBatch(render(config, scene, torch.device(device)), labels.to(device), boxes.to(device))
 
 
 class Birds(Dataset):
@@ -150,13 +149,11 @@ class Birds(Dataset):
     @staticmethod
     def _draw(config: BirdsConfig, split: str, count: int, seed: int, progress: bool) -> BirdsBatch:
         images = torch.empty(count, 3, config.image_size, config.image_size, dtype=torch.uint8)
-        labels, boxes = [], []
-        bar = tqdm(total=count, desc=f"drawing {split} birds", unit=" birds", file=sys.stdout, disable=not progress)
-        with bar:
+        labels_and_boxes, title = [], f"drawing {split} birds"
+        with tqdm(total=count, desc=title, unit=" birds", file=sys.stdout, disable=not progress) as bar:
             for start in range(0, count, TOGETHER):
                 some = draw_birds(config, seed, split, range(start, min(start + TOGETHER, count)))
                 images[start : start + len(some.images)] = some.images
-                labels.append(some.labels)
-                boxes.append(some.boxes)
+                labels_and_boxes.append(some[1:])
                 bar.update(len(some.images))
-        return BirdsBatch(images, torch.cat(labels), torch.cat(boxes))
+        return BirdsBatch(images, *map(torch.cat, zip(*labels_and_boxes, strict=True)))

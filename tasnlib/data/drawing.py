@@ -1,5 +1,6 @@
 """Drawing birds: first decide where everything stands (numpy), then paint it from back to front (torch)."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from tasnlib.data import shapes
 from tasnlib.data.bird_config import BirdsConfig
 from tasnlib.data.randomness import Randomness, image_keys
 from tasnlib.data.shapes import Ellipse, column, paint
+
+BAND = 2**18  # pixels that a CPU paints at a time
 
 
 class Scene(NamedTuple):
@@ -95,8 +98,7 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
         table = torch.from_numpy(values.astype(np.float32)).to(device)
         return table.gather(1, home).view_as(u)
 
-    count = cells * cells
-    uniform = randomness.uniform
+    count, uniform = cells * cells, randomness.uniform
     angle = uniform(0, np.pi, count)
     along_x, along_y = look_up(np.cos(angle)), look_up(np.sin(angle))
     px = (u - home_u - look_up(uniform(0.4, 0.6, count))) * cell
@@ -124,15 +126,20 @@ def _colour(values: np.ndarray | tuple[float, ...], device: torch.device) -> Flo
 
 
 def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Tensor, "images 3 size size"]:
-    """The pixels of a scene, painted from back to front."""
-    size, randomness, images = config.image_size, scene.randomness, len(scene.keys)
-    uniform = randomness.uniform
-    x, y = shapes.pixel_centres(size, device)
+    """The pixels of a scene. A CPU paints a band of rows at a time, which stays in its cache at any image size."""
+    x, y = shapes.pixel_centres(config.image_size, device)
+    rows = max(1, BAND // (len(scene.keys) * config.image_size)) if device.type == "cpu" else config.image_size
+    return torch.cat([_render_band(config, scene, x, band) for band in y.split(rows)], dim=2)
 
-    ground = looks.CLUTTER_COLOURS[randomness.choice(len(looks.CLUTTER_COLOURS))][:, :, None, None] + uniform(
-        -0.1, 0.1, 3, 5, 5
-    )
-    canvas = shapes.smooth_ground(ground, size, device)
+
+def _render_band(config: BirdsConfig, scene: Scene, x: Tensor, y: Tensor) -> UInt8[Tensor, "images 3 rows size"]:
+    """The rows with these centres, painted from back to front."""
+    size, images, device = config.image_size, len(scene.keys), x.device
+    randomness = copy.copy(scene.randomness)  # every band reads the same numbers
+    uniform = randomness.uniform
+
+    ground = looks.CLUTTER_COLOURS[randomness.choice(len(looks.CLUTTER_COLOURS))][:, :, None, None]
+    canvas = shapes.smooth_ground(ground + uniform(-0.1, 0.1, 3, 5, 5), x, y)
     _clutter(canvas, config, randomness, x, y)
 
     for start, end in scene.legs:
@@ -143,14 +150,14 @@ def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Ten
     colours: dict[str, np.ndarray | tuple[float, ...]] = {"head": head, "breast": head, "wing": wing, "tail": wing}
     colours |= {"body": looks.BODY_COLOUR, "beak": (0.80, 0.60, 0.20), "eye": (0.08, 0.08, 0.10)}
     for name, part in scene.parts.items():
+        if part.boxes()[:, 1].min() > y[-1].item() + 2 or part.boxes()[:, 3].max() < y[0].item() - 2:
+            continue  # no image's part reaches into this band
         along, across = shapes.local_coordinates(part, x, y)
-        coverage = shapes.ellipse_coverage(
-            along, across, column(part.semi[:, 0], device), column(part.semi[:, 1], device)
-        )
+        semi_along, semi_across = (column(semi, device) for semi in part.semi.T)
+        coverage = shapes.ellipse_coverage(along, across, semi_along, semi_across)
         # A part that carries no stripes must not give the genus away twice: it wears the body's colour.
-        colour = _colour(
-            colours[name] if name not in looks.STRIPABLE or name in config.striped_parts else looks.BODY_COLOUR, device
-        )
+        coloured = name not in looks.STRIPABLE or name in config.striped_parts
+        colour = _colour(colours[name] if coloured else looks.BODY_COLOUR, device)
         if name in config.striped_parts:
             # Stripes that run along the part vary across it.
             position = torch.where(column(scene.across[name], device) > 0, along, across)
@@ -161,12 +168,9 @@ def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Ten
     for _ in range(config.grass):
         root = np.stack([uniform(0, size), np.full(images, float(size))], -1)
         tip = root + np.stack([uniform(-0.12, 0.12), uniform(-0.75, -0.25)], -1) * size
-        paint(
-            canvas,
-            _colour((0.30, 0.46, 0.22), device),
-            shapes.segment_coverage(root, tip, uniform(0.006, 0.012) * size, x, y),
-        )
+        blade = shapes.segment_coverage(root, tip, uniform(0.006, 0.012) * size, x, y)
+        paint(canvas, _colour((0.30, 0.46, 0.22), device), blade)
 
     light = uniform(0.8, 1.15)[:, None] * (1 + uniform(-0.05, 0.05, 3))
-    canvas = canvas * _colour(light, device) + config.noise * shapes.pixel_noise(scene.keys, size, device)
+    canvas = canvas * _colour(light, device) + config.noise * shapes.pixel_noise(scene.keys, x, y)
     return (canvas.clamp(0, 1) * 255).round().to(torch.uint8)

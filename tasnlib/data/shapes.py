@@ -96,24 +96,23 @@ def sine(turns: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return total * turns
 
 
-def smooth_ground(corners: np.ndarray, size: int, device: torch.device) -> Float[Tensor, "images 3 size size"]:
-    """A coarse grid of colours (images, 3, n, n), spread out evenly and joined by straight lines."""
-    grid = torch.from_numpy(corners.astype(np.float32)).to(device)
-    place = np.linspace(0, corners.shape[-1] - 1, size)
-    first = np.minimum(place.astype(np.int64), corners.shape[-1] - 2)
-    share = torch.from_numpy((place - first).astype(np.float32)).to(device)
-    first = torch.from_numpy(first).to(device)
-    for axis in (2, 3):
-        along = share.view((-1, 1) if axis == 2 else (-1,))
+def smooth_ground(corners: np.ndarray, x: Tensor, y: Tensor) -> Float[Tensor, "images 3 h w"]:
+    """A coarse grid of colours (images, 3, n, n), spread evenly over x by x pixels and joined by straight lines."""
+    grid = torch.from_numpy(corners.astype(np.float32)).to(x.device)
+    place = np.linspace(0, corners.shape[-1] - 1, x.numel())
+    whole = np.minimum(place.astype(np.int64), corners.shape[-1] - 2)
+    share = torch.from_numpy((place - whole).astype(np.float32)).to(x.device)
+    for axis, centres in ((2, y), (3, x)):
+        first = torch.from_numpy(whole).to(x.device)[pixel := centres.long().flatten()]
+        along = share[pixel].view_as(centres)
         low, high = grid.index_select(axis, first), grid.index_select(axis, first + 1)
         rise = (high - low) * along
         grid = low + rise
     return grid
 
 
-def pixel_noise(keys: np.ndarray, size: int, device: torch.device) -> Float[Tensor, "images 3 h w"]:
+def pixel_noise(keys: np.ndarray, x: Tensor, y: Tensor) -> Float[Tensor, "images 3 h w"]:
     """Uniform noise in [-1, 1], the same to the last bit on every device. One hash a pixel serves the three colours."""
-    seeds = torch.from_numpy((keys >> np.uint64(32)).astype(np.int64)).to(device)[:, None, None]
-    pixels = torch.arange(size * size, device=device).view(size, size)
-    bits = hash32(pixels * 0x9E3779B1 + seeds)
+    seeds = torch.from_numpy((keys >> np.uint64(32)).astype(np.int64)).to(x.device)[:, None, None]
+    bits = hash32((y.long() * x.numel() + x.long()) * 0x9E3779B1 + seeds)  # of the pixel's number
     return torch.stack([(bits >> shift) & 0xFF for shift in (0, 8, 16)], dim=1).float() / 127.5 - 1

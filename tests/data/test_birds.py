@@ -62,7 +62,7 @@ def scene_of(style: BirdsConfig, count: int = 12) -> Scene:
 
 
 def pixels_of(style: BirdsConfig, change=lambda scene: {}, count: int = 12) -> torch.Tensor:
-    """A scene rendered after some of its fields were changed. Composed anew: rendering uses up its numbers."""
+    """A scene rendered after some of its fields were changed."""
     scene = scene_of(style, count)
     return render(style, scene._replace(**change(scene)), CPU).float()
 
@@ -151,6 +151,16 @@ def test_an_image_is_the_same_whatever_the_number_of_threads():
         assert (drawn[0] != drawn[2]).sum() == 0
 
 
+@pytest.mark.parametrize("style", [ODD, replace(EASY, image_size=300, bird_size=(0.05, 0.07))], ids=["large", "small"])
+def test_an_image_is_the_same_whatever_the_bands_it_is_painted_in(style, monkeypatch):
+    drawn = []
+    for pixels in (1, 7 * 3 * style.image_size, 2**40):  # a row at a time, seven rows, all
+        monkeypatch.setattr("tasnlib.data.drawing.BAND", pixels)
+        drawn.append(draw_birds(style, 0, "train", range(3)).images)
+    assert torch.equal(drawn[0], drawn[2])
+    assert torch.equal(drawn[1], drawn[2])
+
+
 class DrawnWhenAsked(Dataset):
     def __len__(self):
         return 24
@@ -217,8 +227,9 @@ def test_a_gpu_draws_the_same_pixels_to_one_level_of_255(style=HARD):  # noqa: P
 
 def test_noise_is_uniform_and_a_function_of_the_image_alone():
     keys = np.array([2**63 + 5, 1, 2**40], np.uint64)
-    noise = pixel_noise(keys, 64, CPU)
-    assert torch.equal(pixel_noise(keys[1:2], 64, CPU)[0], noise[1])
+    centres = pixel_centres(64, CPU)
+    noise = pixel_noise(keys, *centres)
+    assert torch.equal(pixel_noise(keys[1:2], *centres)[0], noise[1])
     assert not torch.equal(noise[0], noise[2])
     assert noise.min() >= -1
     assert noise.max() <= 1
