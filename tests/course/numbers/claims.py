@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from nbformat import NotebookNode
 
-from tests.course.numbers.prose import Passage, numbers
+from tests.course.numbers.prose import Passage, numbers, passages
 
 Claims = dict[str, Callable[[], object]]
 
@@ -22,10 +22,10 @@ def verify(sentence: str, computed: object) -> None:
         assert bool(computed), "the sentence does not hold"
 
 
-def unverified(passages: Iterable[Passage], sentences: Iterable[str]) -> list[str]:
+def unverified(texts: Iterable[Passage], sentences: Iterable[str]) -> list[str]:
     """Each number, in its words, that no sentence covers and no cell beside it prints."""
     found, sentences = [], list(sentences)
-    for text, printed in passages:
+    for text, printed in texts:
         covered = [match.span() for one in sentences for match in re.finditer(re.escape(one), text)]
         for number in numbers(text):
             end = number.start + len(number.written)
@@ -38,10 +38,32 @@ def unverified(passages: Iterable[Passage], sentences: Iterable[str]) -> list[st
     return found
 
 
-def not_in(passages: Iterable[Passage], sentences: Iterable[str]) -> list[str]:
+def not_in(texts: Iterable[Passage], sentences: Iterable[str]) -> list[str]:
     """Sentences that the notebook no longer holds."""
-    texts = [passage.text for passage in passages]
-    return [one for one in sentences if not any(one in text for text in texts)]
+    written = [passage.text for passage in texts]
+    return [one for one in sentences if not any(one in text for text in written)]
+
+
+def unnoticed_changes(texts: list[Passage], sentences: list[str]) -> list[str]:
+    """Each number that could have another last digit without a claim or a printed number to contradict it."""
+    found = []
+    for place, (text, printed) in enumerate(texts):
+        for number in numbers(text):
+            last = number.start + len(number.written) - 1
+            if text[last].isdigit():
+                changed = Passage(f"{text[:last]}{2 + int(text[last]) % 8}{text[last + 1 :]}", printed)
+                everything = [*texts[:place], changed, *texts[place + 1 :]]
+                if not (unverified([changed], sentences) or not_in(everything, sentences)):
+                    found.append(changed.text[max(0, last - 50) : last + 30])
+    return found
+
+
+def verify_all_numbers(book: NotebookNode, sentences: Iterable[str]) -> None:
+    """Asserts that the sentences are the notebook's, cover what its cells do not print, and notice a changed digit."""
+    texts, sentences = passages(book), list(sentences)
+    assert not_in(texts, sentences) == []
+    assert unverified(texts, sentences) == []
+    assert len(unnoticed_changes(texts, sentences)) <= 2  # one or two may be printed by chance
 
 
 def all_code(book: NotebookNode) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tests.course.numbers.claims import not_in, unverified, verify
+from tests.course.numbers.claims import not_in, unnoticed_changes, unverified, verify
 from tests.course.numbers.prose import numbers, passages
 
 
@@ -77,6 +77,12 @@ def test_a_wrong_value_a_missing_one_and_a_false_sentence_fail():
     }.items():
         with pytest.raises(AssertionError):
             verify(sentence, computed)
+
+
+def test_a_changed_digit_is_noticed_unless_it_is_printed_by_chance():
+    text = "It gains 12 points, and 3.5 in the end."
+    assert unnoticed_changes(book(text, output="12 3.5"), []) == []
+    assert len(unnoticed_changes(book(text, output="12 14 3.5"), [])) == 1
 
 
 def test_numbers_are_found_as_written():
