@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.high_resolution.drawings import FIXED, birds_at
 from benchmarks.high_resolution.methods import Full, Pictures
-from benchmarks.high_resolution.runs import FULL, VERSION, Plan, methods_at
+from benchmarks.high_resolution.runs import VERSION, Plan, methods_at
 from benchmarks.report import surroundings
 from benchmarks.setting import Setting
 from benchmarks.timing import compare
@@ -61,6 +61,3 @@ def costs(plan: Plan, folder: Path, setting: Setting | None = None) -> dict[str,
 def cost_title(title: str) -> str:
     """Under which title a row of the table has its cost."""
     return TILES if title.startswith(TILES) else title
-
-
-__all__ = ["FULL", "TILES", "cost_title", "costs", "measure"]

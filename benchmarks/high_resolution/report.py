@@ -108,7 +108,13 @@ def figure(rows: Sequence[Row], against: str = "multiply_adds") -> Figure:
     kinds = sorted({(row.series, row.size) for row in rows}, key=lambda kind: (kind[1] != BASE, *kind))
     titles = list(dict.fromkeys(row.title for row in rows))
     figure, panels = plt.subplots(
-        1, len(kinds), figsize=(1.2 + 2.5 * len(kinds), 4.4), sharey=True, squeeze=False, layout="constrained"
+        1,
+        len(kinds),
+        figsize=(1.2 + 2.5 * len(kinds), 4.6),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     for axes, (series, size) in zip(panels[0], kinds, strict=True):
         for row in rows:
@@ -116,7 +122,9 @@ def figure(rows: Sequence[Row], against: str = "multiply_adds") -> Figure:
                 colour, marker = _style(row.title)
                 cost = getattr(row, against) / (1e6 if against == "multiply_adds" else 1)
                 letter = "abcdefghijklmnop"[titles.index(row.title)]
-                axes.errorbar(cost, row.mean, yerr=row.deviation, fmt=marker, color=colour, markersize=11, capsize=3)
+                axes.errorbar(
+                    cost, row.mean, yerr=row.deviation, fmt=marker, color=colour, mec="white", ms=12, capsize=3
+                )
                 axes.annotate(letter, (cost, row.mean), ha="center", va="center", color="white", fontsize=8)
         for share in (CHANCE, GENUS):
             axes.axhline(100 * share, color="#DDDDDD", zorder=0)
@@ -126,7 +134,7 @@ def figure(rows: Sequence[Row], against: str = "multiply_adds") -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.15)
     panels[0][0].set_ylabel("test accuracy, %")
-    figure.supxlabel(LABELS[against], fontsize=10)
+    panels[0][len(kinds) // 2].set_xlabel(LABELS[against])
     named = [f"{letter}  {title}" for letter, title in zip("abcdefghijklmnop", titles, strict=False)]
     handles = [plt.Line2D([], [], color=_style(title)[0], marker=_style(title)[1], linestyle="") for title in titles]
     figure.legend(handles, named, loc="outside lower center", ncols=3, frameon=False, fontsize=9)

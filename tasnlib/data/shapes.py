@@ -103,10 +103,10 @@ def smooth_ground(corners: np.ndarray, x: Tensor, y: Tensor) -> Float[Tensor, "i
     whole = np.minimum(place.astype(np.int64), corners.shape[-1] - 2)
     share = torch.from_numpy((place - whole).astype(np.float32)).to(x.device)
     for axis, centres in ((2, y), (3, x)):
-        first = torch.from_numpy(whole).to(x.device)[pixel := centres.long().flatten()]
-        along = share[pixel].view_as(centres)
-        low, high = grid.index_select(axis, first), grid.index_select(axis, first + 1)
-        rise = (high - low) * along
+        pixel = centres.long()
+        first, _ = torch.broadcast_tensors(torch.from_numpy(whole).to(x.device)[pixel], grid.narrow(axis, 0, 1))
+        low, high = grid.gather(axis, first), grid.gather(axis, first + 1)  # index_select takes ten times as long
+        rise = (high - low) * share[pixel]
         grid = low + rise
     return grid
 

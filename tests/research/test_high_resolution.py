@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from benchmarks.high_resolution import costs, drawings, methods, report, runs
-from benchmarks.high_resolution.__main__ import experiment
+from benchmarks.high_resolution import experiment as experiment_module
+from benchmarks.high_resolution.__main__ import main
 from benchmarks.high_resolution.drawings import FIXED, GROWING, Drawings, birds_at
+from benchmarks.high_resolution.experiment import experiment
 from benchmarks.high_resolution.methods import LOOK, Method, Pictures, View, composed, resize
 from benchmarks.high_resolution.runs import FULL, Plan, Run, methods_at, plan_runs
 from benchmarks.setting import Setting
@@ -36,9 +38,8 @@ def generator():
 @pytest.fixture
 def small_base(monkeypatch):
     """The experiment at half its sizes, so that a test takes seconds."""
-    for module in (drawings, runs, report):
+    for module in (drawings, experiment_module, runs, report):
         monkeypatch.setattr(module, "BASE", 256)
-    monkeypatch.setattr("benchmarks.high_resolution.__main__.BASE", 256)
 
 
 def large_images(generator, count=2, size=300):
@@ -282,7 +283,9 @@ def test_costs_are_measured_once_and_counted(tmp_path):
 def test_a_figure_has_a_panel_per_kind_of_images_and_a_letter_per_method():
     kinds = [(FIXED, 512), (FIXED, 1024), (GROWING, 1024)]
     rows = [
-        report.Row(title, series, size, (50.0, 60.0), 1e7, 2.0) for series, size in kinds for title in ("TASN", FULL)
+        report.Row(title, series, size, (50.0, 60.0), cost, cost)
+        for series, size in kinds
+        for title, cost in (("TASN", 4e7), (FULL, 2e9))
     ]
     for against in ("multiply_adds", "milliseconds"):
         figure = report.figure(rows, against)
@@ -294,3 +297,14 @@ def test_a_figure_has_a_panel_per_kind_of_images_and_a_letter_per_method():
         assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b"]
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a  TASN", f"b  {FULL}"]
         report.plt.close(figure)
+
+
+def test_the_command_measures_costs_alone_and_rejects_sizes_that_hold_no_bird(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(costs, "Setting", lambda device, _: Setting(device, "small"))
+    folders = ["--results", str(tmp_path), "--data", str(tmp_path / "data")]
+    assert main(["--only", "costs", "--sizes", "256", *folders]) == []
+    assert set(json.loads((tmp_path / costs.FILE).read_text())["sizes"]) == {"256"}
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(SystemExit):
+        main(["--sizes", "128", *folders])
+    assert "--sizes must be 256 or more" in capsys.readouterr().err

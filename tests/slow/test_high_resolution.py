@@ -1,11 +1,12 @@
 """The experiment at high resolution: its memory, and several processes."""
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
 
-from benchmarks.high_resolution.__main__ import experiment
+from benchmarks.high_resolution.experiment import experiment
 from benchmarks.high_resolution.runs import plan_runs
 from tests.research.test_high_resolution import TINY
 
@@ -31,3 +32,15 @@ def test_several_processes_give_the_same_results(tmp_path):
     for run in plan_runs(plan):
         one, two = (json.loads((tmp_path / name / run.file_name).read_text()) for name in ("1", "2"))
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
+
+
+def test_the_command_in_two_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
+    numbers = "--processes 2 --sizes 512 --seeds 0 --train-images 8 --test-images 2 --epochs 1 --only runs"
+    folders = ["--results", tmp_path / "results", "--data", tmp_path / "data"]
+    command = [sys.executable, "-m", "benchmarks.high_resolution", *shlex.split(numbers), *folders]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    table = done.stdout[done.stdout.index("accuracy, %") :].splitlines()
+    assert [line.split("  ")[0].strip() for line in table[1:3]] == ["plain, 48 px", "plain, 96 px"]
+    assert len(table) == 1 + 10 + 2  # the crops are one run and two lines; tiles are two more
+    assert len(list((tmp_path / "results").glob("512px-*"))) == 9
