@@ -153,7 +153,7 @@ WRONG = {
     "map_of_a_dead_channel": [
         ("plain mean", lambda x: x.sum(1) / x.shape[1]),
         ("summed over space", lambda x: torch.einsum("bc,bchw->bhw", x.flatten(2).sum(2).softmax(1), x)),
-        ("outer softmax is missing", lambda x: torch.einsum("bc,bchw->bhw", x.mean((2, 3)), x)),
+        ("", lambda x: torch.einsum("bc,bchw->bhw", x.mean((2, 3)), x)),
         ("", lambda x: torch.einsum("bc,bchw->bhw", x.amax((2, 3)).softmax(1), x)),
         ("", lambda x: torch.einsum("bc,bchw->bhw", x.mean((2, 3)).softmax(0), x)),
         ("", lambda x: torch.einsum("bc,bchw->bhw", F.normalize(x.mean((2, 3)), p=1, dim=1), x)),

@@ -96,7 +96,7 @@ def left_of(edge):
 WRONG = {
     "magnification": [
         ("summed the zoom", lambda zoom, left, right: zoom[left:right].sum()),
-        ("took the peak", lambda zoom, left, right: zoom[left:right].amax()),
+        ("", lambda zoom, left, right: zoom[left:right].amax()),
         ("counted pixel `right`", lambda zoom, left, right: zoom[left : right + 1].mean()),
         ("", lambda zoom, left, right: zoom[left:right].sum() / len(zoom)),
         ("", lambda zoom, left, right: zoom[left:right].sum() / (right - left + 1)),
@@ -109,8 +109,8 @@ WRONG = {
     "marginal_zoom": [
         ("summed over the rows", lambda a: a.mean(0) / a.mean()),
         ("wrong axis", lambda a: a.max(1).values / a.max(1).values.mean()),
-        ("divided by the sum", lambda a: a.amax(0) / a.amax(0).sum()),
-        ("plain maxima", lambda a: a.max(dim=0).values),
+        ("", lambda a: a.amax(0) / a.amax(0).sum()),
+        ("", lambda a: a.max(dim=0).values),
         ("", lambda a: a.amax(0) / a.amax(0).max()),
         ("", lambda a: a.amax(0) / a.mean()),
         ("", lambda a: (a.amax(0) + 1e-2) / (a.amax(0) + 1e-2).mean()),
@@ -126,7 +126,7 @@ WRONG = {
         ("", once_more),
         ("", never_ends),
         ("only clipped", lambda zoom, cap: torch.where(zoom > cap, cap, zoom)),
-        ("clipped and then divided", lambda u, cap: u.clamp(max=cap) / u.clamp(max=cap).sum() * len(u)),
+        ("", lambda u, cap: u.clamp(max=cap) / u.clamp(max=cap).sum() * len(u)),
         ("spread the excess over all", lambda u, cap: u.clamp(max=cap) + (u - cap).clamp(min=0).mean()),
         ("", lambda u, cap: limited_by_newton(u, 2.0)),
         ("", lambda u, cap: limited_by_newton(u, cap) if (u > cap).any() else u / u.max() * cap),

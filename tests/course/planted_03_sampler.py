@@ -174,7 +174,7 @@ WRONG = {
     "reading_matrix": [
         ("", matrix_by_loop),
         ("centre to be at j", lambda p, w: matrix_by_numpy(p + 0.5, w)),
-        ("transpose", lambda p, w: matrix_by_reading(p, w).T),
+        ("", lambda p, w: matrix_by_reading(p, w).T),
         ("nearest pixel only", lambda p, w: torch.eye(w)[p.long().clamp(max=w - 1)]),
         ("sum to less than 1", tent(low=-9, high=-9)),
         ("", tent(width=2.0)),

@@ -129,7 +129,7 @@ WRONG = {
         ("", lambda z, T: (z / T).log_softmax(1).exp()),
         ("", in_place),
         ("multiplied by T", lambda z, T: F.softmax(T * z, dim=1)),
-        ("divided after", lambda z, T: softened_by_numpy(z, 1.0) / T),
+        ("", lambda z, T: softened_by_numpy(z, 1.0) / T),
         ("no effect", lambda z, T: softened_by_numpy(z, 1.0)),
         ("over the batch", lambda z, T: softened_by_numpy(z.T, T).T),
         ("", lambda z, T: (z / T).exp() / (z / T).exp().sum()),
@@ -142,7 +142,7 @@ WRONG = {
     "entropy": [
         ("sign is wrong", lambda q: torch.einsum("bk,bk->b", q, q.log())),
         ("mean over the classes", lambda q: torch.special.entr(q).mean(1)),
-        ("one number for all rows", lambda q: torch.special.entr(q).sum()),
+        ("", lambda q: torch.special.entr(q).sum()),
         ("", lambda q: torch.special.entr(q).sum(1).mean()),
         ("", lambda q: torch.special.entr(q).sum(0)),
         ("", lambda q: -(q * q.log2()).sum(1)),

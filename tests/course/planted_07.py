@@ -165,7 +165,7 @@ WRONG = {
     "share_reached": [
         ("each draw alone", reached(lambda m, limit: m >= limit)),
         ("every time it was reached", lambda m, limit: (m >= limit).float().mean(1).cumsum(0)),
-        ("averaged over the draws", lambda m, limit: (m >= limit).float().mean(0)),
+        ("", lambda m, limit: (m >= limit).float().mean(0)),
         ("", reached_in_place),
         ("", reached(lambda m, limit: m.cummax(0).values > limit)),
         ("", lambda m, limit: (m >= limit).float().mean(1).cumsum(0).clamp(max=1)),

@@ -52,8 +52,8 @@ def part_magnification(x, y, box, height, width):
     return share / plain
 
 
-def _along(positions, low, high, size):
-    return ((positions >= low) & (positions < high)).float().mean() / (high - low) * size
+def _area(box):
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 EXERCISES = [
@@ -83,20 +83,16 @@ EXERCISES = [
         _positions_and_box,
         mistakes={
             "This is the number of pixels that the part gets. Divide by the number that plain resizing gives it.": (
-                lambda x, y, box, height, width: (
-                    ((x >= box[0]) & (x < box[2])).sum() * ((y >= box[1]) & (y < box[3])).sum()
-                )
+                lambda x, y, box, *size: part_magnification(x, y, box, len(y), len(x)) * _area(box)
             ),
             "This is the part's share of the sampled image. Divide by its share of the image.": (
-                lambda x, y, box, height, width: (
-                    _along(x, box[0], box[2], box[2] - box[0]) * _along(y, box[1], box[3], box[3] - box[1])
-                )
+                lambda x, y, box, *size: part_magnification(x, y, box, 1, 1) * _area(box)
             ),
             "You counted along x only. A pixel is in the part if both its x and its y are: multiply by y's ratio.": (
-                lambda x, y, box, height, width: _along(x, box[0], box[2], width)
+                lambda x, y, box, *size: part_magnification(x, y[:1], (box[0], -9, box[2], 99), 108, size[1])
             ),
             "You mixed up the axes of the box. It is (x0, y0, x1, y1): x lies between x0 and x1.": (
-                lambda x, y, box, height, width: _along(x, box[1], box[3], width) * _along(y, box[0], box[2], height)
+                lambda x, y, box, *size: part_magnification(x, y, (box[1], box[0], box[3], box[2]), *size)
             ),
         },
         hint="The part's share of the sampled pixels, divided by the box's share of the image's area.",

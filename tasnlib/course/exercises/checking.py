@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tasnlib.course.exercises.running import Record, call, run
+from tasnlib.course.exercises.running import Record, apart, call, run
 
 ROUNDS = 12  # a multiple of the number of kinds of input of every exercise
 Test = Callable[[dict[str, Any], Any], bool]
@@ -53,10 +53,12 @@ class Report(NamedTuple):
     @property
     def figure(self) -> Figure | None:
         """Target and result as two pictures on one scale, where they can be drawn."""
-        wanted, got = _numbers(self.target), _numbers(self.result)
-        if self.passed or not wanted or not got or wanted[0].shape != got[0].shape or not got[0].isfinite().all():
+        pairs = _pairs(self.target, self.result)
+        if not pairs or _same(self.target, self.result, 1e-5):
             return None
-        return _side_by_side(wanted[0], got[0]) if got[0].ndim else None
+        wanted, got = pairs[0]
+        drawable = wanted.ndim and wanted.shape == got.shape and got.isfinite().all()
+        return _side_by_side(wanted, got) if drawable else None
 
 
 def examine(exercise: Exercise, function: Callable) -> Report:
@@ -110,8 +112,11 @@ def _known_mistake(
     """The message of the mistake that gives the same wrong results, here and on all kinds of fresh inputs."""
 
     def fits(mistake: Callable, inputs: dict[str, Any], result: Any) -> bool:
-        given, _ = run(mistake, inputs)
-        return (given is ... and result is ...) or _same(given, result, exercise.tolerance)
+        try:
+            given = call(mistake, copy.deepcopy(inputs))
+        except Exception:
+            return result is ...
+        return _same(given, result, exercise.tolerance)
 
     fitting = [message for message, mistake in exercise.mistakes.items() if fits(mistake, inputs, result)]
     for turn in range(ROUNDS if fitting else 0):
@@ -123,20 +128,19 @@ def _known_mistake(
 
 def _difference(exercise: Exercise, inputs: dict[str, Any], target: Any, result: Any) -> str:
     """How a wrong result differs from the target."""
-    wanted, got = _numbers(target) or [], _numbers(result)
-    if got is None or _several(target) != _several(result) or len(wanted) != len(got):
+    pairs, where = _pairs(target, result), f"The input was {_describe(inputs)}"
+    if pairs is None:
         return f"return {_kind(target)}; yours returns {_kind(result)}."
-    where = f"The input was {_describe(inputs)}"
-    for right, yours in zip(wanted, got, strict=True):
+    for right, yours in pairs:
         if right.shape != yours.shape:
             shapes = f"the result must have shape {tuple(right.shape)}, yours has shape {tuple(yours.shape)}."
             return f"wrong shape. For {_describe(inputs)} {shapes}"
         if yours.isnan().any():
             return f"the result contains NaN. {where}."
     for sentence, holds in exercise.properties.items():
-        if not holds(inputs, got if _several(target) else got[0]):
+        if not holds(inputs, _read(result)):
             return f"{sentence} This is not true of your result. {where}."
-    right, yours = next(pair for pair in zip(wanted, got, strict=True) if not _same(*pair, exercise.tolerance))
+    right, yours = next(pair for pair in pairs if not _same(*pair, exercise.tolerance))
     index = np.unravel_index(int((right - yours).abs().argmax()), right.shape)
     at = f"at {[int(i) for i in index]} " if index else ""
     numbers = f"{at}the target is {right[index].item():.4g}, yours is {yours[index].item():.4g}"
@@ -157,7 +161,7 @@ def _wrong_gradient(exercise: Exercise, function: Callable, inputs: dict[str, An
         given = copy.deepcopy(inputs)
         at = [given[name].requires_grad_() for name in exercise.gradients]
         try:
-            with torch.enable_grad():
+            with apart(Record()), torch.enable_grad():
                 value = torch.as_tensor(call(one, given)).sum()
             found.append(torch.autograd.grad(value, at, allow_unused=True, materialize_grads=True))
         except (Exception, SystemExit):
@@ -168,51 +172,46 @@ def _wrong_gradient(exercise: Exercise, function: Callable, inputs: dict[str, An
     return ""
 
 
-def _several(value: Any) -> bool:
-    """A tuple or list of tensors; one of numbers counts as a tensor."""
-    return isinstance(value, (tuple, list)) and not (value and all(_is_number(part) for part in value))
-
-
-def _is_number(value: Any) -> bool:
-    array = _array(value)
-    return array is not None and array.ndim == 0
-
-
-def _array(value: Any) -> Tensor | None:
-    """A tensor, an array, a number or a list of numbers in float64; None where it is none of these."""
-    if isinstance(value, (tuple, list)):
-        parts = [_array(part) for part in value if not isinstance(part, (tuple, list))]
-        numbers = [part for part in parts if part is not None and part.ndim == 0]
-        return torch.stack(numbers) if numbers and len(numbers) == len(value) else None
+def _read(value: Any) -> Tensor | list[Tensor] | None:
+    """A result in float64, a list of numbers as one tensor; None where it cannot be read as numbers."""
+    several = isinstance(value, (tuple, list))
     try:
-        array = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.array(value))
-        return None if array.is_complex() else array.double()
+        parts = [_double(part) for part in (value if several else [value])]
     except Exception:  # whatever the methods of a strange object raise
         return None
+    together = several and parts and all(part.ndim == 0 for part in parts)
+    return torch.stack(parts) if together else parts if several else parts[0]
 
 
-def _numbers(value: Any) -> list[Tensor] | None:
-    """A result's parts in float64; None where one cannot be read as numbers."""
-    parts = [_array(part) for part in (value if _several(value) else [value])]
-    found = [part for part in parts if part is not None]
-    return found if len(found) == len(parts) else None
+def _double(value: Any) -> Tensor:
+    tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.array(value))
+    if tensor.is_complex():
+        raise TypeError
+    return tensor.double()
 
 
 def _same(one: Any, other: Any, tolerance: float) -> bool:
-    first, second = _numbers(one), _numbers(other)
-    if first is None or second is None or _several(one) != _several(other) or len(first) != len(second):
-        return False
-    pairs = zip(first, second, strict=True)
-    return all(a.shape == b.shape and torch.allclose(a, b, tolerance, tolerance, equal_nan=True) for a, b in pairs)
+    pairs = _pairs(one, other)
+    close = (a.shape == b.shape and torch.allclose(a, b, tolerance, tolerance, equal_nan=True) for a, b in pairs or [])
+    return pairs is not None and all(close)
+
+
+def _pairs(one: Any, other: Any) -> list[tuple[Tensor, Tensor]] | None:
+    """The parts of two results; None where they are not of one kind."""
+    first, second = _read(one), _read(other)
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return [(first, second)]
+    both = isinstance(first, list) and isinstance(second, list) and len(first) == len(second)
+    return list(zip(first, second, strict=True)) if both else None  # type: ignore[arg-type]
 
 
 def _kind(value: Any) -> str:
-    if _several(value):
+    read = _read(value)
+    if isinstance(read, Tensor):
+        return f"one tensor of shape {tuple(read.shape)}" if read.ndim else "one number"
+    if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
-    parts = _numbers(value)
-    if parts is None:
-        return f"one {type(value).__name__} that cannot be read as numbers"
-    return f"one tensor of shape {tuple(parts[0].shape)}" if parts[0].ndim else "one number"
+    return f"one {type(value).__name__} that cannot be read as numbers"
 
 
 def _describe(inputs: dict[str, Any]) -> str:

@@ -81,24 +81,12 @@ def joint_loss(attention_logits, master_logits, part_logits, labels, weight, tem
     return loss - weight * (teacher * log_student).sum(dim=-1).mean()
 
 
-def _kl(student, teacher, T):
-    return soft_cross_entropy(student, teacher, T) - entropy((teacher / T).softmax(dim=-1)).mean()
-
-
-def _softmax_twice(attention, master, part, labels, weight, T):
-    plain = sum(F.cross_entropy(logits.softmax(dim=-1), labels) for logits in (attention, master, part))
-    return plain + weight * soft_cross_entropy(master, part, T)
-
-
 EXERCISES = [
     Exercise(
         soften,
         _some_equal,
         mistakes={
             "You multiplied by T, which sharpens. Divide the logits by T.": lambda z, T: (z * T).softmax(-1),
-            "You divided after the softmax. Divide the logits by T first, then take the softmax.": lambda z, T: (
-                z.softmax(-1) / T
-            ),
             "T has no effect on your result. Divide the logits by T before the softmax.": lambda z, T: z.softmax(-1),
             "Your softmax runs over the batch. It belongs over the classes, the last axis.": lambda z, T: (
                 z / T
@@ -116,7 +104,6 @@ EXERCISES = [
                 -entropy(q)
             ),
             "You took the mean over the classes. Take the sum.": lambda q: -(q * q.log()).mean(dim=-1),
-            "You returned one number for all rows. Sum over the classes only, dim=-1.": lambda q: -(q * q.log()).sum(),
         },
         hint="For each row: minus the sum over the classes of q times log q.",
     ),
@@ -127,7 +114,9 @@ EXERCISES = [
             "You swapped student and teacher. The logarithm belongs to the student.": lambda student, teacher, T: (
                 soft_cross_entropy(teacher, student, T)
             ),
-            "You subtracted the teacher's entropy: that is the KL divergence. Leave it in.": _kl,
+            "You subtracted the teacher's entropy: that is the KL divergence. Leave it in.": lambda s, t, T: (
+                soft_cross_entropy(s, t, T) - entropy((t / T).softmax(dim=-1)).mean()
+            ),
             "You divided only the teacher's logits by T. Divide the student's too.": lambda student, teacher, T: (
                 soft_cross_entropy(T * student, teacher, T)
             ),
@@ -170,20 +159,18 @@ EXERCISES = [
                 lambda attention, master, part, *rest: joint_loss(attention, part, master, *rest)
             ),
             "You left out the attention network's cross entropy. Nothing else trains it.": (
-                lambda attention, master, part, labels, *rest: (
-                    joint_loss(attention, master, part, labels, *rest) - F.cross_entropy(attention, labels)
-                )
+                lambda a, m, p, labels, *rest: joint_loss(a, m, p, labels, *rest) - F.cross_entropy(a, labels)
             ),
             "You left out the weight of the distillation term. Multiply the soft cross entropy by it.": (
                 lambda attention, master, part, labels, weight, T: joint_loss(attention, master, part, labels, 1, T)
             ),
-            "F.cross_entropy takes logits, not probabilities: it applies the softmax itself.": _softmax_twice,
+            "F.cross_entropy takes logits, not probabilities: it applies softmax itself.": lambda a, m, p, y, w, T: (
+                sum(F.cross_entropy(z.softmax(-1), y) for z in (a, m, p)) + w * soft_cross_entropy(m, p, T)
+            ),
         },
         gradients={
             "part_logits": "Let no gradient flow into the teacher: detach the part net's logits in the soft term.",
-            "master_logits": (
-                "The master net learns from the labels and from the part net: detach the part net's logits only."
-            ),
+            "master_logits": "The master net learns from labels and part net: detach the part net's logits only.",
             "attention_logits": "The attention network learns from the labels: do not detach its logits.",
         },
         hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master net.",

@@ -97,9 +97,8 @@ EXERCISES = [
         _map_and_size,
         mistakes={
             "You returned the cell's upper left corner. Its centre is half a cell further on.": (
-                lambda attention, height, width: (
-                    brightest_cell(attention, height, width)
-                    - torch.tensor([width, height]) / torch.tensor(attention.shape).flip(0) / 2
+                lambda a, *size: (
+                    brightest_cell(a, *size) - brightest_cell(a[:1, :1], *size) / torch.tensor(a.shape).flip(0)
                 )
             ),
             "You returned (y, x). x, the column, comes first.": lambda attention, height, width: brightest_cell(
@@ -136,9 +135,6 @@ EXERCISES = [
             ),
             "You counted a part every time it was reached, so the share exceeds 1. It counts once.": (
                 lambda magnifications, at_least: (magnifications >= at_least).float().mean(1).cumsum(0)
-            ),
-            "You averaged over the draws. Return one number per draw: the mean over parts.": (
-                lambda magnifications, at_least: (magnifications >= at_least).float().mean(0)
             ),
         },
         properties={

@@ -1,5 +1,7 @@
 """Exercises of notebook 02 on receptive fields. Solutions are written as a student would write them."""
 
+from functools import reduce
+
 import torch
 from torch.nn import functional as F
 
@@ -28,12 +30,6 @@ def _convolved(features, kernel, d):
     return F.conv2d(features, kernel, padding=d, dilation=d)
 
 
-def _one_after_another(features, kernel, dilations):
-    for d in dilations:
-        features = _convolved(features, kernel, d).relu()
-    return features
-
-
 DILATION = Exercise(
     multi_dilation,
     _features_kernel_dilations,
@@ -45,7 +41,9 @@ DILATION = Exercise(
             lambda features, kernel, dilations: sum(_convolved(features, kernel, d) for d in dilations)
         ),
         "You applied the dilations one after another. Apply each to the block's input, and sum the results.": (
-            _one_after_another
+            lambda features, kernel, dilations: reduce(
+                lambda x, d: _convolved(x, kernel, d).relu(), dilations, features
+            )
         ),
         "You applied the same plain convolution for every d. Pass dilation=d, and padding=d to keep the size.": (
             lambda features, kernel, dilations: _convolved(features, kernel, 1).relu() * len(dilations)
@@ -68,15 +66,6 @@ def receptive_field(layers):
     return width
 
 
-def _field(layers, dilate=True, stride=True, early=False, start=1):
-    width, step = start, 1
-    for kernel, by, dilation in layers:
-        step = step * by if early and stride else step
-        width += (kernel - 1) * (dilation if dilate else 1) * step
-        step = step * by if stride and not early else step
-    return width
-
-
 def _resnet18(strides):
     first = [(7, 2, 1), (3, 2, 1)]
     return first + [(3, stride if number == 0 else 1, 1) for stride in strides for number in range(4)]
@@ -96,16 +85,16 @@ FIELD = Exercise(
     _layers,
     mistakes={
         "You left out the strides. After a stride of 2, neighbouring cells lie twice as many pixels apart.": (
-            lambda layers: _field(layers, stride=False)
+            lambda layers: receptive_field([(kernel, 1, dilation) for kernel, _, dilation in layers])
         ),
         "You left out the dilations. A kernel of 3 at dilation d spans 2·d steps, not 2.": (
-            lambda layers: _field(layers, dilate=False)
+            lambda layers: receptive_field([(kernel, stride, 1) for kernel, stride, _ in layers])
         ),
         "You applied a layer's stride to its own kernel. It acts on the layers after it: widen first.": (
-            lambda layers: _field(layers, early=True)
+            lambda layers: receptive_field([(kernel, stride, dilation * stride) for kernel, stride, dilation in layers])
         ),
         "You started from 0. Before the first layer a cell sees one pixel: start from 1.": (
-            lambda layers: _field(layers, start=0)
+            lambda layers: receptive_field(layers) - 1
         ),
     },
     hint="Layer by layer: add (kernel - 1) · dilation · step to the width, then multiply the step by the stride.",

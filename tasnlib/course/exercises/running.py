@@ -26,16 +26,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 SECONDS = 5.0  # for one call; a right answer takes milliseconds
-LARGEST = 2**30  # bytes
+LARGEST = 2**29  # bytes
+TOO_SLOW = f"was stopped after {SECONDS:g} seconds. Does a loop never end?"
+TOO_LARGE = f"asked for more than {LARGEST / 2**30:g} GiB of memory. Look at the shapes that it makes."
 MEMORY = Path("/proc/self/statm")  # of this process; on Linux only
 JUMPS = {*dis.hasjrel, *dis.hasjabs}
 STATE: dict[str, tuple[Callable, Callable]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "whether torch records gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "torch's random state": (
-        lambda: torch.get_rng_state().numpy(),
-        lambda seen: torch.set_rng_state(torch.tensor(seen)),
-    ),
+    "torch's random state": (lambda: torch.get_rng_state().numpy(), lambda s: torch.set_rng_state(torch.tensor(s))),
     "NumPy's random state": (np.random.get_state, np.random.set_state),
     "Python's random state": (random.getstate, random.setstate),
 }
@@ -43,9 +42,6 @@ STATE: dict[str, tuple[Callable, Callable]] = {
 
 class Stopped(BaseException):
     """Ends an answer. Not an Exception, which the answer might catch."""
-
-    def __init__(self, reason: str = f"was stopped after {SECONDS:g} seconds. Does a loop never end?"):
-        super().__init__(reason)
 
 
 @dataclass
@@ -74,19 +70,19 @@ def run(function: Callable, arguments: dict[str, Any]) -> tuple[Any, Record]:
     """The function's result, ... where there is none, and what it did. Raises nothing but KeyboardInterrupt."""
     record, given, result = Record(), copy.deepcopy(arguments), ...
     try:
-        with _apart(record), _memory_limit(), _time_limit(), _Tensors(record), _watched(function, record):
+        with apart(record), _memory_limit(), _Tensors(record), _watched(function, record), _time_limit():
             result = call(function, given)
     except KeyboardInterrupt:
         raise
     except NotImplementedError:
         pass
     except Stopped as reason:
-        record.problem = f"your function {reason}"
+        record.problem = f"your function {str(reason) or TOO_SLOW}"
     except BaseException as error:
         lines = str(error).splitlines() or [""]
         record.problem = f"your function raised {type(error).__name__}: {lines[0][:200].rstrip('.')}."
         if isinstance(error, MemoryError) or "allocate memory" in lines[0]:
-            record.problem = f"your function {_too_large()}"
+            record.problem = f"your function {TOO_LARGE}"
     if not record.problem and (result is None or result is ...):
         result, record.problem = ..., "not done yet. Replace the ... by your code and run the cell again."
     elif not record.problem and any(_changed(value, given[name]) for name, value in arguments.items()):
@@ -98,12 +94,8 @@ def _changed(one: Any, other: Any) -> bool:
     return not torch.equal(one, other) if isinstance(one, Tensor) else one != other
 
 
-def _too_large() -> str:
-    return f"asked for more than {LARGEST / 2**30:g} GiB of memory. Look at the shapes that it makes."
-
-
 @contextlib.contextmanager
-def _apart(record: Record) -> Iterator[None]:
+def apart(record: Record) -> Iterator[None]:
     """Keep what is printed and drawn out of the notebook, and put back what is changed for the whole of it."""
     before = {what: pickle.dumps(get()) for what, (get, _) in STATE.items()}
     figures = plt.get_fignums()
@@ -117,47 +109,63 @@ def _apart(record: Record) -> Iterator[None]:
         if drawn or captured.outputs:
             record.remarks["drawn"] = "\nYour function drew something; it is not shown."
         if captured.stdout:
-            record.remarks["printed"] = (
-                f"\nYour function printed, at its first input:\n{captured.stdout[:1000].rstrip()}"
-            )
+            record.remarks["printed"] = f"\nYour function printed, at first:\n{captured.stdout[:1000].rstrip()}"
         for what, (get, put) in STATE.items():
             if pickle.dumps(get()) != before[what]:
                 put(pickle.loads(before[what]))
                 record.remarks[what] = f"\nYour function changed {what}; it was changed back."
 
 
+@no_type_check
+def _stop(number, frame):
+    """Raise Stopped in the answer, and once more at its next line, which may be in an `except:`."""
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    frames = []
+    while frame and frame.f_code is not call.__code__:
+        frames.append(frame)
+        frame = frame.f_back
+    if frame:  # else it has just ended
+        for one in frames:
+            one.f_trace = _stop_again
+        sys.settrace(lambda *_: None)
+        raise Stopped
+
+
+@no_type_check
+def _stop_again(frame, event, value):
+    if event == "line":
+        raise Stopped
+    return _stop_again
+
+
 @contextlib.contextmanager
 def _time_limit() -> Iterator[None]:
     """Raise Stopped after SECONDS, and again and again, should the answer catch it."""
-    finished, here = threading.Event(), threading.get_ident()
-    # A signal also ends a sleep. Where there is none, Python raises between two of the answer's instructions.
-    by_signal = hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        with _time_limit_by_thread():
+            yield
+        return
+    before, tracing = signal.signal(signal.SIGALRM, _stop), sys.gettrace()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        sys.settrace(tracing)
 
-    def stop(*_: Any) -> None:
-        if not finished.is_set():
-            raise Stopped
 
-    def wait() -> None:
-        pause = SECONDS
-        while not finished.wait(pause):
-            pause = 0.05
-            if by_signal:
-                signal.pthread_kill(here, signal.SIGALRM)
-            else:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(here), ctypes.py_object(Stopped))
-
-    before = signal.signal(signal.SIGALRM, stop) if by_signal else None
-    watch = threading.Thread(target=wait, daemon=True)
-    watch.start()
+@contextlib.contextmanager
+def _time_limit_by_thread() -> Iterator[None]:
+    """On Windows and in other threads than the first, Stopped is raised between two of the answer's instructions."""
+    here, reason = ctypes.c_ulong(threading.get_ident()), ctypes.py_object(Stopped)
+    timer = threading.Timer(SECONDS, ctypes.pythonapi.PyThreadState_SetAsyncExc, (here, reason))
+    timer.start()
     try:
         yield
     finally:
-        finished.set()
-        watch.join()
-        if by_signal:
-            signal.signal(signal.SIGALRM, before)
-        else:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(here), None)  # should it be on its way
+        timer.cancel()
+        timer.join()
 
 
 @contextlib.contextmanager
@@ -196,7 +204,7 @@ class _Tensors(TorchFunctionMode):
         self.record.names.add(getattr(func, "__name__", ""))
         if isinstance(result, Tensor):
             if result.numel() * result.element_size() >= LARGEST:
-                raise Stopped(_too_large())
+                raise Stopped(TOO_LARGE)
             if result.numel() < 2**17:
                 self.record.tensors.append(result)
         return result
@@ -214,6 +222,8 @@ def _watched(function: Callable, record: Record) -> Iterator[None]:
         elif event == "call":
             name, module = frame.f_code.co_name, frame.f_globals.get("__name__", "")
             record.names.add(name)
+            if name == "ask_exit":
+                raise Stopped("called exit(), which ends the notebook. Return a result instead.")
             if frame.f_globals is own:
                 record.calls += 1
                 record.loops = record.loops or _has_loop(frame.f_code)

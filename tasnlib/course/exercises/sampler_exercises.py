@@ -56,10 +56,6 @@ def read_row(values, positions):
     return (1 - share) * values[first] + share * values[second]
 
 
-def _read_zero_outside(values, positions):
-    return (1 - (positions[:, None] - 0.5 - torch.arange(len(values))).abs()).clamp(min=0) @ values
-
-
 def _positions_and_size(generator, turn):
     inputs = _row_and_positions(generator, turn)
     return {"positions": inputs["positions"], "size": len(inputs["values"])}
@@ -101,7 +97,9 @@ EXERCISES = [
                 lambda values, positions: read_row(values, positions + 0.5)
             ),
             "Beyond the outermost centres you read 0, which darkens the border. Repeat the border pixel.": (
-                _read_zero_outside
+                lambda values, positions: (
+                    (1 - (positions[:, None] - 0.5 - torch.arange(len(values))).abs()).clamp(min=0) @ values
+                )
             ),
             "You read the pixel that each position falls into. Mix the two nearest centres by their distances.": (
                 lambda values, positions: values[positions.long().clamp(max=len(values) - 1)]
@@ -123,9 +121,6 @@ EXERCISES = [
             ).clamp(min=0),
             "Every row has a single 1: that reads the nearest pixel only. Mix the two nearest centres.": (
                 lambda positions, size: F.one_hot(positions.long().clamp(max=size - 1), size)
-            ),
-            "This is the transpose. Each row is a position, each column a pixel.": (
-                lambda positions, size: reading_matrix(positions, size).T
             ),
         },
         properties=ROWS_SUM_TO_ONE,

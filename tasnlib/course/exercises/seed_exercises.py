@@ -75,10 +75,7 @@ EXERCISES = [
         _two_variants,
         mistakes={
             "Your deviation is that of two unpaired groups: you added the variances. Subtract seed by seed first, then "
-            "take the deviation of the differences.": lambda mine, its: (
-                mine.mean() - its.mean(),
-                (mine.var() + its.var()).sqrt(),
-            ),
+            "take the deviation of the differences.": lambda a, b: (a.mean() - b.mean(), (a.var() + b.var()).sqrt()),
             "Your deviation divides by n, as for a whole population. Seeds are a sample: divide by n - 1.": (
                 lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0))
             ),
@@ -98,17 +95,11 @@ EXERCISES = [
             "This is the deviation over seeds. The mean of n seeds varies less than a single one: divide by √n.": (
                 lambda differences: differences.std(1)
             ),
-            "You divided by n. The error of a mean shrinks with the root of n.": (
-                lambda differences: differences.std(1) / differences.shape[1]
-            ),
             "You took the population's deviation. Take the sample's, which divides by n - 1.": (
                 lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5
             ),
             "You divided by √(n - 1). The n - 1 is in the sample deviation already; divide by √n.": (
                 lambda differences: differences.std(1) / (differences.shape[1] - 1) ** 0.5
-            ),
-            "You divided by the root of the number of variants. n is the number of seeds, differences.shape[1].": (
-                lambda differences: differences.std(1) / len(differences) ** 0.5
             ),
         },
         hint="The sample deviation over the seeds, divided by the root of the number of seeds.",
@@ -123,9 +114,6 @@ EXERCISES = [
             ),
             "You counted the reference's wins. Count the seeds for which the variant is more accurate.": (
                 lambda accuracies, reference: wins(-accuracies, -reference)
-            ),
-            "You counted over the variants. Count over the seeds, dim=1: one number per variant.": (
-                lambda accuracies, reference: wins(accuracies.T, reference[:, None])
             ),
         },
         hint="The number of seeds for which it is greater, plus half the number for which it is equal.",

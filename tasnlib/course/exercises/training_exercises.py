@@ -99,17 +99,11 @@ EXERCISES = [
         genus_and_species,
         _with_species,
         mistakes={
-            "Your second number is a share of all images. It is of those whose genus is right.": (
-                lambda predictions, labels, species: (
-                    genus_and_species(predictions, labels, species)[0],
-                    (predictions == labels).float().mean(),
-                )
+            "Your second number is a share of all images. It is of those whose genus is right.": lambda p, y, species: (
+                (genus_and_species(p, y, species)[0], (p == y).float().mean())
             ),
             "You compared the remainders, which are the species. The genus is what the division gives.": (
-                lambda predictions, labels, species: (
-                    (predictions % species == labels % species).float().mean(),
-                    genus_and_species(predictions, labels, species)[1],
-                )
+                lambda p, y, n: ((p % n == y % n).float().mean(), genus_and_species(p, y, n)[1])
             ),
         },
         hint="Class = genus · species + species within the genus.",
@@ -121,10 +115,8 @@ EXERCISES = [
             "Your parts are in reverse order. Part 0 is the lowest binary digit.": lambda predictions, labels, parts: (
                 parts_read(predictions, labels, parts).flip(0)
             ),
-            "You asked whether the whole rest of the number agrees. Compare one digit at a time.": (
-                lambda predictions, labels, parts: torch.stack(
-                    [(predictions >> part == labels >> part).float().mean() for part in range(parts)]
-                )
+            "You asked whether the whole rest of the number agrees. Compare one digit at a time.": lambda p, y, parts: (
+                torch.stack([(p >> part == y >> part).float().mean() for part in range(parts)])
             ),
         },
         hint="`number >> part` drops the lower digits; `% 2` leaves one.",

@@ -62,9 +62,6 @@ DEAD = Exercise(
         "You summed over space. A uniform softmax over space gives each cell the weight 1/hw: take the mean.": (
             lambda features: _weighted(features.sum((2, 3)).softmax(-1), features)
         ),
-        "The outer softmax is missing: your weights do not sum to 1.": (
-            lambda features: _weighted(features.mean((2, 3)), features)
-        ),
     },
     hint="The inner softmax of zeros is uniform, so the channel's row of R is the softmax of the channels' means.",
 )
@@ -99,12 +96,8 @@ def _only_two_maps(inputs, record):
     return True
 
 
-def _all_maps(relation, features):
-    return (relation @ features.flatten(2)).view_as(features)
-
-
-def _row_of(maps, channel):
-    return maps[torch.arange(len(maps)), channel]
+def _own(rows, channel):
+    return rows[torch.arange(len(rows)), channel]
 
 
 STRUCTURE = Exercise(
@@ -112,22 +105,16 @@ STRUCTURE = Exercise(
     _relation_features_channel,
     mistakes={
         "Your detail map is weighted by the channel's column. Its weights are the row relation[b, channel].": (
-            lambda relation, features, channel: (
-                _all_maps(relation, features).mean(1),
-                _row_of(_all_maps(relation.mT, features), channel),
-            )
+            lambda relation, x, k: (_weighted(relation.mean(1), x), _weighted(_own(relation.mT, k), x))
         ),
         "Your structure map weights all channels equally. Its weights are the mean of the rows of R (dim=1).": (
-            lambda relation, features, channel: (features.mean(1), _row_of(_all_maps(relation, features), channel))
+            lambda relation, x, k: (x.mean(1), _weighted(_own(relation, k), x))
         ),
         "Your detail map is the channel's raw feature map. Use the channel's row of the relation.": (
-            lambda relation, features, channel: (_all_maps(relation, features).mean(1), _row_of(features, channel))
+            lambda relation, x, k: (_weighted(relation.mean(1), x), _own(x, k))
         ),
         "You used the first image's channel for all images. Each image has its own.": (
-            lambda relation, features, channel: (
-                _all_maps(relation, features).mean(1),
-                _all_maps(relation, features)[:, channel[0]],
-            )
+            lambda relation, x, k: (_weighted(relation.mean(1), x), _weighted(relation[:, k[0]], x))
         ),
     },
     rules={"Do not build the maps of all channels: two rows of weights times X are enough.": _only_two_maps},
@@ -158,11 +145,6 @@ ATTEND = Exercise(
         ),
         "Your query's softmax runs over channels. It belongs over space: the last axis of (b, c, hw).": (
             lambda features, s: _attend((s * features).softmax(1), features)
-        ),
-        "You attend over cells. Here the channels are the sequence: pass (b, c, hw), not its transpose.": (
-            lambda features, s: F.scaled_dot_product_attention(
-                (s * features.flatten(2)).softmax(-1).mT, features.flatten(2).mT, features.flatten(2).mT, scale=1.0
-            ).mT.reshape(features.shape)
         ),
     },
     rules={

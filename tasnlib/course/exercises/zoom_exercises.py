@@ -72,9 +72,6 @@ EXERCISES = [
             "You summed the zoom. That counts samples in units of plain resizing; divide by the number of pixels.": (
                 lambda zoom, left, right: zoom[left:right].sum()
             ),
-            "You took the peak. All samples in the stretch count: take the mean.": (
-                lambda zoom, left, right: zoom[left:right].max()
-            ),
             "You counted pixel `right` too. The stretch ends at the edge `right`, so its last pixel is right - 1.": (
                 lambda zoom, left, right: zoom[left : right + 1].mean()
             ),
@@ -91,10 +88,6 @@ EXERCISES = [
             "You took the maximum along the wrong axis. Axis 0 is the rows; x needs one value per column.": (
                 lambda attention: marginal_zoom(attention.T)
             ),
-            "You divided by the sum, so the result sums to 1. A zoom has mean 1: divide by the mean.": (
-                lambda attention: attention.amax(0) / attention.amax(0).sum()
-            ),
-            "These are the plain maxima. Divide by their mean: a zoom has mean 1.": lambda attention: attention.amax(0),
         },
         properties={"A zoom has mean 1.": lambda inputs, result: abs(float(result.mean()) - 1) < 1e-5},
         hint="One maximum for each column, then divided by the mean of these maxima.",
@@ -105,9 +98,6 @@ EXERCISES = [
         mistakes={
             "You only clipped. Give the excess to the other pixels, so that the mean stays 1.": (
                 lambda zoom, cap: zoom.clamp(max=cap)
-            ),
-            "You clipped and then divided by the mean, which lifts the clipped pixels above the cap again.": (
-                lambda zoom, cap: zoom.clamp(max=cap) / zoom.clamp(max=cap).mean()
             ),
             "You spread the excess over all pixels, the clipped ones too: they end above the cap. (The authors' code "
             "does this once per round.)": lambda zoom, cap: zoom.clamp(max=cap) + 1 - zoom.clamp(max=cap).mean(),
