@@ -1,7 +1,6 @@
 """Every exercise accepts its solution and names each mistake it knows."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises import BY_NOTEBOOK, EXERCISES, Exercise, Mistake, check, examine
+from tasnlib.course.exercises import BY_NOTEBOOK, EXERCISES, Exercise, check, examine
 from tasnlib.course.exercises.solutions import main as write_solutions
 from tasnlib.course.exercises.solutions import solutions_notebook
 
@@ -37,11 +36,11 @@ def test_solution_passes_and_each_mistake_gets_its_message(exercise):
         report = examine(exercise, exercise.solution)
         assert report.passed, report.message
     assert len(exercise.mistakes) >= 2
-    for mistake in exercise.mistakes:
+    for message, mistake in exercise.mistakes.items():
         for _ in range(3):
-            report = examine(exercise, mistake.function)
+            report = examine(exercise, mistake)
             assert not report.passed
-            assert mistake.message in report.message
+            assert message in report.message
 
 
 def test_stub_is_reported_as_not_done(capsys):
@@ -88,14 +87,26 @@ def test_solutions_notebook_shows_the_solutions_and_their_success():
 
 
 TWO = torch.tensor([1.0, 2.0])
+
+
+def double(x):
+    return 2 * x
+
+
 DOUBLE = Exercise(
-    "double",
-    lambda x: 2 * x,
-    lambda g: {"x": torch.rand(int(torch.randint(2, 5, (), generator=g)), generator=g) + 1},
-    mistakes=[Mistake("You squared.", lambda x: x**2)],
-    properties=[("The result is positive.", lambda inputs, result: bool((result > 0).all()))],
+    double,
+    lambda generator, turn: {"x": torch.rand(turn + 2, generator=generator) + 1},
+    mistakes={"You squared.": lambda x: x**2},
+    properties={"The result is positive.": lambda inputs, result: bool((result > 0).all())},
     hint="Add it to itself.",
 )
+
+
+def given(target):
+    def solution():
+        return target
+
+    return Exercise(solution, lambda generator, turn: {})
 
 
 @pytest.mark.parametrize(
@@ -106,12 +117,8 @@ DOUBLE = Exercise(
         (lambda x: -x, "The result is positive. This is not true of your result."),
         (lambda x: 2 * x + 1, "Add it to itself."),
         (lambda x: x * float("nan"), "NaN"),
-        (lambda x: "two", "cannot be read as numbers"),
         (lambda x: (x, x), "yours returns a tuple of 2"),
-        (lambda x: x.mul_(2), "changed its input"),
-        (lambda x: x @ torch.ones(99), "raised RuntimeError"),
         (lambda x: None, "not done yet"),
-        (lambda x: sys.exit(1), "raised SystemExit: 1"),
     ],
 )
 def test_message_names_what_is_wrong(function, message):
@@ -131,26 +138,37 @@ def test_message_names_what_is_wrong(function, message):
     ids=["list", "stacked", "too many", "meta device"],
 )
 def test_result_of_another_kind_is_named(target, result, message):
-    report = examine(Exercise("given", lambda: target, lambda g: {}), lambda: result)
+    report = examine(given(target), lambda: result)
     assert not report.passed
     assert message in report.message
 
 
 def test_list_and_tuple_are_alike():
-    exercise = Exercise("given", lambda: (TWO, TWO), lambda g: {})
-    assert examine(exercise, lambda: [TWO, TWO]).passed
+    assert examine(given((TWO, TWO)), lambda: [TWO, TWO]).passed
+
+
+def next_number(x):
+    return x + 1
+
+
+NEXT = Exercise(
+    next_number,
+    lambda generator, turn: {"x": 3 * torch.randint(0, 2, (1,), generator=generator)},  # 0² = 2·0, but 3² is not 2·3
+    mistakes={"You squared.": lambda x: x**2, "You doubled.": lambda x: 2 * x},
+    hint="Count on.",
+)
 
 
 def test_two_mistakes_that_agree_on_one_input_are_distinguished_by_others():
-    exercise = Exercise(
-        "next_number",
-        lambda x: x + 1,
-        lambda g: {"x": 3 * torch.randint(0, 2, (1,), generator=g)},  # 0² = 2·0, but 3² is not 2·3
-        mistakes=[Mistake("You squared.", lambda x: x**2), Mistake("You doubled.", lambda x: 2 * x)],
-    )
     for _ in range(20):
-        assert "You doubled." in examine(exercise, lambda x: x + x).message
-        assert "You squared." in examine(exercise, lambda x: x * x).message
+        assert "You doubled." in examine(NEXT, lambda x: x + x).message
+        assert "You squared." in examine(NEXT, lambda x: x * x).message
+
+
+def test_a_mistake_that_fits_by_chance_is_not_named():
+    for wrong in (lambda x: -x, lambda x: x * 2.5, lambda x: x - x):
+        for _ in range(20):
+            assert "Count on." in examine(NEXT, wrong).message
 
 
 def test_wrong_result_is_drawn_beside_the_target_and_no_figure_stays_open():
@@ -208,11 +226,19 @@ def test_gradients_are_compared_under_no_grad():
 
 @pytest.mark.parametrize(
     ("target", "result"),
-    [(3, np.int64(3)), (TWO, np.array([2.0, 1.0])[::-1]), ((TWO, TWO[0]), [np.array([1.0, 2.0]), np.float32(1)])],
-    ids=["number", "array", "several"],
+    [
+        (3, np.int64(3)),
+        (TWO, np.array([2.0, 1.0])[::-1]),
+        ((TWO, TWO[0]), [np.array([1.0, 2.0]), np.float32(1)]),
+        ((TWO[0], TWO[1]), TWO),
+        (TWO, (1, 2.0)),
+        (TWO, [TWO[0], torch.tensor(2, requires_grad=False)]),
+        (TWO, TWO.to(torch.bfloat16)),
+    ],
+    ids=["number", "array", "several", "a tensor for two numbers", "two numbers", "mixed", "bfloat16"],
 )
-def test_results_may_be_numpy(target, result):
-    assert examine(Exercise("given", lambda: target, lambda g: {}), lambda: result).passed
+def test_results_of_other_types_are_read_as_numbers(target, result):
+    assert examine(given(target), lambda: result).passed
 
 
 def test_wrong_result_in_double_precision_is_rejected_and_raises_nothing():
@@ -225,27 +251,3 @@ def test_wrong_result_in_double_precision_is_rejected_and_raises_nothing():
             return moved if several else moved[0]
 
         assert not examine(exercise, student).passed
-
-
-def _without_the_edge_at_0(zoom, out_size):
-    at_edges = zoom.cumsum(0)
-    levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
-    pixel = torch.searchsorted(at_edges, levels)
-    return pixel + (levels - at_edges[pixel - 1]) / zoom[pixel]
-
-
-@pytest.mark.parametrize(
-    ("name", "function"),
-    [
-        ("limit_zoom", lambda zoom, cap: EXERCISES["limit_zoom"].solution(zoom, 2.0)),
-        (
-            "strongest_partner",
-            lambda relation, channel: (relation[:, channel].argmax(-1) + 1) % relation.shape[-1],
-        ),
-        ("share_in_box", lambda maps, cover: (maps * cover[:, None]).sum((2, 3)) / maps.sum((2, 3)).clamp_min(1)),
-        ("positions_of", _without_the_edge_at_0),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_function_that_is_right_for_some_inputs_only_is_rejected(name, function):
-    assert not any(examine(EXERCISES[name], function).passed for _ in range(20))

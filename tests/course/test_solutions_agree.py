@@ -1,4 +1,4 @@
-"""Solutions of notebook 07 agree with the library's measures."""
+"""Solutions agree with the library, where it has the same function."""
 
 import pytest
 import torch
@@ -16,8 +16,8 @@ def test_solutions_agree_with_the_library():
     box = torch.tensor([[[1.0, 2.0, 4.0, 4.0]]])
     by_library = localization.attention_mass(attention[None], box, (5, 7)).item()
     assert solution("mass_in_box")(attention, (1, 2, 4, 4)) == pytest.approx(by_library)
-    place = solution("largest_place")(attention, 50, 140)
-    around = torch.cat([place - 0.5, place + 0.5])[None, None]
+    centre = solution("brightest_cell")(attention, 50, 140)
+    around = torch.cat([centre - 0.5, centre + 0.5])[None, None]
     assert localization.pointing_game(attention[None], around, (50, 140)).item() == 1
     magnifications = 5 * torch.rand(6, 4)
     reached = solution("share_reached")(magnifications, 3.0)

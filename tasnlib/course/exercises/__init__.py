@@ -10,18 +10,20 @@ from tasnlib.course.exercises import (
     receptive_field_exercises,
     sampler_exercises,
     seed_exercises,
+    training_exercises,
     trilinear_exercises,
     zoom_exercises,
 )
-from tasnlib.course.exercises.checking import Exercise, Mistake, Report, examine
+from tasnlib.course.exercises.checking import Exercise, Report, examine
 
-__all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Mistake", "Report", "check", "examine"]
+__all__ = ["BY_NOTEBOOK", "EXERCISES", "Exercise", "Report", "check", "examine"]
 
 BY_NOTEBOOK: dict[str, list[Exercise]] = {
     "01_bilinear_attention": bilinear_exercises.EXERCISES,
     "02_trilinear_attention": trilinear_exercises.EXERCISES + receptive_field_exercises.EXERCISES,
     "03_attention_sampler": zoom_exercises.EXERCISES + sampler_exercises.EXERCISES,
     "04_distillation": distillation_exercises.EXERCISES,
+    "05_train_full": training_exercises.EXERCISES,
     "06_ablations": seed_exercises.EXERCISES + ablation_exercises.EXERCISES,
     "07_explore": explore_exercises.EXERCISES,
 }

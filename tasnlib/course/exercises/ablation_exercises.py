@@ -2,28 +2,19 @@
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake, uniform, whole
+from tasnlib.course.exercises.checking import Exercise
+from tasnlib.course.exercises.random_inputs import uniform, whole
 
 
-def _accuracies_and_costs(generator):
-    """Three variants on the front, one of them twice; one as accurate as the first at a higher cost; one as costly as
-    the last but less accurate; and some that are beaten in both."""
-    cost = 2 + uniform(3, 2, 5, generator).cumsum(0)
-    accuracy = 50 + uniform(3, 3, 8, generator).cumsum(0)
-    twin = whole(0, 1, generator)
-    between = uniform(2, 0.2, 0.8, generator)
-    others = whole(0, 2, generator)
-    points = [
-        torch.stack([accuracy, cost], dim=1),
-        torch.stack([accuracy[twin], cost[twin]])[None],
-        torch.stack([accuracy[0], torch.lerp(cost[0], cost[1], between[0])])[None],
-        torch.stack([torch.lerp(accuracy[1], accuracy[2], between[1]), cost[2]])[None],
-        torch.stack([accuracy[1] - uniform(others, 1, 8, generator), cost[1] + uniform(others, 0, 1, generator)], 1),
-        torch.stack([accuracy[0] - uniform((), 1, 3, generator), cost[2] + uniform((), 1, 2, generator)])[None],
-        torch.stack([accuracy[1] - uniform((), 1, 2, generator), cost[2] + uniform((), 3, 5, generator)])[None],
-    ]
-    accuracies, costs = torch.cat(points)[torch.randperm(8 + others, generator=generator)].unbind(1)
-    return {"accuracies": accuracies.contiguous(), "costs": costs.contiguous()}
+def _accuracies_and_costs(generator, turn):
+    """Accuracy rises with the cost, so the front is long; in few steps, so that many variants are equal in one or in
+    both, or beaten in one or in both. Also one variant, and all alike."""
+    number = (8, 12, 1, 10)[turn % 4]
+    costs = torch.randint(1, 7, (number,), generator=generator)
+    accuracies = costs + torch.randint(0, 4, (number,), generator=generator)
+    if turn % 6 == 5:
+        accuracies, costs = accuracies[:1].expand(number).clone(), costs[:1].expand(number).clone()
+    return {"accuracies": 60 + 2.5 * accuracies, "costs": 1.5 * costs}
 
 
 def pareto_front(accuracies, costs):
@@ -34,27 +25,22 @@ def pareto_front(accuracies, costs):
     return ~beaten
 
 
-def _positions(low, high, size, inside, outside, generator):
-    """Sorted positions on an axis, `inside` of them in (low, high) and `outside` in the rest of (0, size)."""
-    within = uniform(inside, low + 0.1, high - 0.1, generator)
-    beside = uniform(outside, 0, size - (high - low) - 0.2, generator)
-    beside = torch.where(beside < low - 0.1, beside, beside + (high - low) + 0.2)
-    return torch.cat([within, beside]).sort().values
+def _positions(number, low, high, size, generator):
+    """Sorted positions, one of them on each edge of the box that is not the image's."""
+    edges = [float(edge) for edge in (low, high) if 0 < edge < size]
+    return torch.cat([uniform(number, 0, size, generator), torch.tensor(edges)]).sort().values
 
 
-def _positions_and_box(generator):
-    """An image wider than high, the box in its right part: with the axes swapped no position of y lies in it."""
-    height, width = whole(24, 26, generator), whole(40, 44, generator)
-    x0, y0 = whole(26, 28, generator), whole(4, 8, generator)
-    x1, y1 = x0 + whole(8, 10, generator), y0 + whole(5, 7, generator)
-    across = whole(5, 7, generator)
-    return {
-        "x": _positions(x0, x1, width, across, 13 - across, generator),
-        "y": _positions(y0, y1, height, 4, 7, generator),
-        "box": (x0, y0, x1, y1),
-        "height": height,
-        "width": width,
-    }
+def _positions_and_box(generator, turn):
+    """An image wider than high, or higher than wide. The box lies inside, in a corner, where in every sixth round there
+    is no position, or is everything."""
+    height, width = ((24, 40), (37, 30))[turn % 2]
+    x0, y0 = whole(8, 15, generator), whole(3, 8, generator)
+    corner = (width - 9, height - 7, width, height)
+    box = ((x0, y0, x0 + 9, y0 + 12), corner, (0, 0, width, height))[turn % 3]
+    x = _positions(13, box[0], box[2], width, generator)
+    y = _positions(11, box[1], box[3], height, generator)
+    return {"x": x * 0.7 if turn % 6 == 4 else x, "y": y, "box": box, "height": height, "width": width}
 
 
 def part_magnification(x, y, box, height, width):
@@ -66,64 +52,49 @@ def part_magnification(x, y, box, height, width):
     return share / plain
 
 
-def _along(positions, low, high, size):
-    share = ((positions >= low) & (positions < high)).double().mean()
-    return share / (high - low) * size
+def _area(box):
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 EXERCISES = [
     Exercise(
-        name="pareto_front",
-        solution=pareto_front,
-        inputs=_accuracies_and_costs,
-        mistakes=[
-            Mistake(
-                "A variant leaves your front only if another is better in both. One that is equally accurate at a "
-                "higher cost is beaten too: at least as good in both, better in one.",
-                lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1),
+        pareto_front,
+        _accuracies_and_costs,
+        mistakes={
+            "A variant leaves your front only if another is better in both. One that is equally accurate at a higher "
+            "cost is beaten too: at least as good in both, better in one.": lambda accuracies, costs: (
+                ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1)
             ),
-            Mistake(
-                "Every variant beats itself here, so the front is empty. Require the other one to be better in one "
-                "of the two.",
-                lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1),
+            "Every variant beats itself here, so the front is empty. Require the other one to be better in one of the "
+            "two.": lambda accuracies, costs: (
+                ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1)
             ),
-            Mistake(
-                "Your front prefers high costs. A lower cost is better: reverse that comparison.",
-                lambda accuracies, costs: pareto_front(accuracies, -costs),
+            "Your front prefers high costs. A lower cost is better: reverse that comparison.": (
+                lambda accuracies, costs: pareto_front(accuracies, -costs)
             ),
-            Mistake(
-                "You marked the beaten variants. True means: on the front.",
-                lambda accuracies, costs: ~pareto_front(accuracies, costs),
+            "You marked the beaten variants. True means: on the front.": lambda accuracies, costs: (
+                ~pareto_front(accuracies, costs)
             ),
-        ],
+        },
         hint="Compare all pairs, (v, v): at least as accurate, at most as costly, better in one.",
     ),
     Exercise(
-        name="part_magnification",
-        solution=part_magnification,
-        inputs=_positions_and_box,
-        mistakes=[
-            Mistake(
-                "This is the number of pixels that the part gets. Divide by the number that plain resizing gives it.",
-                lambda x, y, box, height, width: (
-                    ((x >= box[0]) & (x < box[2])).sum() * ((y >= box[1]) & (y < box[3])).sum()
-                ),
+        part_magnification,
+        _positions_and_box,
+        mistakes={
+            "This is the number of pixels that the part gets. Divide by the number that plain resizing gives it.": (
+                lambda x, y, box, *size: part_magnification(x, y, box, len(y), len(x)) * _area(box)
             ),
-            Mistake(
-                "This is the part's share of the sampled image. Divide by its share of the image.",
-                lambda x, y, box, height, width: (
-                    _along(x, box[0], box[2], box[2] - box[0]) * _along(y, box[1], box[3], box[3] - box[1])
-                ),
+            "This is the part's share of the sampled image. Divide by its share of the image.": (
+                lambda x, y, box, *size: part_magnification(x, y, box, 1, 1) * _area(box)
             ),
-            Mistake(
-                "You counted along x only. A pixel is in the part if both its x and its y are: multiply by y's ratio.",
-                lambda x, y, box, height, width: _along(x, box[0], box[2], width),
+            "You counted along x only. A pixel is in the part if both its x and its y are: multiply by y's ratio.": (
+                lambda x, y, box, *size: part_magnification(x, y[:1], (box[0], -9, box[2], 99), 108, size[1])
             ),
-            Mistake(
-                "You mixed up the axes of the box. It is (x0, y0, x1, y1): x lies between x0 and x1.",
-                lambda x, y, box, height, width: _along(x, box[1], box[3], width) * _along(y, box[0], box[2], height),
+            "You mixed up the axes of the box. It is (x0, y0, x1, y1): x lies between x0 and x1.": (
+                lambda x, y, box, *size: part_magnification(x, y, (box[1], box[0], box[3], box[2]), *size)
             ),
-        ],
+        },
         hint="The part's share of the sampled pixels, divided by the box's share of the image's area.",
     ),
 ]

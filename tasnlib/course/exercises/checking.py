@@ -1,44 +1,45 @@
 """How a student's function is checked: on fresh random inputs, against the solution and against common mistakes."""
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 from matplotlib.figure import Figure
 from torch import Tensor
 
-ROUNDS = 5
-MORE_ROUNDS = 20  # to tell two mistakes apart that agree on one input
+from tasnlib.course.exercises.running import Record, apart, call, run
 
-
-class Mistake(NamedTuple):
-    """A wrong solution that students write, and the message that corrects it."""
-
-    message: str
-    function: Callable
+ROUNDS = 12  # a multiple of the number of kinds of input of every exercise
+Test = Callable[[dict[str, Any], Any], bool]
 
 
 @dataclass(frozen=True)
 class Exercise:
     """One exercise: the solution, and what is said about a wrong result, in this order.
 
-    `inputs` draws the arguments by name, of other shapes from call to call. A result that equals a mistake's gets its
-    message; otherwise the first property, a sentence with a test of (inputs, result), that is not true of it; otherwise
-    the hint. Where the value is right, its `gradients` at these inputs must be too, or their messages are given.
+    `inputs` draws the arguments by name. It gets a generator and the number of the round, from 0 to ROUNDS - 1, by
+    which it goes through all kinds of input: ties, values on an edge, the case where nothing happens, and so on.
+
+    A result that equals a mistake's gets its message; otherwise the first property, a sentence with a test of (inputs,
+    result), that is not true of it; otherwise the hint. Where the value is right, the rules must hold, sentences with a
+    test of (inputs, Record), and so must the gradients at these inputs, or their messages are given.
     """
 
-    name: str
     solution: Callable
-    inputs: Callable[[torch.Generator], dict[str, Any]]
-    mistakes: Sequence[Mistake] = ()
-    properties: Sequence[tuple[str, Callable[[dict[str, Any], Any], bool]]] = ()
-    gradients: Sequence[tuple[str, str]] = ()
+    inputs: Callable[[torch.Generator, int], dict[str, Any]]
+    mistakes: Mapping[str, Callable] = field(default_factory=dict)
+    properties: Mapping[str, Test] = field(default_factory=dict)
+    rules: Mapping[str, Test] = field(default_factory=dict)
+    gradients: Mapping[str, str] = field(default_factory=dict)
     hint: str = ""
     tolerance: float = 1e-4  # absolute and relative
+
+    @property
+    def name(self) -> str:
+        return self.solution.__name__
 
 
 class Report(NamedTuple):
@@ -46,96 +47,109 @@ class Report(NamedTuple):
 
     passed: bool
     message: str
-    figure: Figure | None = None
+    target: Any = None
+    result: Any = None
+
+    @property
+    def figure(self) -> Figure | None:
+        """Target and result as two pictures on one scale, where they can be drawn."""
+        pairs = _pairs(self.target, self.result)
+        if not pairs or _same(self.target, self.result, 1e-5):
+            return None
+        wanted, got = pairs[0]
+        drawable = wanted.ndim and wanted.shape == got.shape and got.isfinite().all()
+        return _side_by_side(wanted, got) if drawable else None
 
 
 def examine(exercise: Exercise, function: Callable) -> Report:
     """Try a function on fresh random inputs.
 
-    >>> double = Exercise("double", lambda x: 2 * x, lambda g: {"x": torch.rand(3, generator=g)})
-    >>> examine(double, lambda x: x + x).passed
+    >>> def double(x):
+    ...     return 2 * x
+    >>> exercise = Exercise(double, lambda generator, turn: {"x": torch.rand(3, generator=generator)})
+    >>> examine(exercise, lambda x: x + x).passed
     True
-    >>> print(examine(double, lambda x: x.sum()).message)
+    >>> print(examine(exercise, lambda x: x.sum()).message)
     double: wrong shape. For x (3,) the result must have shape (3,), yours has shape ().
     """
-    generator = torch.Generator()
+    generator, remarks = torch.Generator(), dict[str, str]()
     generator.seed()  # fresh inputs every time: a function cannot be fitted to them
-    for _ in range(ROUNDS):
-        inputs = exercise.inputs(generator)
+    for turn in range(ROUNDS):
+        inputs = exercise.inputs(generator, turn)
         target = exercise.solution(**copy.deepcopy(inputs))
-        result, problem = _call(function, inputs)
+        result, record = run(function, inputs)
+        remarks = record.remarks | remarks
+        problem = record.problem
         if not problem and _same(target, result, exercise.tolerance):
-            problem = _wrong_gradient(exercise, function, inputs)
+            problem = _broken_rule(exercise, inputs, record) or _wrong_gradient(exercise, function, inputs)
         elif not problem:
             problem = _known_mistake(exercise, function, inputs, result, generator)
             problem = problem or _difference(exercise, inputs, target, result)
         if problem:
-            return Report(False, f"{exercise.name}: {problem}", _side_by_side(target, result))
-    return Report(True, f"{exercise.name}: right, on {ROUNDS} random inputs.")
+            break
+    message = problem or f"right, on {ROUNDS} random inputs."
+    return Report(not problem, f"{exercise.name}: {message}{''.join(remarks.values())}", target, result)
 
 
-def whole(low: int, high: int, generator: torch.Generator) -> int:
-    """A random whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
+ROWS_SUM_TO_ONE: dict[str, Test] = {
+    "Every row sums to 1.": lambda inputs, result: bool(((result.sum(-1) - 1).abs() < 1e-4).all())
+}
 
 
-def uniform(shape: int | Sequence[int], low: float, high: float, generator: torch.Generator) -> Float64[Tensor, "..."]:
-    """Random numbers from low to high."""
-    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+def without(*names: str) -> Test:
+    """A rule: none of these functions is called."""
+    return lambda inputs, record: not record.names & set(names)
 
 
-def _call(function: Callable, inputs: dict[str, Any]) -> tuple[Any, str]:
-    """The function's result, or ... and why there is none."""
-    given = copy.deepcopy(inputs)
-    try:
-        result = function(**given)
-    except NotImplementedError:
-        result = ...
-    except (Exception, SystemExit) as error:
-        return ..., f"your function raised {type(error).__name__}: {error}. The input was {_describe(inputs)}."
-    if result is None or result is ...:
-        return ..., "not done yet. Replace the ... by your code and run the cell again."
-    if any(not torch.equal(x, given[name]) for name, x in inputs.items() if isinstance(x, Tensor)):
-        return ..., "your function changed its input. Work on a copy, or avoid in-place operations."
-    return result, ""
+def without_loop(inputs: dict[str, Any], record: Record) -> bool:
+    """A rule: neither a loop nor one of its own functions called again and again."""
+    return not record.loops and record.calls <= 10
 
 
 def _known_mistake(
     exercise: Exercise, function: Callable, inputs: dict[str, Any], result: Any, generator: torch.Generator
 ) -> str:
-    """The message of the mistake that gives the same wrong result; empty where none does."""
+    """The message of the mistake that gives the same wrong results, here and on all kinds of fresh inputs."""
 
-    def gives(mistake: Mistake, inputs: dict[str, Any], result: Any) -> bool:
-        return _same(_call(mistake.function, inputs)[0], result, exercise.tolerance)
+    def fits(mistake: Callable, inputs: dict[str, Any], result: Any) -> bool:
+        try:
+            given = call(mistake, copy.deepcopy(inputs))
+        except Exception:
+            return result is ...
+        return _same(given, result, exercise.tolerance)
 
-    fitting = [mistake for mistake in exercise.mistakes if gives(mistake, inputs, result)]
-    for _ in range(MORE_ROUNDS if len(fitting) > 1 else 0):
-        fresh = exercise.inputs(generator)
-        again, _ = _call(function, fresh)
-        fitting = [mistake for mistake in fitting if gives(mistake, fresh, again)] or fitting[:1]
-    return f"{fitting[0].message} The input was {_describe(inputs)}." if fitting else ""
+    fitting = [message for message, mistake in exercise.mistakes.items() if fits(mistake, inputs, result)]
+    for turn in range(ROUNDS if fitting else 0):
+        fresh = exercise.inputs(generator, turn)
+        again, _ = run(function, fresh)
+        fitting = [message for message in fitting if fits(exercise.mistakes[message], fresh, again)]
+    return f"{fitting[0]} The input was {_describe(inputs)}." if fitting else ""
 
 
 def _difference(exercise: Exercise, inputs: dict[str, Any], target: Any, result: Any) -> str:
     """How a wrong result differs from the target."""
-    wanted, got = _numbers(target) or [], _numbers(result)
-    if got is None or _several(target) != _several(result) or len(wanted) != len(got):
+    pairs, where = _pairs(target, result), f"The input was {_describe(inputs)}"
+    if pairs is None:
         return f"return {_kind(target)}; yours returns {_kind(result)}."
-    where = f"The input was {_describe(inputs)}"
-    for right, yours in zip(wanted, got, strict=True):
+    for right, yours in pairs:
         if right.shape != yours.shape:
             shapes = f"the result must have shape {tuple(right.shape)}, yours has shape {tuple(yours.shape)}."
             return f"wrong shape. For {_describe(inputs)} {shapes}"
         if yours.isnan().any():
             return f"the result contains NaN. {where}."
-    for sentence, holds in exercise.properties:
-        if not holds(inputs, got if _several(target) else got[0]):
+    for sentence, holds in exercise.properties.items():
+        if not holds(inputs, _read(result)):
             return f"{sentence} This is not true of your result. {where}."
-    right, yours = next(pair for pair in zip(wanted, got, strict=True) if not _same(*pair, exercise.tolerance))
+    right, yours = next(pair for pair in pairs if not _same(*pair, exercise.tolerance))
     index = np.unravel_index(int((right - yours).abs().argmax()), right.shape)
     at = f"at {[int(i) for i in index]} " if index else ""
     numbers = f"{at}the target is {right[index].item():.4g}, yours is {yours[index].item():.4g}"
     return f"not the right numbers. {exercise.hint} {where}; {numbers}."
+
+
+def _broken_rule(exercise: Exercise, inputs: dict[str, Any], record: Record) -> str:
+    broken = (sentence for sentence, holds in exercise.rules.items() if not holds(inputs, record))
+    return next((f"the result is right, but it breaks a rule of the exercise. {sentence}" for sentence in broken), "")
 
 
 def _wrong_gradient(exercise: Exercise, function: Callable, inputs: dict[str, Any]) -> str:
@@ -145,62 +159,69 @@ def _wrong_gradient(exercise: Exercise, function: Callable, inputs: dict[str, An
     found = []
     for one in (exercise.solution, function):
         given = copy.deepcopy(inputs)
-        at = [given[name].requires_grad_() for name, _ in exercise.gradients]
+        at = [given[name].requires_grad_() for name in exercise.gradients]
         try:
-            with torch.enable_grad():
-                value = torch.as_tensor(one(**given)).sum()
+            with apart(Record()), torch.enable_grad():
+                value = torch.as_tensor(call(one, given)).sum()
             found.append(torch.autograd.grad(value, at, allow_unused=True, materialize_grads=True))
         except (Exception, SystemExit):
             return "the value is right, but no gradient flows back from it: avoid .item(), .detach(), torch.no_grad()."
-    for (_, message), right, yours in zip(exercise.gradients, *found, strict=True):
+    for message, right, yours in zip(exercise.gradients.values(), *found, strict=True):
         if not _same(right, yours, exercise.tolerance):
             return f"the value is right, its gradient is not. {message} The input was {_describe(inputs)}."
     return ""
 
 
-def _several(value: Any) -> bool:
-    return isinstance(value, (tuple, list))
-
-
-def _numbers(value: Any) -> list[Tensor] | None:
-    """A result's parts in float64; None where one cannot be read as numbers."""
-    parts = value if _several(value) else [value]
+def _read(value: Any) -> Tensor | list[Tensor] | None:
+    """A result in float64, a list of numbers as one tensor; None where it cannot be read as numbers."""
+    several = isinstance(value, (tuple, list))
     try:
-        arrays = [np.array(x.detach() if isinstance(x, Tensor) else x, dtype=np.float64) for x in parts]
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+        parts = [_double(part) for part in (value if several else [value])]
+    except Exception:  # whatever the methods of a strange object raise
         return None
-    return [torch.from_numpy(array) for array in arrays]
+    together = several and parts and all(part.ndim == 0 for part in parts)
+    return torch.stack(parts) if together else parts if several else parts[0]
+
+
+def _double(value: Any) -> Tensor:
+    tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.array(value))
+    if tensor.is_complex():
+        raise TypeError
+    return tensor.double()
 
 
 def _same(one: Any, other: Any, tolerance: float) -> bool:
-    first, second = _numbers(one), _numbers(other)
-    if first is None or second is None or _several(one) != _several(other) or len(first) != len(second):
-        return False
-    pairs = zip(first, second, strict=True)
-    return all(a.shape == b.shape and torch.allclose(a, b, tolerance, tolerance, equal_nan=True) for a, b in pairs)
+    pairs = _pairs(one, other)
+    close = (a.shape == b.shape and torch.allclose(a, b, tolerance, tolerance, equal_nan=True) for a, b in pairs or [])
+    return pairs is not None and all(close)
+
+
+def _pairs(one: Any, other: Any) -> list[tuple[Tensor, Tensor]] | None:
+    """The parts of two results; None where they are not of one kind."""
+    first, second = _read(one), _read(other)
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return [(first, second)]
+    both = isinstance(first, list) and isinstance(second, list) and len(first) == len(second)
+    return list(zip(first, second, strict=True)) if both else None  # type: ignore[arg-type]
 
 
 def _kind(value: Any) -> str:
-    if _several(value):
+    read = _read(value)
+    if isinstance(read, Tensor):
+        return f"one tensor of shape {tuple(read.shape)}" if read.ndim else "one number"
+    if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
-    parts = _numbers(value)
-    if parts is None:
-        return f"one {type(value).__name__} that cannot be read as numbers"
-    return f"one tensor of shape {tuple(parts[0].shape)}" if parts[0].ndim else "one number"
+    return f"one {type(value).__name__} that cannot be read as numbers"
 
 
 def _describe(inputs: dict[str, Any]) -> str:
     return ", ".join(f"{k} {tuple(v.shape)}" if isinstance(v, Tensor) else f"{k} = {v}" for k, v in inputs.items())
 
 
-def _side_by_side(target: Any, result: Any) -> Figure | None:
-    """Target and result as two pictures on one scale, where they can be drawn."""
-    wanted, got = _numbers(target), _numbers(result)
-    if not wanted or not got or wanted[0].shape != got[0].shape or not got[0].ndim or not got[0].isfinite().all():
-        return None
+def _side_by_side(wanted: Tensor, got: Tensor) -> Figure:
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")  # not by pyplot, which keeps every figure open
     axes = figure.subplots(1, 2)
-    both = torch.stack([wanted[0], got[0]])
+    both = torch.stack([wanted, got])
     low, high = both.min().item(), both.max().item()
     for one, values, title, color in zip(axes, both, ("target", "yours"), ("#0072B2", "#D55E00"), strict=True):
         if values.ndim == 1:

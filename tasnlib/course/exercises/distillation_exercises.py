@@ -3,42 +3,53 @@
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake, whole
+from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise, without
+from tasnlib.course.exercises.random_inputs import whole
+
+# By turns: birds (never T or T² of them, so that the divisions are told apart), and the temperature.
+SIZES = ((6, 2.0), (5, 1.0), (3, 10.0), (7, 3.0), (1, 2.0), (5, 3.0))
 
 
-def _one_of(generator, choices):
-    return choices[whole(0, len(choices) - 1, generator)]
-
-
-def _pair(generator, birds=(2, 3, 5, 6, 7)):
-    """The teacher is more confident, so a swap is noticed; never T² birds, so T² is not the number of birds."""
-    b, k = _one_of(generator, birds), whole(3, 8, generator)
+def _logits(generator, turn, deviation=2.0):
+    b, temperature = SIZES[turn % 6]
     return {
-        "student_logits": torch.randn(b, k, generator=generator),
-        "teacher_logits": 3 * torch.randn(b, k, generator=generator),
-        "temperature": _one_of(generator, (2.0, 3.0, 5.0)),
+        "logits": deviation * torch.randn(b, whole(3, 8, generator), generator=generator),
+        "temperature": temperature,
     }
 
 
-def _logits(generator):
-    b, k = whole(2, 5, generator), whole(3, 8, generator)
-    logits = 4 * torch.rand(b, k, generator=generator) - 2
-    return {"logits": logits, "temperature": _one_of(generator, (2.0, 3.0, 5.0))}
+def _some_equal(generator, turn):
+    """With differences as large as a trained network's, and with a row of equal logits."""
+    inputs = _logits(generator, turn, deviation=(2.0, 8.0)[turn % 2])
+    inputs["logits"][0] *= turn % 4 != 3
+    return inputs
 
 
-def _probabilities(generator):
-    b, k = whole(2, 5, generator), whole(3, 8, generator)
-    return {"probabilities": (2 * torch.randn(b, k, generator=generator)).softmax(dim=-1)}
+def _probabilities(generator, turn):
+    return {"probabilities": _some_equal(generator, turn)["logits"].softmax(dim=-1)}
 
 
-def _joint_inputs(generator):
-    b, k = whole(2, 6, generator), whole(3, 8, generator)
-    names = ("attention_logits", "master_logits", "part_logits")
+def _pair(generator, turn):
+    """The teacher is more confident, so that a swap is noticed; in the last round the two agree."""
+    teacher, temperature = _logits(generator, turn, deviation=6.0).values()
+    student = 2 * torch.randn(teacher.shape, generator=generator)
     return {
-        **{name: 2 * torch.randn(b, k, generator=generator) for name in names},
-        "labels": torch.randint(k, (b,), generator=generator),
-        "weight": _one_of(generator, (0.5, 3.0)),
-        "temperature": _one_of(generator, (2.0, 3.0)),
+        "student_logits": teacher.clone() if turn == 11 else student,
+        "teacher_logits": teacher,
+        "temperature": temperature,
+    }
+
+
+def _joint_inputs(generator, turn):
+    """By turns also with the paper's weight, and without distillation."""
+    attention, temperature = _logits(generator, turn).values()
+    return {
+        "attention_logits": attention,
+        "master_logits": 6 * torch.randn(attention.shape, generator=generator),
+        "part_logits": 6 * torch.randn(attention.shape, generator=generator),
+        "labels": torch.randint(attention.shape[1], attention.shape[:1], generator=generator),
+        "weight": (0.5, 3.0, 2.0, 0.0)[turn % 4],
+        "temperature": temperature,
     }
 
 
@@ -70,150 +81,98 @@ def joint_loss(attention_logits, master_logits, part_logits, labels, weight, tem
     return loss - weight * (teacher * log_student).sum(dim=-1).mean()
 
 
-def _swapped(student_logits, teacher_logits, temperature):
-    return soft_cross_entropy(teacher_logits, student_logits, temperature)
-
-
-def _kl(student_logits, teacher_logits, temperature):
-    teacher = (teacher_logits / temperature).softmax(dim=-1)
-    return soft_cross_entropy(student_logits, teacher_logits, temperature) - entropy(teacher).mean()
-
-
-def _hard_student(student_logits, teacher_logits, temperature):
-    return soft_cross_entropy(temperature * student_logits, teacher_logits, temperature)
-
-
-def _softmax_twice(attention_logits, master_logits, part_logits, labels, weight, temperature):
-    three = (attention_logits, master_logits, part_logits)
-    plain = sum(F.cross_entropy(logits.softmax(dim=-1), labels) for logits in three)
-    return plain + weight * soft_cross_entropy(master_logits, part_logits, temperature)
-
-
 EXERCISES = [
     Exercise(
-        name="soften",
-        solution=soften,
-        inputs=_logits,
-        mistakes=[
-            Mistake(
-                "You multiplied by T, which sharpens. Divide the logits by T.",
-                lambda logits, temperature: (logits * temperature).softmax(dim=-1),
-            ),
-            Mistake(
-                "You divided after the softmax. Divide the logits by T first, then take the softmax.",
-                lambda logits, temperature: logits.softmax(dim=-1) / temperature,
-            ),
-            Mistake(
-                "T has no effect on your result. Divide the logits by T before the softmax.",
-                lambda logits, temperature: logits.softmax(dim=-1),
-            ),
-            Mistake(
-                "Your softmax runs over the batch. It belongs over the classes, the last axis.",
-                lambda logits, temperature: (logits / temperature).softmax(dim=0),
-            ),
-        ],
-        properties=[
-            (
-                "Every row sums to 1.",
-                lambda inputs, result: torch.allclose(result.sum(-1), torch.ones((), dtype=torch.float64), atol=1e-4),
-            )
-        ],
+        soften,
+        _some_equal,
+        mistakes={
+            "You multiplied by T, which sharpens. Divide the logits by T.": lambda z, T: (z * T).softmax(-1),
+            "T has no effect on your result. Divide the logits by T before the softmax.": lambda z, T: z.softmax(-1),
+            "Your softmax runs over the batch. It belongs over the classes, the last axis.": lambda z, T: (
+                z / T
+            ).softmax(0),
+        },
+        properties=ROWS_SUM_TO_ONE,
+        rules={"Do it without `softmax`.": without("softmax", "log_softmax", "softmin")},
         hint="Divide the logits by T, raise e to each, divide each row by its sum.",
     ),
     Exercise(
-        name="entropy",
-        solution=entropy,
-        inputs=_probabilities,
-        mistakes=[
-            Mistake(
-                "The sign is wrong: the log of a probability is negative. Put a minus in front of the sum.",
-                lambda probabilities: (probabilities * probabilities.log()).sum(dim=-1),
+        entropy,
+        _probabilities,
+        mistakes={
+            "The sign is wrong: the log of a probability is negative. Put a minus in front of the sum.": lambda q: (
+                -entropy(q)
             ),
-            Mistake(
-                "You took the mean over the classes. Take the sum.",
-                lambda probabilities: -(probabilities * probabilities.log()).mean(dim=-1),
-            ),
-            Mistake(
-                "You returned one number for all rows. Sum over the classes only, dim=-1.",
-                lambda probabilities: -(probabilities * probabilities.log()).sum(),
-            ),
-        ],
+            "You took the mean over the classes. Take the sum.": lambda q: -(q * q.log()).mean(dim=-1),
+        },
         hint="For each row: minus the sum over the classes of q times log q.",
     ),
     Exercise(
-        name="soft_cross_entropy",
-        solution=soft_cross_entropy,
-        inputs=_pair,
-        mistakes=[
-            Mistake("You swapped student and teacher. The logarithm belongs to the student.", _swapped),
-            Mistake("You subtracted the teacher's entropy: that is the KL divergence. Leave it in.", _kl),
-            Mistake("You divided only the teacher's logits by T. Divide the student's too.", _hard_student),
-            Mistake(
-                "You summed over the batch. Take the mean over the batch.",
-                lambda student_logits, **rest: len(student_logits) * soft_cross_entropy(student_logits, **rest),
+        soft_cross_entropy,
+        _pair,
+        mistakes={
+            "You swapped student and teacher. The logarithm belongs to the student.": lambda student, teacher, T: (
+                soft_cross_entropy(teacher, student, T)
             ),
-            Mistake(
-                "You multiplied by T². Some do; the paper does not. Leave it out here.",
-                lambda temperature, **rest: temperature**2 * soft_cross_entropy(temperature=temperature, **rest),
+            "You subtracted the teacher's entropy: that is the KL divergence. Leave it in.": lambda s, t, T: (
+                soft_cross_entropy(s, t, T) - entropy((t / T).softmax(dim=-1)).mean()
             ),
-        ],
+            "You divided only the teacher's logits by T. Divide the student's too.": lambda student, teacher, T: (
+                soft_cross_entropy(T * student, teacher, T)
+            ),
+            "You summed over the batch. Take the mean over the batch.": lambda student, teacher, T: (
+                len(student) * soft_cross_entropy(student, teacher, T)
+            ),
+            "You multiplied by T². Some do; the paper does not. Leave it out here.": lambda student, teacher, T: (
+                T**2 * soft_cross_entropy(student, teacher, T)
+            ),
+        },
+        gradients={"student_logits": "The student learns from this loss: do not detach its logits."},
         hint="Softmax of the teacher's logits / T times log softmax of the student's logits / T; sum over classes.",
         tolerance=1e-5,
     ),
     Exercise(
-        name="soft_gradient",
-        solution=soft_gradient,
-        # A batch of T birds would hide which of the two divisions was left out.
-        inputs=lambda generator: _pair(generator, birds=(4, 6, 7)),
-        mistakes=[
-            Mistake(
-                "The sign is wrong: it is the student's softmax minus the teacher's.",
-                lambda **given: -soft_gradient(**given),
+        soft_gradient,
+        _pair,
+        mistakes={
+            "The sign is wrong: it is the student's softmax minus the teacher's.": lambda student, teacher, T: (
+                -soft_gradient(student, teacher, T)
             ),
-            Mistake(
-                "You left out 1/T, the inner derivative of z/T.",
-                lambda temperature, **rest: temperature * soft_gradient(temperature=temperature, **rest),
+            "You left out 1/T, the inner derivative of z/T.": lambda student, teacher, T: (
+                T * soft_gradient(student, teacher, T)
             ),
-            Mistake(
-                "The loss is a mean over the batch: divide by the number of birds.",
-                lambda student_logits, **rest: len(student_logits) * soft_gradient(student_logits, **rest),
+            "The loss is a mean over the batch: divide by the number of birds.": lambda student, teacher, T: (
+                len(student) * soft_gradient(student, teacher, T)
             ),
-        ],
+        },
+        rules={
+            "No `backward`: write the gradient down directly.": without("backward", "grad", "vjp", "jacobian", "jacrev")
+        },
         hint="Section 5 derives it for one bird; the loss is the mean over the birds.",
         tolerance=1e-5,
     ),
     Exercise(
-        name="joint_loss",
-        solution=joint_loss,
-        inputs=_joint_inputs,
-        mistakes=[
-            Mistake(
-                "Here the master net teaches the part net. The part net is the teacher, the master net the student.",
-                lambda master_logits, part_logits, **rest: joint_loss(
-                    master_logits=part_logits, part_logits=master_logits, **rest
-                ),
+        joint_loss,
+        _joint_inputs,
+        mistakes={
+            "Here the master net teaches the part net. The part net is the teacher, the master net the student.": (
+                lambda attention, master, part, *rest: joint_loss(attention, part, master, *rest)
             ),
-            Mistake(
-                "You left out the attention network's cross entropy. Nothing else trains it.",
-                lambda attention_logits, labels, **rest: (
-                    joint_loss(attention_logits=attention_logits, labels=labels, **rest)
-                    - F.cross_entropy(attention_logits, labels)
-                ),
+            "You left out the attention network's cross entropy. Nothing else trains it.": (
+                lambda a, m, p, labels, *rest: joint_loss(a, m, p, labels, *rest) - F.cross_entropy(a, labels)
             ),
-            Mistake(
-                "You left out the weight of the distillation term. Multiply the soft cross entropy by it.",
-                lambda weight, **rest: joint_loss(weight=1.0, **rest),
+            "You left out the weight of the distillation term. Multiply the soft cross entropy by it.": (
+                lambda attention, master, part, labels, weight, T: joint_loss(attention, master, part, labels, 1, T)
             ),
-            Mistake("F.cross_entropy takes logits, not probabilities: it applies the softmax itself.", _softmax_twice),
-        ],
-        gradients=[
-            ("part_logits", "Let no gradient flow into the teacher: detach the part net's logits in the soft term."),
-            (
-                "master_logits",
-                "The master net learns from the labels and from the part net: detach the part net's logits only.",
+            "F.cross_entropy takes logits, not probabilities: it applies softmax itself.": lambda a, m, p, y, w, T: (
+                sum(F.cross_entropy(z.softmax(-1), y) for z in (a, m, p)) + w * soft_cross_entropy(m, p, T)
             ),
-            ("attention_logits", "The attention network learns from the labels: do not detach its logits."),
-        ],
+        },
+        gradients={
+            "part_logits": "Let no gradient flow into the teacher: detach the part net's logits in the soft term.",
+            "master_logits": "The master net learns from labels and part net: detach the part net's logits only.",
+            "attention_logits": "The attention network learns from the labels: do not detach its logits.",
+        },
         hint="Three cross entropies against the labels, plus weight times the soft cross entropy of the master net.",
         tolerance=1e-5,
     ),

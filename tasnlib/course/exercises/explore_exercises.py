@@ -2,16 +2,18 @@
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise, Mistake, whole
+from tasnlib.course.exercises.checking import Exercise
+from tasnlib.course.exercises.random_inputs import uniform, whole
+
+SHAPES = ((4, 7), (6, 3), (5, 5), (3, 8))  # of maps: wide, high, square
 
 
-def _map_and_box(generator):
-    h = whole(4, 6, generator)
-    w = h + whole(1, 3, generator)
-    x0 = whole(0, 1, generator)
-    y0 = x0 + 1  # not x0, so that swapping rows and columns is noticed
-    box = (x0, y0, x0 + whole(1, 2, generator), y0 + 2)
-    return {"attention": 0.6 * torch.rand(h, w, generator=generator, dtype=torch.float64) + 0.3, "box": box}
+def _map_and_box(generator, turn):
+    """Boxes inside, at the last row and column, of a single cell, of everything, and empty; a map with zeros."""
+    h, w = SHAPES[turn % 4]
+    box = ((0, 1, 2, 3), (1, 2, w, h), (2, 0, 3, 1), (0, 0, w, h), (1, 1, 1, 3), (0, 1, w, 3))[turn % 6]
+    attention = uniform((h, w), 0.3, 22.8 if turn % 6 == 1 else 0.9, generator)
+    return {"attention": attention * (uniform((h, w), 0, 1, generator) > 0.3 * (turn % 2)), "box": box}
 
 
 def mass_in_box(attention, box):
@@ -26,32 +28,28 @@ def mass_in_box(attention, box):
     return inside / total
 
 
-def _map_and_size(generator):
-    """The largest value lies off the diagonal, in neither the first row nor the first column."""
-    h = whole(4, 6, generator)
-    w = h + whole(1, 3, generator)
-    row = whole(1, h - 2, generator)
-    attention = torch.rand(h, w, generator=generator, dtype=torch.float64)
-    attention[row, row + 1] = 2.0
-    pixels = whole(3, 6, generator)
-    return {"attention": attention, "height": pixels * h, "width": (pixels + 1) * w}
+def _map_and_size(generator, turn):
+    """The largest value lies anywhere, and in corners; the image's sides are multiples of the map's, or not."""
+    h, w = SHAPES[turn % 4]
+    row, column = ((whole(0, h - 1, generator), whole(0, w - 1, generator)), (0, w - 1), (h - 1, 0))[turn % 3]
+    attention = uniform((h, w), 0, 1, generator)
+    attention[row, column] = 2.0
+    height, width = (16 * h, 20 * w) if turn % 2 else (whole(50, 99, generator), whole(100, 150, generator))
+    return {"attention": attention, "height": height, "width": width}
 
 
-def largest_place(attention, height, width):
+def brightest_cell(attention, height, width):
     h, w = attention.shape
     row, column = divmod(attention.argmax().item(), w)  # argmax counts row by row
     return torch.tensor([(column + 0.5) * width / w, (row + 0.5) * height / h])
 
 
-def _place(attention, height, width, half=0.5, columns=None):
-    h, w = attention.shape
-    row, column = divmod(attention.argmax().item(), columns or w)
-    return torch.tensor([(column + half) * width / w, (row + half) * height / h])
-
-
-def _logits(generator):
-    logits = 2 * torch.rand(whole(3, 5, generator), whole(4, 6, generator), generator=generator)
-    logits[:, -1] += 2  # the first class is never the best
+def _logits(generator, turn):
+    """One bird, two classes, two best classes, logits as large as a trained network's."""
+    shape = ((3, 6), (1, 5), (5, 2), (5, 5))[turn % 4]
+    logits = (8 if turn % 3 == 1 else 2) * torch.randn(shape, generator=generator)
+    if turn % 3 == 2:
+        logits[0, 0] = logits[0, 1:].max()
     return {"logits": logits}
 
 
@@ -60,21 +58,15 @@ def margin(logits):
     return first - second
 
 
-def _magnifications(generator):
-    """Draws 0 to 2 reach one part each, draw 2 the same as draw 0; draw 3 reaches two; the rest is random."""
-    parts = whole(4, 6, generator)
-    draws = parts + whole(1, 3, generator)
-    reached = torch.rand(draws, parts, generator=generator) < 0.3
-    reached[:4] = False
-    for draw, part in ((0, 0), (1, 1), (2, 0), (3, 0), (3, 2)):
-        reached[draw, part] = True
-    reached = reached[:, torch.randperm(parts, generator=generator)]
-    at_least = 2.0 + 2 * float(torch.rand((), generator=generator))
-    noise = torch.rand(draws, parts, generator=generator)
-    return {
-        "magnifications": torch.where(reached, at_least + 0.1 + noise, at_least - 0.1 - noise),
-        "at_least": at_least,
-    }
+def _magnifications(generator, turn):
+    """Values below, above and at the limit. Most draws reach few parts, a later draw often fewer than an earlier one;
+    in some rounds none reaches any; also one draw, one part."""
+    draws, parts = ((6, 4), (5, 5), (1, 4), (7, 1))[turn % 4]
+    at_least = 1 + whole(2, 6, generator) / 2
+    times = torch.randint(-8, 3, (draws, parts), generator=generator)
+    times[0] = -1
+    times[1:2, 0], times[3:4, -1] = 0, 2
+    return {"magnifications": at_least + (times - 3 * (turn % 6 == 5)) / 4, "at_least": at_least}
 
 
 def share_reached(magnifications, at_least):
@@ -84,87 +76,71 @@ def share_reached(magnifications, at_least):
 
 EXERCISES = [
     Exercise(
-        name="mass_in_box",
-        solution=mass_in_box,
-        inputs=_map_and_box,
-        mistakes=[
-            Mistake(
-                "This is the sum in the box. Divide by the sum over the whole map.",
-                lambda attention, box: attention[box[1] : box[3], box[0] : box[2]].sum(),
+        mass_in_box,
+        _map_and_box,
+        mistakes={
+            "This is the sum in the box. Divide by the sum over the whole map.": lambda attention, box: attention[
+                box[1] : box[3], box[0] : box[2]
+            ].sum(),
+            "You used x for the row. A map is indexed attention[row, column]: the row is y.": lambda attention, box: (
+                mass_in_box(attention.T, box)
             ),
-            Mistake(
-                "You used x for the row. A map is indexed attention[row, column]: the row is y.",
-                lambda attention, box: attention[box[0] : box[2], box[1] : box[3]].sum() / attention.sum(),
+            "You counted the cells at x1 and y1. They are the first cells outside of the box.": lambda attention, box: (
+                attention[box[1] : box[3] + 1, box[0] : box[2] + 1].sum() / attention.sum()
             ),
-            Mistake(
-                "You counted the cells at x1 and y1. They are the first cells outside of the box.",
-                lambda attention, box: attention[box[1] : box[3] + 1, box[0] : box[2] + 1].sum() / attention.sum(),
-            ),
-        ],
+        },
+        rules={"Use loops.": lambda inputs, record: record.loops},
         hint="Two sums in one pass over all cells: of the cells with x0 <= column < x1 and y0 <= row < y1, and of all.",
     ),
     Exercise(
-        name="largest_place",
-        solution=largest_place,
-        inputs=_map_and_size,
-        mistakes=[
-            Mistake(
-                "You returned the cell's upper left corner. Its centre is half a cell further on.",
-                lambda attention, height, width: _place(attention, height, width, half=0.0),
+        brightest_cell,
+        _map_and_size,
+        mistakes={
+            "You returned the cell's upper left corner. Its centre is half a cell further on.": (
+                lambda a, *size: (
+                    brightest_cell(a, *size) - brightest_cell(a[:1, :1], *size) / torch.tensor(a.shape).flip(0)
+                )
             ),
-            Mistake(
-                "You returned (y, x). x, the column, comes first.",
-                lambda attention, height, width: _place(attention, height, width).flip(0),
+            "You returned (y, x). x, the column, comes first.": lambda attention, height, width: brightest_cell(
+                attention, height, width
+            ).flip(0),
+            "You counted cells, not pixels. A cell is width / w pixels wide and height / h pixels high.": (
+                lambda attention, height, width: brightest_cell(attention, *attention.shape)
             ),
-            Mistake(
-                "You counted cells, not pixels. A cell is width / w pixels wide and height / h pixels high.",
-                lambda attention, height, width: _place(attention, *attention.shape),
-            ),
-        ],
+        },
         hint="argmax counts row by row; divmod by the number of columns gives row and column. Then take the centre.",
     ),
     Exercise(
-        name="margin",
-        solution=margin,
-        inputs=_logits,
-        mistakes=[
-            Mistake(
-                "This is the difference of the logits. Take the softmax first: the margin is between probabilities.",
-                lambda logits: logits.topk(2, 1).values[:, 0] - logits.topk(2, 1).values[:, 1],
+        margin,
+        _logits,
+        mistakes={
+            "This is the difference of the logits. Take the softmax first: the margin is between probabilities.": (
+                lambda logits: -logits.topk(2, 1).values.diff(dim=1)[:, 0]
             ),
-            Mistake(
-                "This is the probability of the best class. Subtract that of the second best.",
-                lambda logits: logits.softmax(1).amax(1),
+            "This is the probability of the best class. Subtract that of the second best.": (
+                lambda logits: logits.softmax(1).amax(1)
             ),
-            Mistake(
-                "Your softmax runs over the birds. It belongs over the classes, dim=1: each row is one bird.",
-                lambda logits: logits.softmax(0).topk(2, 1).values[:, 0] - logits.softmax(0).topk(2, 1).values[:, 1],
+            "Your softmax runs over the birds. It belongs over the classes, dim=1: each row is one bird.": (
+                lambda logits: -logits.softmax(0).topk(2, 1).values.diff(dim=1)[:, 0]
             ),
-        ],
+        },
         hint="softmax over the classes, then topk(2).",
     ),
     Exercise(
-        name="share_reached",
-        solution=share_reached,
-        inputs=_magnifications,
-        mistakes=[
-            Mistake(
-                "You treated each draw alone. A part that was reached stays reached.",
-                lambda magnifications, at_least: (magnifications >= at_least).float().mean(1),
+        share_reached,
+        _magnifications,
+        mistakes={
+            "You treated each draw alone. A part that was reached stays reached.": lambda magnifications, at_least: (
+                (magnifications >= at_least).float().mean(1)
             ),
-            Mistake(
-                "You counted a part every time it was reached, so the share exceeds 1. It counts once.",
-                lambda magnifications, at_least: (magnifications >= at_least).float().mean(1).cumsum(0),
+            "You counted a part every time it was reached, so the share exceeds 1. It counts once.": (
+                lambda magnifications, at_least: (magnifications >= at_least).float().mean(1).cumsum(0)
             ),
-            Mistake(
-                "You averaged over the draws. Return one number per draw: the mean over parts.",
-                lambda magnifications, at_least: (magnifications >= at_least).float().mean(0),
-            ),
-        ],
-        properties=[
-            ("The share never falls.", lambda inputs, result: bool((result.diff() >= 0).all())),
-            ("A share is at most 1.", lambda inputs, result: bool((result <= 1 + 1e-6).all())),
-        ],
+        },
+        properties={
+            "The share never falls.": lambda inputs, result: bool((result.diff() >= 0).all()),
+            "A share is at most 1.": lambda inputs, result: bool((result <= 1 + 1e-6).all()),
+        },
         hint="The largest magnification so far is cummax over the draws.",
     ),
 ]

@@ -1,9 +1,12 @@
 """Exercises of notebook 02 on receptive fields. Solutions are written as a student would write them."""
 
+from functools import reduce
+
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake, whole
+from tasnlib.course.exercises.checking import Exercise
+from tasnlib.course.exercises.random_inputs import whole
 
 
 def multi_dilation(features, kernel, dilations):
@@ -13,54 +16,44 @@ def multi_dilation(features, kernel, dilations):
     return total
 
 
-def _features_kernel_dilations(generator):
-    b, c, size = whole(1, 3, generator), whole(2, 4, generator), whole(7, 9, generator)
-    dilations = [(1, 2), (1, 2, 3), (1, 3)][whole(0, 2, generator)]
+def _features_kernel_dilations(generator, turn):
+    """Also a single dilation, one that occurs twice, a list, and maps smaller than the dilated kernel."""
+    b, c, h = whole(1, 3, generator), whole(2, 4, generator), whole(4, 8, generator)
     return {
-        "features": torch.randn(b, c, size, size + 1, generator=generator),
+        "features": torch.randn(b, c, h, h + whole(1, 2, generator), generator=generator),
         "kernel": torch.randn(c, c, 3, 3, generator=generator),
-        "dilations": dilations,
+        "dilations": ((1, 2), (1, 2, 3), (3, 1), (2,), (2, 2), [1, 2, 3])[turn % 6],
     }
 
 
-def _one_after_another(features, kernel, dilations):
-    for d in dilations:
-        features = F.conv2d(features, kernel, padding=d, dilation=d).relu()
-    return features
+def _convolved(features, kernel, d):
+    return F.conv2d(features, kernel, padding=d, dilation=d)
 
 
 DILATION = Exercise(
-    name="multi_dilation",
-    solution=multi_dilation,
-    inputs=_features_kernel_dilations,
-    mistakes=[
-        Mistake(
-            "You applied the ReLU after the sum. It comes after each convolution, or the dilations cancel each other.",
-            lambda features, kernel, dilations: sum(
-                (F.conv2d(features, kernel, padding=d, dilation=d) for d in dilations), torch.zeros_like(features)
-            ).relu(),
+    multi_dilation,
+    _features_kernel_dilations,
+    mistakes={
+        "You applied the ReLU after the sum. It comes after each convolution, or the dilations cancel each other.": (
+            lambda features, kernel, dilations: sum(_convolved(features, kernel, d) for d in dilations).relu()
         ),
-        Mistake(
-            "You left out the ReLU. It comes after each convolution, before the sum.",
-            lambda features, kernel, dilations: sum(
-                F.conv2d(features, kernel, padding=d, dilation=d) for d in dilations
-            ),
+        "You left out the ReLU. It comes after each convolution, before the sum.": (
+            lambda features, kernel, dilations: sum(_convolved(features, kernel, d) for d in dilations)
         ),
-        Mistake(
-            "You applied the dilations one after another. Apply each to the block's input, and sum the results.",
-            _one_after_another,
+        "You applied the dilations one after another. Apply each to the block's input, and sum the results.": (
+            lambda features, kernel, dilations: reduce(
+                lambda x, d: _convolved(x, kernel, d).relu(), dilations, features
+            )
         ),
-        Mistake(
-            "You applied the same plain convolution for every d. Pass dilation=d, and padding=d to keep the size.",
-            lambda features, kernel, dilations: F.conv2d(features, kernel, padding=1).relu() * len(dilations),
+        "You applied the same plain convolution for every d. Pass dilation=d, and padding=d to keep the size.": (
+            lambda features, kernel, dilations: _convolved(features, kernel, 1).relu() * len(dilations)
         ),
-    ],
-    properties=[
-        (
-            "A sum of ReLUs is not negative.",
-            lambda inputs, result: bool((result >= 0).all()),
-        ),
-    ],
+    },
+    properties={"A sum of ReLUs is not negative.": lambda inputs, result: bool((result >= 0).all())},
+    gradients={
+        "features": "The layers before it learn through this block: let the gradient pass to the features.",
+        "kernel": "The kernel is learnt: let the gradient pass to it from every dilation.",
+    },
     hint="Padding d keeps the size of a 3×3 convolution at dilation d; apply ReLU to each result, then add them.",
 )
 
@@ -73,52 +66,37 @@ def receptive_field(layers):
     return width
 
 
-def _field(layers, dilate=True, stride=True, early=False, minus=1, start=1):
-    width, step = start, 1
-    for kernel, by, dilation in layers:
-        step = step * by if early and stride else step
-        width += (kernel - minus) * (dilation if dilate else 1) * step
-        step = step * by if stride and not early else step
-    return width
+def _resnet18(strides):
+    first = [(7, 2, 1), (3, 2, 1)]
+    return first + [(3, stride if number == 0 else 1, 1) for stride in strides for number in range(4)]
 
 
-_WRONG_FIELDS: list[dict] = [{"stride": False}, {"dilate": False}, {"early": True}, {"minus": 0}, {"start": 0}]
-
-
-def _layers(generator):
-    while True:
-        layers = [
-            (1 + 2 * whole(1, 2, generator), whole(1, 2, generator), whole(1, 3, generator))
-            for _ in range(whole(3, 5, generator))
-        ]
-        # Skip layers for which two mistakes, or a mistake and the solution, agree.
-        widths = [_field(layers), *(_field(layers, **wrong) for wrong in _WRONG_FIELDS)]
-        if len(set(widths)) == len(widths):
-            return {"layers": layers}
+def _layers(generator, turn):
+    """The two ResNet-18s, no layer, one layer, a kernel of 1, an even kernel, a stride of 3; and random ones."""
+    special = [_resnet18((1, 2, 2, 2)), _resnet18((1, 1, 2, 1)), [], [(5, 2, 3)], [(1, 3, 2), (4, 1, 1), (3, 3, 2)]]
+    if turn % 2:
+        return {"layers": special[turn // 2 % len(special)]}
+    layers = [(whole(2, 5, generator), whole(1, 3, generator), whole(1, 3, generator)) for _ in range(4)]
+    return {"layers": [(3, 2, 2), *layers]}
 
 
 FIELD = Exercise(
-    name="receptive_field",
-    solution=receptive_field,
-    inputs=_layers,
-    mistakes=[
-        Mistake(
-            "You left out the strides. After a stride of 2, neighbouring cells lie twice as many pixels apart.",
-            lambda layers: _field(layers, stride=False),
+    receptive_field,
+    _layers,
+    mistakes={
+        "You left out the strides. After a stride of 2, neighbouring cells lie twice as many pixels apart.": (
+            lambda layers: receptive_field([(kernel, 1, dilation) for kernel, _, dilation in layers])
         ),
-        Mistake(
-            "You left out the dilations. A kernel of 3 at dilation d spans 2·d steps, not 2.",
-            lambda layers: _field(layers, dilate=False),
+        "You left out the dilations. A kernel of 3 at dilation d spans 2·d steps, not 2.": (
+            lambda layers: receptive_field([(kernel, stride, 1) for kernel, stride, _ in layers])
         ),
-        Mistake(
-            "You applied a layer's stride to its own kernel. It acts on the layers after it: widen first.",
-            lambda layers: _field(layers, early=True),
+        "You applied a layer's stride to its own kernel. It acts on the layers after it: widen first.": (
+            lambda layers: receptive_field([(kernel, stride, dilation * stride) for kernel, stride, dilation in layers])
         ),
-        Mistake(
-            "You started from 0. Before the first layer a cell sees one pixel: start from 1.",
-            lambda layers: _field(layers, start=0),
+        "You started from 0. Before the first layer a cell sees one pixel: start from 1.": (
+            lambda layers: receptive_field(layers) - 1
         ),
-    ],
+    },
     hint="Layer by layer: add (kernel - 1) · dilation · step to the width, then multiply the step by the stride.",
 )
 

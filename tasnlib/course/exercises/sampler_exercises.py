@@ -3,16 +3,23 @@
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake, uniform, whole
+from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise, without_loop
+from tasnlib.course.exercises.random_inputs import uniform, whole
+
+NO_LOOP = {"Do it without a loop: torch computes all positions at once.": without_loop}
 
 
-def _zoom_and_size(generator):
-    size = 2 * whole(3, 6, generator) + 1  # odd: no position of plain resizing lies on an edge
-    zoom, out_size = uniform(size, 0, 1, generator) ** 2 + 0.1, whole(3, 5, generator)
-    # The first level falls into the first pixel, where a missing edge at 0 is noticed.
-    first = (0.6 + 0.3 * float(torch.rand((), generator=generator))) / out_size
-    zoom[0] = zoom[1:].sum() * first / (1 - first)
-    return {"zoom": zoom / zoom.mean(), "out_size": out_size}
+def _zoom_and_size(generator, turn):
+    """Sizes that divide, so that even zoom has positions on edges, and that do not; one position; more positions than
+    pixels; pixels that are never read. The first level often falls into the first pixel, where a missing edge at 0 is
+    noticed."""
+    size, out_size = ((12, 4), (9, 4), (7, 1), (5, 11), (10, 5), (8, 3))[turn % 6]
+    zoom = uniform(size, 0, 1, generator) ** 2 + 0.1
+    if turn % 3 == 0:
+        zoom[0] += zoom.sum() / out_size
+    if turn % 3 == 1:
+        zoom[whole(1, size - 2, generator)] = 0
+    return {"zoom": torch.ones(size) if turn % 4 == 2 else zoom / zoom.mean(), "out_size": out_size}
 
 
 def _inverse(zoom, quantiles):
@@ -29,12 +36,16 @@ def positions_of(zoom, out_size):
     return pixel + (levels - at_edges[pixel]) / zoom[pixel]
 
 
-def _row_and_positions(generator):
-    size = whole(5, 10, generator)
-    inside = torch.rand(whole(3, 6, generator), generator=generator, dtype=torch.float64) * (size - 1.2) + 0.6
-    border = torch.tensor([0.2, size - 0.2], dtype=torch.float64)  # beyond the outermost centres
-    values = torch.rand(size, generator=generator, dtype=torch.float64) + 0.5
-    return {"values": values, "positions": torch.cat([inside, border]).sort().values}
+def _row_and_positions(generator, turn):
+    """Positions anywhere, on centres, on edges, at both ends, beyond the outermost centres; in order or not; a line of
+    one pixel; values as large as colours."""
+    size = 1 if turn % 6 == 5 else whole(5, 10, generator)
+    inside = uniform(whole(3, 6, generator), 0, size, generator)
+    inside = (inside, inside.floor(), inside.floor() + 0.5)[turn % 3]
+    ends = torch.tensor([0.0, 0.2, size - 0.2, float(size)])
+    positions = torch.cat([inside, ends])[torch.randperm(len(inside) + 4, generator=generator)]
+    values = uniform(size, 0.5, (1.5, 255)[turn % 2], generator)
+    return {"values": values, "positions": positions.sort().values if turn % 4 else positions}
 
 
 def read_row(values, positions):
@@ -45,22 +56,8 @@ def read_row(values, positions):
     return (1 - share) * values[first] + share * values[second]
 
 
-def _read_without_half(values, positions):
-    centred = positions.clamp(0, len(values) - 1)
-    first = centred.floor().long()
-    second = (first + 1).clamp(max=len(values) - 1)
-    return torch.lerp(values[first], values[second], centred - first)
-
-
-def _read_zero_outside(values, positions):
-    padded = F.pad(values, (1, 1))
-    centred = positions + 0.5
-    first = centred.floor().long()
-    return torch.lerp(padded[first], padded[first + 1], centred - first)
-
-
-def _positions_and_size(generator):
-    inputs = _row_and_positions(generator)
+def _positions_and_size(generator, turn):
+    inputs = _row_and_positions(generator, turn)
     return {"positions": inputs["positions"], "size": len(inputs["values"])}
 
 
@@ -72,86 +69,62 @@ def reading_matrix(positions, size):
 
 EXERCISES = [
     Exercise(
-        name="positions_of",
-        solution=positions_of,
-        inputs=_zoom_and_size,
-        mistakes=[
-            Mistake(
-                "You used the levels i/n, the left edges of the output pixels. Take their centres, (i + ½)/n.",
-                lambda zoom, out_size: _inverse(zoom, torch.arange(out_size) / out_size),
+        positions_of,
+        _zoom_and_size,
+        mistakes={
+            "You used the levels i/n, the left edges of the output pixels. Take their centres, (i + ½)/n.": (
+                lambda zoom, out_size: _inverse(zoom, torch.arange(out_size) / out_size)
             ),
-            Mistake(
-                "Your levels include both 0 and 1. Take the centres of n equal steps, (i + ½)/n.",
-                lambda zoom, out_size: _inverse(zoom, torch.linspace(0, 1, out_size, dtype=zoom.dtype)),
+            "Your levels include both 0 and 1. Take the centres of n equal steps, (i + ½)/n.": (
+                lambda zoom, out_size: _inverse(zoom, torch.linspace(0, 1, out_size))
             ),
-            Mistake(
-                "You returned the pixel that each level falls into. Interpolate within it: F is linear inside a pixel.",
-                lambda zoom, out_size: _inverse(zoom, (torch.arange(out_size) + 0.5) / out_size).floor(),
+            "You returned the pixel that each level falls into. Interpolate within it: F is linear inside a pixel.": (
+                lambda zoom, out_size: positions_of(zoom, out_size).floor()
             ),
-            Mistake(
-                "These are the positions of plain resizing. Use the zoom: invert its cumulative sum.",
-                lambda zoom, out_size: (torch.arange(out_size) + 0.5) / out_size * len(zoom),
+            "These are the positions of plain resizing. Use the zoom: invert its cumulative sum.": (
+                lambda zoom, out_size: (torch.arange(out_size) + 0.5) / out_size * len(zoom)
             ),
-        ],
-        properties=[
-            (
-                "Positions increase from left to right.",
-                lambda inputs, result: bool((result.diff() > 0).all()),
-            )
-        ],
+        },
+        properties={"Positions increase from left to right.": lambda inputs, result: bool((result.diff() > 0).all())},
+        rules=NO_LOOP,
         hint="F at the edges is the cumulative sum with a 0 before it; find the pixel of each level, then interpolate.",
     ),
     Exercise(
-        name="read_row",
-        solution=read_row,
-        inputs=_row_and_positions,
-        mistakes=[
-            Mistake(
-                "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.",
-                _read_without_half,
+        read_row,
+        _row_and_positions,
+        mistakes={
+            "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.": (
+                lambda values, positions: read_row(values, positions + 0.5)
             ),
-            Mistake(
-                "Beyond the outermost pixels you read 0, which darkens the border. Repeat the border pixel.",
-                _read_zero_outside,
+            "Beyond the outermost centres you read 0, which darkens the border. Repeat the border pixel.": (
+                lambda values, positions: (
+                    (1 - (positions[:, None] - 0.5 - torch.arange(len(values))).abs()).clamp(min=0) @ values
+                )
             ),
-            Mistake(
-                "You read the pixel that each position falls into. Mix the two nearest centres by their distances.",
-                lambda values, positions: values[positions.long().clamp(max=len(values) - 1)],
+            "You read the pixel that each position falls into. Mix the two nearest centres by their distances.": (
+                lambda values, positions: values[positions.long().clamp(max=len(values) - 1)]
             ),
-        ],
+        },
+        rules=NO_LOOP,
         hint="Subtract ½, clamp to the first and last centre, then mix the two neighbours.",
     ),
     Exercise(
-        name="reading_matrix",
-        solution=reading_matrix,
-        inputs=_positions_and_size,
-        mistakes=[
-            Mistake(
-                "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.",
-                lambda positions, size: (1 - (positions.clamp(0, size - 1)[:, None] - torch.arange(size)).abs()).clamp(
-                    min=0
-                ),
+        reading_matrix,
+        _positions_and_size,
+        mistakes={
+            "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.": (
+                lambda positions, size: reading_matrix(positions + 0.5, size)
             ),
-            Mistake(
-                "Rows beyond the outermost centres sum to less than 1, which darkens the border. Clamp the positions "
-                "to the first and last centre.",
-                lambda positions, size: (1 - (positions[:, None] - 0.5 - torch.arange(size)).abs()).clamp(min=0),
+            "Rows beyond the outermost centres sum to less than 1, which darkens the border. Clamp the positions to "
+            "the first and last centre.": lambda positions, size: (
+                1 - (positions[:, None] - 0.5 - torch.arange(size)).abs()
+            ).clamp(min=0),
+            "Every row has a single 1: that reads the nearest pixel only. Mix the two nearest centres.": (
+                lambda positions, size: F.one_hot(positions.long().clamp(max=size - 1), size)
             ),
-            Mistake(
-                "Every row has a single 1: that reads the nearest pixel only. Mix the two nearest centres.",
-                lambda positions, size: F.one_hot(positions.long(), size).to(positions.dtype),
-            ),
-            Mistake(
-                "This is the transpose. Each row is a position, each column a pixel.",
-                lambda positions, size: reading_matrix(positions, size).T,
-            ),
-        ],
-        properties=[
-            (
-                "Every row sums to 1: a constant image stays constant.",
-                lambda inputs, result: torch.allclose(result.sum(1), torch.ones((), dtype=torch.float64)),
-            ),
-        ],
+        },
+        properties=ROWS_SUM_TO_ONE,
+        rules=NO_LOOP,
         hint="Weight of pixel j at position x: 1 minus the distance between x and its centre, but not below 0.",
     ),
 ]

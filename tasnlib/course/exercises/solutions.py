@@ -10,7 +10,9 @@ from nbformat import NotebookNode
 from tasnlib.course.exercises import BY_NOTEBOOK, Exercise
 
 FOLDER = Path(__file__).parents[3] / "notebooks" / "solutions"
-IMPORTS = "import torch\nfrom torch.nn import functional as F\n\nfrom tasnlib.course.exercises import check"
+IMPORTS = (
+    "import math\n\nimport torch\nfrom torch.nn import functional as F\n\nfrom tasnlib.course.exercises import check"
+)
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

@@ -3,14 +3,14 @@
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import Exercise, Mistake, whole
+from tasnlib.course.exercises.checking import Exercise
+from tasnlib.course.exercises.random_inputs import feature_maps, features_and_scale, uniform, whole
 
 
-def _features(generator: torch.Generator, batch: int = 2) -> torch.Tensor:
-    """Sparse, as after a ReLU; more channels than images, all four sizes different."""
-    b, c = whole(batch, 3, generator), whole(4, 6, generator)
-    h = whole(2, 3, generator)
-    return 2 * torch.rand(b, c, h, 7, generator=generator) * (torch.rand(b, c, h, 7, generator=generator) > 0.4)
+def _relation_and_features(generator, turn):
+    features = feature_maps(generator, turn)
+    b, c = features.shape[:2]
+    return {"relation": uniform((b, c, c), 0, 3, generator).softmax(-1), "features": features}
 
 
 def maps_from_relation(relation, features):
@@ -18,28 +18,28 @@ def maps_from_relation(relation, features):
     return maps.view_as(features)  # (b, c, h, w)
 
 
-def _relation_and_features(generator):
-    features = _features(generator)
-    b, c = features.shape[:2]
-    return {"relation": (3 * torch.rand(b, c, c, generator=generator)).softmax(-1), "features": features}
-
-
 MAPS = Exercise(
-    name="maps_from_relation",
-    solution=maps_from_relation,
-    inputs=_relation_and_features,
-    mistakes=[
-        Mistake(
-            "You used the columns of the relation. The weights of channel i's map are row i: drop the transpose.",
-            lambda relation, features: (relation.mT @ features.flatten(2)).view_as(features),
+    maps_from_relation,
+    _relation_and_features,
+    mistakes={
+        "You used the columns of the relation. The weights of channel i's map are row i: drop the transpose.": (
+            lambda relation, features: maps_from_relation(relation.mT, features)
         ),
-        Mistake(
-            "The numbers are right, but the cells are still on one axis. Restore height and width.",
-            lambda relation, features: relation @ features.flatten(2),
+        "The numbers are right, but the cells are still on one axis. Restore height and width.": (
+            lambda relation, features: relation @ features.flatten(2)
         ),
-    ],
+    },
     hint="Map i in a cell is the sum over j of relation[i, j] times features[j] in that cell.",
 )
+
+
+def _features_with_a_dead_channel(generator, turn):
+    """One channel fires everywhere, so that the weights are never nearly equal; in every fourth round all are dead."""
+    features = feature_maps(generator, turn)
+    dead, everywhere = torch.randperm(features.shape[1], generator=generator)[:2]
+    features[:, everywhere] += 1
+    features[:, dead] = 0
+    return {"features": features * (turn % 4 < 3)}
 
 
 def map_of_a_dead_channel(features):
@@ -48,32 +48,21 @@ def map_of_a_dead_channel(features):
     return (weights[:, :, None, None] * features).sum(dim=1)  # (b, h, w)
 
 
-def _features_with_a_dead_channel(generator):
-    features = 2 * _features(generator)
-    features[:, whole(0, features.shape[1] - 1, generator)] = 0
-    # One channel fires everywhere, so that the weights are never nearly equal.
-    features[:, features.sum((0, 2, 3)).argmax()] += 1
-    return {"features": features}
+def _weighted(weights, features):
+    return (weights[:, :, None, None] * features).sum(1)
 
 
 DEAD = Exercise(
-    name="map_of_a_dead_channel",
-    solution=map_of_a_dead_channel,
-    inputs=_features_with_a_dead_channel,
-    mistakes=[
-        Mistake(
-            "You took the plain mean of all maps. The weights are the softmax of the channels' means over space.",
-            lambda features: features.mean(1),
+    map_of_a_dead_channel,
+    _features_with_a_dead_channel,
+    mistakes={
+        "You took the plain mean of all maps. The weights are the softmax of the channels' means over space.": (
+            lambda features: features.mean(1)
         ),
-        Mistake(
-            "You summed over space. A uniform softmax over space gives each cell the weight 1/hw: take the mean.",
-            lambda features: (features.sum((2, 3)).softmax(-1)[:, :, None, None] * features).sum(1),
+        "You summed over space. A uniform softmax over space gives each cell the weight 1/hw: take the mean.": (
+            lambda features: _weighted(features.sum((2, 3)).softmax(-1), features)
         ),
-        Mistake(
-            "The outer softmax is missing: your weights do not sum to 1.",
-            lambda features: (features.mean((2, 3))[:, :, None, None] * features).sum(1),
-        ),
-    ],
+    },
     hint="The inner softmax of zeros is uniform, so the channel's row of R is the softmax of the channels' means.",
 )
 
@@ -87,52 +76,48 @@ def structure_and_detail(relation, features, channel):
     return maps[:, 0], maps[:, 1]
 
 
-def _relation_features_channel(generator):
-    inputs = _relation_and_features(generator)
+def _relation_features_channel(generator, turn):
+    """None has the channel of its own index, the last channel is never drawn; every third round draws one for all."""
+    inputs = _relation_and_features(generator, turn)
     b, c = inputs["features"].shape[:2]
-    # No two images have the same channel, none has its own index.
-    channel = c - 1 - torch.arange(b)
-    return {**inputs, "channel": channel}
+    channel = (torch.arange(b) + whole(1, c - 2, generator)) % (c - 1)
+    return {**inputs, "channel": channel if turn % 3 < 2 else channel[:1].expand(b).clone()}
 
 
-def _all_maps(relation, features):
-    return (relation @ features.flatten(2)).view_as(features)
+def _only_two_maps(inputs, record):
+    """None of the results on the way is the last channel's map, neither alone nor among others."""
+    last = maps_from_relation(inputs["relation"], inputs["features"])[-1, -1].flatten()
+    for values in record.tensors:
+        if values.ndim and values.is_floating_point() and values.numel() % len(last) == 0 and last.any():
+            # In its cells, first to last, or last to first: (..., h, w) or (b, h, w, c).
+            for rows in (values, values.reshape(-1, values.shape[-1]).T):
+                if torch.isclose(rows.reshape(-1, len(last)), last.to(rows.dtype), rtol=1e-4).all(dim=1).any():
+                    return False
+    return True
+
+
+def _own(rows, channel):
+    return rows[torch.arange(len(rows)), channel]
 
 
 STRUCTURE = Exercise(
-    name="structure_and_detail",
-    solution=structure_and_detail,
-    inputs=_relation_features_channel,
-    mistakes=[
-        Mistake(
-            "Your detail map is weighted by the channel's column. Its weights are the row relation[b, channel].",
-            lambda relation, features, channel: (
-                _all_maps(relation, features).mean(1),
-                _all_maps(relation.mT, features)[torch.arange(len(features)), channel],
-            ),
+    structure_and_detail,
+    _relation_features_channel,
+    mistakes={
+        "Your detail map is weighted by the channel's column. Its weights are the row relation[b, channel].": (
+            lambda relation, x, k: (_weighted(relation.mean(1), x), _weighted(_own(relation.mT, k), x))
         ),
-        Mistake(
-            "Your structure map weights all channels equally. Its weights are the mean of the rows of R (dim=1).",
-            lambda relation, features, channel: (
-                features.mean(1),
-                _all_maps(relation, features)[torch.arange(len(features)), channel],
-            ),
+        "Your structure map weights all channels equally. Its weights are the mean of the rows of R (dim=1).": (
+            lambda relation, x, k: (x.mean(1), _weighted(_own(relation, k), x))
         ),
-        Mistake(
-            "Your detail map is the channel's raw feature map. Use the channel's row of the relation.",
-            lambda relation, features, channel: (
-                _all_maps(relation, features).mean(1),
-                features[torch.arange(len(features)), channel],
-            ),
+        "Your detail map is the channel's raw feature map. Use the channel's row of the relation.": (
+            lambda relation, x, k: (_weighted(relation.mean(1), x), _own(x, k))
         ),
-        Mistake(
-            "You used the first image's channel for all images. Each image has its own.",
-            lambda relation, features, channel: (
-                _all_maps(relation, features).mean(1),
-                _all_maps(relation, features)[:, channel[0]],
-            ),
+        "You used the first image's channel for all images. Each image has its own.": (
+            lambda relation, x, k: (_weighted(relation.mean(1), x), _weighted(relation[:, k[0]], x))
         ),
-    ],
+    },
+    rules={"Do not build the maps of all channels: two rows of weights times X are enough.": _only_two_maps},
     hint="The mean of the maps is weighted by the mean of the rows; `relation[torch.arange(b), channel]` picks a row.",
 )
 
@@ -143,42 +128,30 @@ def attend_over_channels(features, scale):
     return F.scaled_dot_product_attention(query, x, x, scale=1.0).view_as(features)
 
 
-def _features_and_scale(generator):
-    return {"features": 2 * _features(generator), "scale": float(whole(2, 4, generator))}
-
-
-def _attend(query, key, value, like, scale=1.0):
-    return F.scaled_dot_product_attention(query, key, value, scale=scale).view_as(like)
+def _attend(query, features, scale=1.0):
+    x = features.flatten(2)
+    return F.scaled_dot_product_attention(query.flatten(2), x, x, scale=scale).view_as(features)
 
 
 ATTEND = Exercise(
-    name="attend_over_channels",
-    solution=attend_over_channels,
-    inputs=_features_and_scale,
-    mistakes=[
-        Mistake(
-            "You kept PyTorch's default scale, one over the square root of the number of cells. Pass scale=1.0.",
-            lambda features, scale: _attend(
-                (scale * features.flatten(2)).softmax(-1), features.flatten(2), features.flatten(2), features, None
-            ),
+    attend_over_channels,
+    features_and_scale,
+    mistakes={
+        "You kept PyTorch's default scale, one over the square root of the number of cells. Pass scale=1.0.": (
+            lambda features, s: _attend((s * features.flatten(2)).softmax(-1), features, None)
         ),
-        Mistake(
-            "Your query is X itself. It must be the softmax over space of s·X, or loud channels dominate.",
-            lambda features, scale: _attend(features.flatten(2), features.flatten(2), features.flatten(2), features),
+        "Your query is X itself. It must be the softmax over space of s·X, or loud channels dominate.": (
+            lambda features, s: _attend(features, features)
         ),
-        Mistake(
-            "Your query's softmax runs over channels. It belongs over space: the last axis of (b, c, hw).",
-            lambda features, scale: _attend(
-                (scale * features.flatten(2)).softmax(1), features.flatten(2), features.flatten(2), features
-            ),
+        "Your query's softmax runs over channels. It belongs over space: the last axis of (b, c, hw).": (
+            lambda features, s: _attend((s * features).softmax(1), features)
         ),
-        Mistake(
-            "You attend over cells. Here the channels are the sequence: pass (b, c, hw), not its transpose.",
-            lambda features, scale: F.scaled_dot_product_attention(
-                (scale * features.flatten(2)).softmax(-1).mT, features.flatten(2).mT, features.flatten(2).mT, scale=1.0
-            ).mT.reshape(features.shape),
-        ),
-    ],
+    },
+    rules={
+        "Call F.scaled_dot_product_attention: it does the rest.": lambda inputs, record: (
+            "scaled_dot_product_attention" in record.names
+        )
+    },
     hint="query softmax(sX), key X, value X, scale 1, each of shape (b, c, hw); then back to (b, c, h, w).",
 )
 
