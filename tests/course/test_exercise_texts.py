@@ -106,7 +106,7 @@ def test_no_other_exercise_has_a_rule():
 
 def test_every_notebook_says_that_the_library_is_not_to_be_called():
     for notebook in BY_NOTEBOOK:
-        assert "a call of `tasnlib` is noticed" in parts(notebook)["Exercises"]
+        assert "calls to `tasnlib` are detected" in parts(notebook)["Exercises"]
 
 
 def test_messages_are_sentences_in_the_words_of_the_course():
