@@ -90,7 +90,7 @@ RIGHT = {
         lambda images, batch_size, epochs: math.floor(images / batch_size) * epochs,
         lambda n, b, e: sum(len(range(b, n + 1, b)) for _ in range(e)),
     ],
-    "learning_rate": [rate_by_tensors, rate_by_sine, rate(at_end=False)],
+    "learning_rate_at": [rate_by_tensors, rate_by_sine, rate(at_end=False)],
     "genus_and_species": [counted, by_index, by_numpy],
     "parts_read": [digits_by_xor, digits_by_words, digits_by_numpy],
 }
@@ -108,7 +108,7 @@ WRONG = {
         ("", lambda n, b, e: n // (b * e)),
         ("", lambda n, b, e: (n - 1) // b * e),
     ],
-    "learning_rate": [
+    "learning_rate_at": [
         ("cosine runs over the whole", rate(falling=lambda d, w: 0.5 * (1 + math.cos(math.pi * d)))),
         ("no warm-up", lambda done, peak, warmup: peak * 0.5 * (1 + math.cos(math.pi * done))),
         ("", rate(at_end=True)),

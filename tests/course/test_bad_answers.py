@@ -77,6 +77,7 @@ class Strange:
         (lambda x, numbers: x * 1j, "cannot be read as numbers"),
         (lambda x, numbers: (y for y in x), "cannot be read as numbers"),
         (lambda x, numbers: [], "yours returns a list of 0."),
+        (lambda x, numbers: [0] * 10**7, "yours returns a list of 10000000."),
         (lambda x, numbers: x.mul_(2), "changed its input"),
         (lambda x, numbers: x * numbers.pop(), "changed its input"),
     ],

@@ -117,8 +117,6 @@ def given(target):
         (lambda x: -x, "The result is positive. This is not true of your result."),
         (lambda x: 2 * x + 1, "Add it to itself."),
         (lambda x: x * float("nan"), "NaN"),
-        (lambda x: (x, x), "yours returns a tuple of 2"),
-        (lambda x: None, "not done yet"),
     ],
 )
 def test_message_names_what_is_wrong(function, message):
@@ -232,10 +230,9 @@ def test_gradients_are_compared_under_no_grad():
         ((TWO, TWO[0]), [np.array([1.0, 2.0]), np.float32(1)]),
         ((TWO[0], TWO[1]), TWO),
         (TWO, (1, 2.0)),
-        (TWO, [TWO[0], torch.tensor(2, requires_grad=False)]),
         (TWO, TWO.to(torch.bfloat16)),
     ],
-    ids=["number", "array", "several", "a tensor for two numbers", "two numbers", "mixed", "bfloat16"],
+    ids=["number", "array", "several", "a tensor for two numbers", "two numbers", "bfloat16"],
 )
 def test_results_of_other_types_are_read_as_numbers(target, result):
     assert examine(given(target), lambda: result).passed

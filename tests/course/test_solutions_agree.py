@@ -1,17 +1,67 @@
 """Solutions agree with the library, where it has the same function."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from tasnlib.course.exercises.explore_exercises import EXERCISES
+from tasnlib.attention import bilinear_attention, pooled_attention, trilinear_attention
+from tasnlib.course.exercises import EXERCISES
+from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
 from tasnlib.research import localization
+from tasnlib.sampler import sampling_matrices, sampling_positions, zoom_profiles
+from tasnlib.training.recipes import RECIPES
+from tasnlib.training.schedule import learning_rate_at
 
 
 def solution(name):
-    return next(exercise.solution for exercise in EXERCISES if exercise.name == name)
+    return EXERCISES[name].solution
 
 
-def test_solutions_agree_with_the_library():
+def test_attention():
+    features, channel = torch.rand(3, 5, 4, 6), torch.tensor([0, 4, 2])
+    relation = bilinear_attention(features, scale=7.0)
+    torch.testing.assert_close(solution("bilinear")(features, 7.0), relation)
+    maps = trilinear_attention(features, scale=7.0)
+    torch.testing.assert_close(solution("attend_over_channels")(features, 7.0), maps)
+    torch.testing.assert_close(solution("maps_from_relation")(relation, features), maps)
+    pooled = pooled_attention(features, scale=7.0, channel=channel)
+    structure, detail = solution("structure_and_detail")(relation, features, channel)
+    torch.testing.assert_close(structure, pooled.structure)
+    torch.testing.assert_close(detail, pooled.detail)
+    features[:, 1] = 0
+    dead = solution("map_of_a_dead_channel")(features)
+    torch.testing.assert_close(dead, trilinear_attention(features, scale=7.0)[:, 1])
+
+
+def test_sampler():
+    attention = torch.rand(9, 9, dtype=torch.float64) ** 8 + 0.01
+    attention = attention + attention.T  # the same peak along both axes, so that neither limits the other
+    zoom = solution("limit_zoom")(solution("marginal_zoom")(attention), 2.0)
+    torch.testing.assert_close(zoom, zoom_profiles(attention[None], (9, 9), 2.0)[0][0])
+    positions = sampling_positions(attention[None], (9, 9), (5, 5), 2.0)[0][0]
+    torch.testing.assert_close(solution("positions_of")(zoom, 5), positions)
+    matrix = solution("reading_matrix")(positions, 9)
+    torch.testing.assert_close(matrix, sampling_matrices(attention[None], (9, 9), (5, 5), 2.0)[0][0])
+    values = torch.rand(9, dtype=torch.float64)
+    torch.testing.assert_close(solution("read_row")(values, positions), matrix @ values)
+
+
+def test_distillation():
+    logits = {name: 3 * torch.randn(4, 6) for name in ("attention", "master", "part")}
+    soft = solution("soft_cross_entropy")(logits["master"], logits["part"], 10.0)
+    torch.testing.assert_close(soft, soft_target_cross_entropy(logits["master"], logits["part"], temperature=10.0))
+    labels = torch.tensor([0, 5, 2, 3])
+    torch.testing.assert_close(solution("joint_loss")(*logits.values(), labels, 2.0, 10.0), tasn_loss(logits, labels))
+
+
+def test_training():
+    recipe = replace(RECIPES["laptop"], learning_rate=0.3, warmup=0.2)
+    for done in (0.0, 0.1, 0.2, 0.7, 1.0):
+        assert solution("learning_rate_at")(done, 0.3, 0.2) == pytest.approx(learning_rate_at(recipe, done))
+
+
+def test_measures():
     attention = torch.rand(5, 7, dtype=torch.float64)
     box = torch.tensor([[[1.0, 2.0, 4.0, 4.0]]])
     by_library = localization.attention_mass(attention[None], box, (5, 7)).item()
@@ -22,3 +72,6 @@ def test_solutions_agree_with_the_library():
     magnifications = 5 * torch.rand(6, 4)
     reached = solution("share_reached")(magnifications, 3.0)
     torch.testing.assert_close(reached, localization.coverage(magnifications[:, None], at_least=3.0))
+    x, y = torch.linspace(1, 79, 20), torch.linspace(1, 39, 10)
+    share = localization.magnification(x[None], y[None], torch.tensor([[[10.0, 5.0, 30.0, 25.0]]]), (40, 80))
+    assert solution("part_magnification")(x, y, (10, 5, 30, 25), 40, 80) == pytest.approx(share.item())

@@ -26,8 +26,8 @@ def pareto_front(accuracies, costs):
 
 
 def _positions(number, low, high, size, generator):
-    """Sorted positions, one of them on each edge of the box that is not the image's."""
-    edges = [float(edge) for edge in (low, high) if 0 < edge < size]
+    """Sorted positions, also on each edge of the box that is not the image's, and just outside of it."""
+    edges = [float(edge) for edge in (low - 0.25, low, high, high + 0.25) if 0 < edge < size]
     return torch.cat([uniform(number, 0, size, generator), torch.tensor(edges)]).sort().values
 
 

@@ -27,7 +27,7 @@ def _moment(generator, turn):
     return {"done": done, "peak": whole(1, 9, generator) / 10, "warmup": warmup}
 
 
-def learning_rate(done, peak, warmup):
+def learning_rate_at(done, peak, warmup):
     if done < warmup:
         return peak * done / warmup
     left = (done - warmup) / (1 - warmup)  # from 0 at the peak to 1 at the end
@@ -85,13 +85,13 @@ EXERCISES = [
         hint="Whole batches of one epoch, times the epochs.",
     ),
     Exercise(
-        learning_rate,
+        learning_rate_at,
         _moment,
         mistakes={
             "Your cosine runs over the whole training. It begins where the warm-up ends.": lambda done, peak, warmup: (
-                peak * done / warmup if done < warmup else learning_rate(done, peak, 0)
+                peak * done / warmup if done < warmup else learning_rate_at(done, peak, 0)
             ),
-            "There is no warm-up in yours.": lambda done, peak, warmup: learning_rate(done, peak, 0),
+            "There is no warm-up in yours.": lambda done, peak, warmup: learning_rate_at(done, peak, 0),
         },
         hint="Before `warmup` a straight line; after it, what share of the rest is done?",
     ),

@@ -5,8 +5,8 @@ import json
 from statistics import fmean, stdev
 
 import pytest
-from scipy.stats import ttest_rel
 from scipy.stats import t as student
+from scipy.stats import ttest_rel
 
 from tasnlib.data.birds import EASY, HARD
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE
@@ -154,7 +154,7 @@ CLAIMS: Claims = {
     ),
     "these 60 runs": lambda: (sum("the norm, s" in title for _, title, _ in RESULTS),),
     "by 6 points on easy birds and by 14 on hard ones": lambda: (before_not_after("easy"), before_not_after("hard")),
-    "about 9 points on both": lambda: 9 == round(squared_or_not("hard")) and (squared_or_not("easy") - 0.6,),
+    "about 9 points on both": lambda: round(squared_or_not("hard")) == 9 and (squared_or_not("easy") - 0.6,),
     "5 % of the structure map lies in the parts": lambda: (
         100 * measured("mass", "before the norm, s = 7, squared", "easy"),
     ),
