@@ -3,7 +3,6 @@
 import doctest
 import importlib
 import json
-import math
 
 import pytest
 import timm
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks import frozen, photographs, resolutions
-from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.__main__ import main
 from benchmarks.alternatives import (
     all_maps_then_pool,
     authors_loop,
@@ -22,7 +21,7 @@ from benchmarks.alternatives import (
 )
 from benchmarks.limits import Rates, count_operations, limit_seconds
 from benchmarks.memory import peak_bytes
-from benchmarks.report import COLUMNS, Figure, cells
+from benchmarks.report import COLUMNS
 from benchmarks.sampler import bytes_to_move
 from benchmarks.setting import Setting
 from benchmarks.timing import WARM_UP, compare
@@ -54,27 +53,6 @@ def table_of(printed):
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     assert rows[0] == [column.strip() for column in COLUMNS]
     return [[cell.strip() for cell in row] for row in rows[2:]]
-
-
-def test_all_benchmarks_as_table_and_json(tmp_path, capsys):
-    main(["--device", "cpu", "--size", "small", "--batch-size", "2", "--json", str(tmp_path / "figures.json")])
-    written = json.loads((tmp_path / "figures.json").read_text())
-    figures, rows = written["figures"], table_of(capsys.readouterr().out)
-    assert {figure["benchmark"] for figure in figures} == set(BENCHMARKS)
-    assert (written["torch"], written["threads"]) == (torch.__version__, torch.get_num_threads())
-    assert written["device"]
-    assert written["date"][:2] == "20"
-    assert len(rows) == len(figures)
-    for figure, row in zip(figures, rows, strict=True):
-        kept = {name: value for name, value in figure.items() if name not in ("ratio", "share", "goal_met")}
-        assert cells(Figure(**kept)) == row
-        assert figure["goal"] is None  # of the full size only
-        assert 0 < figure["value"] < math.inf
-        other = figure["alternative_value"]
-        if other is not None:
-            more = figure["unit"] in ("images/s", "G multiply-adds/s")
-            assert figure["ratio"] == pytest.approx(figure["value"] / other if more else other / figure["value"])
-    assert all(row[3] != "-" for row in rows)
 
 
 def test_networks_of_the_paper(capsys):
