@@ -6,7 +6,6 @@ import math
 from functools import cache
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image, ImageColor
 from torch import nn
@@ -17,7 +16,7 @@ from tasnlib.runs.run_folder import saved_run
 from tasnlib.training.checkpoints import load_model
 from tests.course.numbers import by_hand
 from tests.course.numbers.by_hand import SIZE, SMALL, boxes, cover, mass, points_into, times_the_pixels
-from tests.course.numbers.claims import Claims, all_code, verify, verify_all_numbers
+from tests.course.numbers.claims import Claims, all_code
 from tests.course.numbers.prose import read
 
 BOOK = read("07")
@@ -236,12 +235,4 @@ CLAIMS: Claims = {
     "it takes 171 million multiply-adds, TASN's attention network 1 million": cost_of_both,
     "* 32 channels look at": lambda: (by_hand.maps().shape[1],),
 }
-
-
-@pytest.mark.parametrize("sentence", CLAIMS, ids=lambda sentence: sentence[:60])
-def test_sentence_holds(sentence):
-    verify(sentence, CLAIMS[sentence]())
-
-
-def test_every_other_number_is_printed_beside_its_sentence():
-    verify_all_numbers(BOOK, CLAIMS)
+FROM_ELSEWHERE: dict[str, str] = {}
