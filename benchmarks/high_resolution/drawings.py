@@ -10,8 +10,8 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, as_completed
+from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from benchmarks.high_resolution.methods import Pictures, View, resize
 from tasnlib.data.birds import BirdsConfig, draw_birds
 from tasnlib.data.files import read_json, write_atomically
+from tasnlib.research.ablations.study import each
 
 AT_A_TIME = 4
 SEED = 1  # of the birds; numbers of the experiment were chosen on those of seed 0
@@ -102,14 +103,14 @@ class Drawings:
         seconds, peak = 0.0, 0
         title = f"drawing {self.config.image_size} px, {self.split}"
         with tqdm(total=self.count, desc=title, unit=" birds", file=sys.stdout, disable=not progress) as bar:
-            for part, taken, memory in _each(self._draw, parts, pool):
+            for part, (taken, memory) in each(self._draw, parts, pool):
                 seconds, peak = seconds + taken, max(peak, memory)
                 bar.update(len(part))
         found = {"about": self.about, "seconds": seconds, "peak_memory": peak, "bytes_on_disk": needed}
         write_atomically(self.folder / "drawn.json", json.dumps(found).encode())
         return found
 
-    def _draw(self, indices: range) -> tuple[range, float, int]:
+    def _draw(self, indices: range) -> tuple[float, int]:
         started = time.perf_counter()
         for index in indices:
             images = draw_birds(self.config, SEED, self.split, [index]).images
@@ -117,7 +118,7 @@ class Drawings:
                 with self.path(view).open("r+b") as file:  # not mapped: what is mapped counts as this process's memory
                     file.seek(index * self.bytes_of(view))
                     file.write((resize(images, view) if view else images).numpy().tobytes())
-        return indices, time.perf_counter() - started, peak_memory()
+        return time.perf_counter() - started, peak_memory()
 
     def pictures(self, indices: Iterable[int]) -> Pictures:
         """Some of the images as a batch; the large ones are read where they are used."""
@@ -129,14 +130,6 @@ class Drawings:
         side = view.side if view else self.config.image_size
         # Copy on write: torch warns of arrays that it must not write to.
         return np.memmap(self.path(view), np.uint8, "c", shape=(self.count, 3, side, side))
-
-
-def _each(work: Callable[[range], Any], parts: list[range], pool: Executor | None) -> Iterable[Any]:
-    if pool is None:
-        yield from map(work, parts)
-    else:
-        for finished in as_completed([pool.submit(work, part) for part in parts]):
-            yield finished.result()
 
 
 def peak_memory() -> int:

@@ -1,13 +1,9 @@
 """The whole experiment: draw a set of images, train all that use them, delete them, and go on with the next set."""
 
 import json
-import multiprocessing
-import os
 import shutil
 import sys
-from collections.abc import Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +12,7 @@ from tqdm import tqdm
 from benchmarks.high_resolution.drawings import BASE
 from benchmarks.high_resolution.runs import FULL, Plan, Run, plan_runs, train_run
 from tasnlib.data.files import write_atomically
-from tasnlib.training.devices import end_with
+from tasnlib.research.ablations.study import each, workers
 
 
 def experiment(plan: Plan, folder: Path, data: Path, processes: int = 1, keep_images: bool = False) -> None:
@@ -34,9 +30,8 @@ def experiment(plan: Plan, folder: Path, data: Path, processes: int = 1, keep_im
         groups.setdefault((run.size, run.series), []).append(run)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _start_worker, (os.getpid(),)) if processes > 1 else None
-    with pool or nullcontext(), tqdm(total=len(missing), desc="runs", unit="run", file=sys.stdout) as bar:
+    train = partial(train_run, folder=folder, data=data)
+    with workers(processes) as pool, tqdm(total=len(missing), desc="runs", unit="run", file=sys.stdout) as bar:
         for (size, series), runs in groups.items():
             drawings = [runs[0].drawings(data, split) for split in ("train", "test")]
             drawn = [some.draw(pool) for some in drawings]
@@ -44,7 +39,7 @@ def experiment(plan: Plan, folder: Path, data: Path, processes: int = 1, keep_im
             print(f"{series} birds, {size} px: {peak / 1e9:.2f} GB of memory to draw, {on_disk / 1e9:.1f} GB on disk")
             about = {"peak_memory": peak, "bytes_on_disk": on_disk, "seconds": sum(one["seconds"] for one in drawn)}
             write_atomically(folder / f"drawn-{series}-{size}.json", json.dumps(about, indent=1).encode())
-            for run in _trained(runs, folder, data, pool):
+            for run, _ in each(train, runs, pool):
                 bar.set_postfix_str(f"{run.series}, {run.size} px, {run.title}, seed {run.seed}", refresh=False)
                 bar.update()
             if not keep_images:
@@ -60,20 +55,3 @@ def _missing(plan: Plan, folder: Path, data: Path) -> list[Run]:
     needed = [run.base for run in missing if run.title == FULL and run.size > BASE]
     again = [run for run in needed if run not in missing and not run.weights(data).is_file()]
     return sorted({run.file_name: run for run in again + missing}.values(), key=lambda run: run.size)
-
-
-def _trained(runs: Iterable[Run], folder: Path, data: Path, pool: Executor | None) -> Iterable[Run]:
-    if pool is None:
-        for run in runs:
-            train_run(run, folder, data)
-            yield run
-    else:
-        pending = {pool.submit(train_run, run, folder, data): run for run in runs}
-        for finished in as_completed(pending):
-            finished.result()
-            yield pending[finished]
-
-
-def _start_worker(parent: int) -> None:
-    end_with(parent)
-    torch.set_num_threads(1)

@@ -212,11 +212,11 @@ def test_interrupted_study_resumes(tmp_path, monkeypatch):
     assert len(runs) == 6
     real, trained = study_module.train_run, []
 
-    def stop_after_four(run, *folders):
+    def stop_after_four(run, **folders):
         if len(trained) == 4:
             raise KeyboardInterrupt
         trained.append(run)
-        return real(run, *folders)
+        return real(run, **folders)
 
     monkeypatch.setattr(study_module, "train_run", stop_after_four)
     with pytest.raises(KeyboardInterrupt):
@@ -319,7 +319,7 @@ def test_damaged_result_is_named(tmp_path, damage):
 
 def test_kept_results_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study_module, "_trained", lambda *_: pytest.fail("a run is missing"))
+    monkeypatch.setattr(study_module, "each", lambda *_: pytest.fail("a run is missing"))
     assert open_study("laptop").rows("attention", "easy")
     assert list(tmp_path.iterdir()) == []
 

@@ -6,10 +6,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def study(
     missing = [run for run in runs if not (folder / run.file_name).is_file()]
     if missing:
         started = time.perf_counter()
-        with tqdm(total=len(missing), desc="ablations", unit="run", file=sys.stdout, mininterval=5) as bar:
-            for run in _trained(missing, processes, folder, data_folder, weights):
+        train = partial(train_run, folder=folder, data_folder=data_folder, weights=weights)
+        bar = tqdm(total=len(missing), desc="ablations", unit="run", file=sys.stdout, mininterval=5)
+        with bar, workers(processes) as pool:
+            for run, _ in each(train, missing, pool):
                 bar.set_postfix_str(f"{run.dataset}, {run.variant.title}, seed {run.seed}", refresh=False)
                 bar.update()
         print(f"{len(missing)} runs in {(time.perf_counter() - started) / 60:.0f} minutes")
@@ -73,19 +76,20 @@ def _read_result(run: Run, path: Path) -> dict[str, Any]:
     return result
 
 
-def _trained(runs: Sequence[Run], processes: int, *folders: Any) -> Iterable[Run]:
-    if processes == 1:
-        for run in runs:
-            train_run(run, *folders)
-            yield run
-        return
-    # One thread per process: threads that share a core busy-wait for each other.
+def workers(count: int) -> AbstractContextManager[Executor | None]:
+    """Processes that end with this one; None for 1. One thread each, since threads that share a core busy-wait."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
-        pending = {pool.submit(train_run, run, *folders): run for run in runs}
-        for finished in as_completed(pending):
-            finished.result()
-            yield pending[finished]
+    return ProcessPoolExecutor(count, context, _start_worker, (os.getpid(),)) if count > 1 else nullcontext()
+
+
+def each(work: Callable[[Any], Any], items: Iterable[Any], pool: Executor | None) -> Iterator[tuple[Any, Any]]:
+    """Every item with the result of its work: in their order without a pool, otherwise as they are finished."""
+    if pool is None:
+        yield from ((item, work(item)) for item in items)
+        return
+    pending = {pool.submit(work, item): item for item in items}
+    for finished in as_completed(pending):
+        yield pending[finished], finished.result()
 
 
 def _start_worker(parent: int) -> None:
