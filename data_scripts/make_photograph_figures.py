@@ -1,0 +1,193 @@
+"""Draw the figures of notebook 08 from the photographs: python data_scripts/make_photograph_figures.py
+
+    [--data datasets] [--weights FOLDER] [--seed 0]
+
+Needs the Grocery Store Dataset (python data_scripts/download_grocery.py). Trains TASN and the plain network with the
+recipe `photos` on the 24 look-alike classes, half an hour on two CPU cores, keeps both in runs/photographs, and writes
+notebooks/photographs/*.png. A second call only draws.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import torch
+from accelerate.utils import set_seed
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from tasnlib.attention_sampler import class_activation
+from tasnlib.course.plots.notebook_display import figure_bytes
+from tasnlib.course.plots.picture_grids import Picture, picture_grid
+from tasnlib.data.files import write_atomically
+from tasnlib.data.grocery import load_grocery
+from tasnlib.data.photographs import ImageFiles
+from tasnlib.model import downsample
+from tasnlib.networks.build import build_model
+from tasnlib.networks.plain import PlainClassifier
+from tasnlib.training.checkpoints import load_model, save_weights
+from tasnlib.training.devices import make_accelerator
+from tasnlib.training.fit import fit
+from tasnlib.training.recipes import RECIPES, Recipe
+
+ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "notebooks" / "photographs"
+NOTICE = "Photos: Grocery Store Dataset, © 2019 Marcus Klasson, MIT"
+RIGHT, WRONG = "#009E73", "#D55E00"
+SIDE = 112  # of a photograph in a figure
+
+
+def trained(kind: str, recipe: Recipe, train: ImageFiles, test: ImageFiles, seed: int) -> nn.Module:
+    """TASN ("tasn") or the plain network ("downsampled"), from runs/photographs or trained now."""
+    path = ROOT / "runs" / "photographs" / f"{kind}-seed{seed}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        set_seed(seed)
+        model = build_model(kind, recipe, test.classes)
+        state = path.with_suffix(".training")
+        fit(
+            *(model, train.augmented(recipe.augmentation, seed), test.subset(200), recipe, seed, state),
+            *(make_accelerator(),),
+            resume=True,
+            report=lambda entry: print(f"{kind}, epoch {entry['epoch']}: {entry['accuracy']}", flush=True),
+        )
+        save_weights(path, model, kind, recipe, test.class_names)
+        state.unlink()
+    return load_model(path)[0]
+
+
+@torch.no_grad()
+def predictions(model: Any, images: ImageFiles) -> Tensor:
+    """The class that each image is taken for."""
+    found = []
+    for start in range(0, len(images), 32):
+        batch = images.take(range(start, min(start + 32, len(images)))).images.float() / 255
+        plain = isinstance(model, PlainClassifier)
+        found.append((model(batch).logits["downsampled"] if plain else model.predict(batch)).argmax(dim=1))
+    return torch.cat(found)
+
+
+def shown(images: ImageFiles, chosen: Iterable[int]) -> Tensor:
+    return images.take(list(chosen)).images.float() / 255
+
+
+def small(image: Tensor) -> Tensor:
+    return downsample(image[None], SIDE)[0]
+
+
+def wrapped(name: str) -> str:
+    """A class name on two lines of similar length."""
+    words = name.split()
+    middle = min(range(len(words) + 1), key=lambda i: abs(len(" ".join(words[:i])) - len(" ".join(words[i:]))))
+    return "\n".join((" ".join(words[:middle]), " ".join(words[middle:]))).strip()
+
+
+def first_of_each_class(images: ImageFiles, wanted: Iterable[int]) -> list[int]:
+    """The first of these images of each class, in the order of the classes."""
+    first: dict[int, int] = {}
+    for image in wanted:
+        first.setdefault(int(images.labels[image]), image)
+    return [first[label] for label in sorted(first)]
+
+
+def classes_figure(test: ImageFiles) -> Figure:
+    chosen = first_of_each_class(test, range(len(test)))
+    pictures = [
+        Picture(small(image), wrapped(test.class_names[label]))
+        for image, label in zip(shown(test, chosen), test.labels[chosen], strict=True)
+    ]
+    return picture_grid([pictures[start : start + 8] for start in range(0, len(pictures), 8)], width=1.15, titles=7)
+
+
+def lost_figure(test: ImageFiles, tasn: nn.Module, chosen: Sequence[int]) -> Figure:
+    """What is left of a photograph in 112 px, by three ways of spending them."""
+    rows: list[list[Picture]] = []
+    for image in shown(test, chosen):
+        ways = {
+            "the photograph, 336 px": image,
+            "resized to 112 px": downsample(image[None], SIDE)[0],
+            "its middle half, 112 px": downsample(image[None, :, 84:252, 84:252], SIDE)[0],
+            "sampled by attention, 112 px": structure_images(tasn, image[None])[1][0],
+        }
+        rows.append([Picture(picture, title if not rows else "") for title, picture in ways.items()])
+    return picture_grid(rows, width=2.3, titles=9)
+
+
+@torch.no_grad()
+def structure_images(tasn: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    output = tasn(images, channel=torch.zeros(len(images), dtype=torch.long))
+    return output.structure, output.structure_images
+
+
+def attention_figure(test: ImageFiles, tasn: nn.Module, plain: Any, chosen: Sequence[int]) -> Figure:
+    """Photographs, TASN's attention, the plain network's class activation, and what the sampler makes of the first."""
+    images = shown(test, chosen)
+    maps, sampled = structure_images(tasn, images)
+    activation = class_activation(nn.Sequential(plain.backbone, plain.classifier), downsample(images, SIDE))
+    names = [wrapped(test.class_names[label]) for label in test.labels[list(chosen)]]
+    return picture_grid(
+        [
+            [Picture(small(image), name) for image, name in zip(images, names, strict=True)],
+            *(
+                [Picture(small(image), attention=one) for image, one in zip(images, attention, strict=True)]
+                for attention in (maps, activation)
+            ),
+            [Picture(image) for image in sampled],
+        ],
+        width=1.5,
+        titles=8,
+    )
+
+
+def outcomes_figure(test: ImageFiles, tasn: nn.Module, by_tasn: Tensor, by_plain: Tensor, count: int = 6) -> Figure:
+    """Photographs that only TASN gets right, and others that only the plain network does."""
+    rows: list[list[Picture]] = []
+    for who, right, wrong in (("TASN", by_tasn, by_plain), ("plain", by_plain, by_tasn)):
+        only = ((right == test.labels) & (wrong != test.labels)).nonzero().flatten().tolist()
+        chosen = first_of_each_class(test, only)[:count]
+        images = shown(test, chosen)
+        titles = [
+            f"{wrapped(test.class_names[test.labels[i]])}\ntaken for\n{wrapped(test.class_names[wrong[i]])}"
+            for i in chosen
+        ]
+        colour = RIGHT if who == "TASN" else WRONG
+        rows.append([Picture(small(image), title, colour) for image, title in zip(images, titles, strict=True)])
+        rows.append([Picture(image, colour=colour) for image in structure_images(tasn, images)[1]])
+    return picture_grid(rows, width=1.5, titles=8)
+
+
+def save(name: str, figure: Figure) -> None:
+    height = figure.get_figheight()
+    figure.text(0.995, 0.03 / height, NOTICE, fontsize=6, ha="right", va="bottom", color="#666666")
+    write_atomically(FIGURES / f"{name}.png", figure_bytes(figure))
+    print(FIGURES / f"{name}.png")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=ROOT / "datasets", help="the folder with GroceryStoreDataset")
+    parser.add_argument("--weights", type=Path, help="a folder with EfficientNet-Lite0's weights; default: download")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    mpl.use("Agg")
+    recipe = RECIPES["photos"]
+    if options.weights:
+        recipe = replace(recipe, weights=str(options.weights))
+    train, test = (
+        load_grocery(options.data, split, recipe.image_size, look_alikes=True) for split in ("train", "test")
+    )
+    tasn, plain = (trained(kind, recipe, train, test, options.seed) for kind in ("tasn", "downsampled"))
+    by_tasn, by_plain = predictions(tasn, test), predictions(plain, test)
+    print(f"TASN {(by_tasn == test.labels).float().mean():.1%}, plain {(by_plain == test.labels).float().mean():.1%}")
+    every = first_of_each_class(test, range(len(test)))
+    save("classes", classes_figure(test))
+    save("lost", lost_figure(test, tasn, (every[18], every[5])))
+    save("attention", attention_figure(test, tasn, plain, every[::4]))
+    save("outcomes", outcomes_figure(test, tasn, by_tasn, by_plain))
+
+
+if __name__ == "__main__":
+    main()
