@@ -13,11 +13,12 @@ from tests.course import (
     planted_05,
     planted_06,
     planted_07,
+    planted_08,
 )
 
 MODULES = [
     *(planted_01, planted_02, planted_02_fields, planted_03, planted_03_sampler),
-    *(planted_04, planted_05, planted_06, planted_07),
+    *(planted_04, planted_05, planted_06, planted_07, planted_08),
 ]
 RIGHT = {name: answers for module in MODULES for name, answers in module.RIGHT.items()}
 WRONG = {name: answers for module in MODULES for name, answers in module.WRONG.items()}

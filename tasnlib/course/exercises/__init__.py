@@ -7,6 +7,7 @@ from tasnlib.course.exercises import (
     bilinear_exercises,
     distillation_exercises,
     explore_exercises,
+    photograph_exercises,
     receptive_field_exercises,
     sampler_exercises,
     seed_exercises,
@@ -26,6 +27,7 @@ BY_NOTEBOOK: dict[str, list[Exercise]] = {
     "05_train_full": training_exercises.EXERCISES,
     "06_ablations": seed_exercises.EXERCISES + ablation_exercises.EXERCISES,
     "07_explore": explore_exercises.EXERCISES,
+    "08_photographs": photograph_exercises.EXERCISES,
 }
 EXERCISES: dict[str, Exercise] = {one.name: one for exercises in BY_NOTEBOOK.values() for one in exercises}
 

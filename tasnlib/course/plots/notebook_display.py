@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -59,3 +60,8 @@ def show_strip(figures: Sequence[Figure], alt: str) -> None:
         strip.paste(frame, (0, top))
         top += frame.height
     _display(_with_palette(strip), alt)
+
+
+def show_file(path: Path, alt: str) -> None:
+    """Display a kept PNG with its alternative text."""
+    _display(path.read_bytes(), alt)
