@@ -40,7 +40,8 @@ def test_sampler():
     zoom = solution("limit_zoom")(solution("marginal_zoom")(attention), 2.0)
     torch.testing.assert_close(zoom, zoom_profiles(attention[None], (9, 9), 2.0)[0][0])
     positions = sampling_positions(attention[None], (9, 9), (5, 5), 2.0)[0][0]
-    torch.testing.assert_close(solution("positions_of")(zoom, 5), positions)
+    middles = torch.arange(5, dtype=torch.float64) + 0.5
+    torch.testing.assert_close(solution("to_sampled")(zoom, positions, 5), middles)
     matrix = solution("reading_matrix")(positions, 9)
     torch.testing.assert_close(matrix, sampling_matrices(attention[None], (9, 9), (5, 5), 2.0)[0][0])
     values = torch.rand(9, dtype=torch.float64)
