@@ -21,8 +21,11 @@ def solution(name):
 def test_attention():
     features, channel = torch.rand(3, 5, 4, 6), torch.tensor([0, 4, 2])
     relation = bilinear_attention(features, scale=7.0)
-    torch.testing.assert_close(solution("bilinear")(features, 7.0), relation)
+    where = solution("where_it_fires")(features, 7.0)
+    torch.testing.assert_close(solution("fires_there_too")(where, features), relation)
     maps = trilinear_attention(features, scale=7.0)
+    from_second = (relation[:, :, 1, None, None] * features[:, None, 1]).sum((1, 2, 3)) / maps.sum((1, 2, 3))
+    torch.testing.assert_close(solution("share_from")(features, 7.0)[:, 1], from_second)
     torch.testing.assert_close(solution("attend_over_channels")(features, 7.0), maps)
     torch.testing.assert_close(solution("maps_from_relation")(relation, features), maps)
     pooled = pooled_attention(features, scale=7.0, channel=channel)
