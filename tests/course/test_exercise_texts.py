@@ -29,7 +29,8 @@ SECTIONS = {
     ("05", 3): r"= \{\"tasn\": train\(",
     ("05", 4): r"magnification\(",
     ("05", 5): r"species right, given the genus",
-    ("06", 1): r"standard error",
+    ("06", 1): r"(?s)standard error.*Holm",
+    ("06", 7): r"Holm.s rule",
 }
 
 

@@ -1,4 +1,4 @@
-"""Exercises of notebook 06: costs and magnified parts. Solutions are written as a student would write them."""
+"""Exercises of notebook 06: many questions, and costs. Solutions are written as a student would write them."""
 
 import torch
 
@@ -25,38 +25,56 @@ def pareto_front(accuracies, costs):
     return ~beaten
 
 
-def _positions(number, low, high, size, generator):
-    """Sorted positions, also on each edge of the box that is not the image's, and just outside of it."""
-    edges = [float(edge) for edge in (low - 0.25, low, high, high + 0.25) if 0 < edge < size]
-    return torch.cat([uniform(number, 0, size, generator), torch.tensor(edges)]).sort().values
+def _p_values(generator, turn):
+    """Each is a little below its own limit, but one above it: none, the first, or one in the middle, where the rule
+    must stop. Only the first is below Bonferroni's limit. In other rounds two at most are small, two are equal, or
+    there is only one; never sorted."""
+    m = 1 if turn % 6 == 5 else whole(4, 7, generator)
+    limits = 0.05 / torch.arange(m, 0, -1, dtype=torch.float64)
+    p_values = limits * uniform(m, 0.9, 0.98, generator)
+    fails = (whole(1, max(m - 2, 1), generator), m, 0, 1)[turn % 4]
+    if fails < m:
+        p_values[fails] = 1.03 * limits[fails]
+    if turn % 6 == 3:
+        p_values[2:] = 0.3 + 0.1 * torch.arange(m - 2)
+    if turn % 6 == 4:
+        p_values[2] = p_values[1]
+    return {"p_values": p_values[torch.randperm(m, generator=generator)]}
 
 
-def _positions_and_box(generator, turn):
-    """An image wider than high, or higher than wide. The box lies inside, in a corner, where in every sixth round there
-    is no position, or is everything."""
-    height, width = ((24, 40), (37, 30))[turn % 2]
-    x0, y0 = whole(8, 15, generator), whole(3, 8, generator)
-    corner = (width - 9, height - 7, width, height)
-    box = ((x0, y0, x0 + 9, y0 + 12), corner, (0, 0, width, height))[turn % 3]
-    x = _positions(13, box[0], box[2], width, generator)
-    y = _positions(11, box[1], box[3], height, generator)
-    return {"x": x * 0.7 if turn % 6 == 4 else x, "y": y, "box": box, "height": height, "width": width}
+def holm(p_values):
+    significant = torch.zeros(len(p_values), dtype=torch.bool)
+    for rank, place in enumerate(p_values.argsort()):  # the smallest first
+        if p_values[place] > 0.05 / (len(p_values) - rank):
+            break
+        significant[place] = True
+    return significant
 
 
-def part_magnification(x, y, box, height, width):
-    x0, y0, x1, y1 = box
-    columns = ((x >= x0) & (x < x1)).sum()
-    rows = ((y >= y0) & (y < y1)).sum()
-    share = columns * rows / (len(x) * len(y))  # of the sampled image
-    plain = (x1 - x0) * (y1 - y0) / (width * height)  # of the image
-    return share / plain
-
-
-def _area(box):
-    return (box[2] - box[0]) * (box[3] - box[1])
+def _limits(p_values):
+    return 0.05 / torch.arange(len(p_values), 0, -1)
 
 
 EXERCISES = [
+    Exercise(
+        holm,
+        _p_values,
+        mistakes={
+            "You asked 5 % / m of every p-value. That is Bonferroni's rule; by Holm's, each next one may be larger.": (
+                lambda p_values: p_values <= 0.05 / len(p_values)
+            ),
+            "You did not correct for the number of questions. The smallest must be at most 5 % / m.": (
+                lambda p_values: p_values <= 0.05
+            ),
+            "You compared each with its own limit and did not stop. After the first that fails, none is significant.": (
+                lambda p_values: p_values <= _limits(p_values)[p_values.argsort().argsort()]
+            ),
+            "Your result is in the order of the sorted p-values. Return it in the order of the input.": (
+                lambda p_values: holm(p_values.sort().values)
+            ),
+        },
+        hint="Take the smallest first, then the next one; stop at the first that is above its limit.",
+    ),
     Exercise(
         pareto_front,
         _accuracies_and_costs,
@@ -77,24 +95,5 @@ EXERCISES = [
             ),
         },
         hint="Compare all pairs, (v, v): at least as accurate, at most as costly, better in one.",
-    ),
-    Exercise(
-        part_magnification,
-        _positions_and_box,
-        mistakes={
-            "This is the number of pixels that the part gets. Divide by the number that plain resizing gives it.": (
-                lambda x, y, box, *size: part_magnification(x, y, box, len(y), len(x)) * _area(box)
-            ),
-            "This is the part's share of the sampled image. Divide by its share of the image.": (
-                lambda x, y, box, *size: part_magnification(x, y, box, 1, 1) * _area(box)
-            ),
-            "You counted along x only. A pixel is in the part if both its x and its y are: multiply by y's ratio.": (
-                lambda x, y, box, *size: part_magnification(x, y[:1], (box[0], -9, box[2], 99), 108, size[1])
-            ),
-            "You mixed up the axes of the box. It is (x0, y0, x1, y1): x lies between x0 and x1.": (
-                lambda x, y, box, *size: part_magnification(x, y, (box[1], box[0], box[3], box[2]), *size)
-            ),
-        },
-        hint="The part's share of the sampled pixels, divided by the box's share of the image's area.",
     ),
 ]
