@@ -1,10 +1,12 @@
 """A wheel carries what the notebooks load, so they run where nothing of the project is but the installed package."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
@@ -49,6 +51,15 @@ def test_the_wheel_carries_the_saved_results_and_no_more(wheel):
     assert code | saved | {"tasnlib/py.typed"} <= names
     assert {name for name in names if not name.startswith("tasnlib/")} == set()
     assert wheel.stat().st_size < 5_000_000
+
+
+def test_pip_installs_what_the_first_cell_asks_for_and_leaves_torch_alone(wheel, tmp_path):
+    """Nothing is installed, nothing is fetched: all that the extra needs is here."""
+    course, torch = f"tasnlib[notebooks] @ {wheel.as_uri()}", f"torch=={metadata.version('torch')}"
+    ask = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--quiet", "--report", "report.json"]
+    subprocess.run([*ask, course, torch], cwd=tmp_path, check=True)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [one["metadata"]["name"] for one in report["install"]] == ["tasnlib"]
 
 
 def executed(notebook: str, cells: int, folder: Path, installed: Path) -> list:
