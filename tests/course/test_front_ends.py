@@ -58,6 +58,14 @@ def test_javascript_of_widgets_needs_no_network():
             assert not re.search(r"https?:|\bimport\s*\(|\bfetch\(|\brequire\(", path.read_text(encoding="utf-8")), path
 
 
+def test_widgets_that_read_keys_keep_them_from_the_notebook():
+    """Notebook 7 would take the arrow keys for itself; tried in a browser."""
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "tasnlib" / "course" / "widgets").glob("*.[pj][ys]")]
+    reading = [code for code in files if '"keydown"' in code]
+    assert reading
+    assert all('.dataset.lmSuppressShortcuts = "true"' in code for code in reading)
+
+
 def test_an_upload_is_read_as_ipywidgets_7_of_colab_and_8_hand_it_over():
     png = io.BytesIO()
     Image.new("RGB", (4, 3), "brown").save(png, "PNG")

@@ -14,7 +14,6 @@ FOLDER = Path(__file__).parents[3] / "notebooks" / "solutions"
 IMPORTS = (
     "import math\n\nimport torch\nfrom torch.nn import functional as F\n\nfrom tasnlib.course.exercises import check"
 )
-METADATA = {"kernelspec": KERNEL, "language_info": LANGUAGE}
 
 
 def solutions_notebook(notebook: str, exercises: list[Exercise]) -> NotebookNode:
@@ -30,7 +29,7 @@ def solutions_notebook(notebook: str, exercises: list[Exercise]) -> NotebookNode
         cells.append(code(f"{inspect.getsource(exercise.solution).strip()}\n\n\n_ = check({exercise.name})"))
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:02d}"
-    return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": LANGUAGE})
 
 
 def main(folder: Path = FOLDER) -> None:
