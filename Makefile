@@ -76,6 +76,7 @@ lab: .venv/.ready  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir notebooks
 
 notebooks: .venv/.ready  ## execute every notebook in place, ready to commit
+	$(BIN)/python data_scripts/first_cell.py
 	$(BIN)/python -m tasnlib.course.exercises.solutions
 	$(BIN)/python -m tasnlib.course.headless --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
 

@@ -55,7 +55,7 @@ def test_every_declared_package_is_pinned_within_its_bounds():
             assert requirement.specifier.contains(str(pin.specifier).removeprefix("=="))
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_every_python_gets_exactly_one_pin(version):
     here = {"python_version": version, "python_full_version": f"{version}.1", "sys_platform": "linux"}
     found = pins()

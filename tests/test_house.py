@@ -87,7 +87,7 @@ def test_workflow_runs_ci_on_every_python():
     workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
     steps = workflow["jobs"]["pinned"]["steps"]
     assert any(step.get("run") == "bash .ci/run" for step in steps)
-    assert workflow["jobs"]["pinned"]["strategy"]["matrix"]["python"] == ["3.10", "3.11", "3.12", "3.13"]
+    assert workflow["jobs"]["pinned"]["strategy"]["matrix"]["python"] == ["3.10", "3.11", "3.12", "3.13", "3.14"]
     assert workflow[True]["schedule"][0]["cron"].endswith("* * 1")  # YAML reads "on" as True
     oldest = re.search(r'"torch>=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
     assert f"torch=={oldest}.*" in (ROOT / ".github/workflows/test.yml").read_text()

@@ -16,7 +16,7 @@ from tasnlib.data.image_folder import holds_images_by_class, load_folder
 from tasnlib.data.inat2017 import load_inat2017
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.stanford_cars import load_stanford_cars
-from tasnlib.runs.run_folder import in_project, project_folder
+from tasnlib.runs.run_folder import project_folder
 from tasnlib.runs.settings import DRAWN, Settings
 
 _STYLES = {"birds": EASY, "birds_hard": HARD}
@@ -36,7 +36,7 @@ Data = Birds | ImageFiles
 
 
 def load_data(settings: Settings) -> tuple[Data, Data]:
-    """Training and test images, from datasets/ in the project unless a folder is named.
+    """Training and test images, from datasets/ in the project (outside of one: here) unless a folder is named.
 
     Drawn birds are read from the data folder, or drawn and saved there. Every photograph is opened once, so that
     unreadable ones are known before training; the results are stored in cache/ in the data folder.
@@ -45,11 +45,6 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
         ValueError: if the folder lacks files of the data set, or has fewer images than requested.
     """
     default = project_folder() / "datasets"
-    if settings.data_folder is None and not in_project():
-        raise ValueError(
-            "data_folder is None, which means datasets/ in the project, but this was started outside of the project; "
-            "start it inside, or name a data_folder and an output_folder"
-        )
     folder = Path(settings.data_folder) if settings.data_folder else default
     if settings.dataset in DRAWN:
         return _draw(settings, folder)

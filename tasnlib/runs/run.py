@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tasnlib.data.files import write_atomically
 from tasnlib.networks.build import build_model
 from tasnlib.runs.load_data import Data, workers_for
-from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder, same_data, same_settings
+from tasnlib.runs.run_folder import NOTEBOOK, locked, project_folder, same_data, same_settings
 from tasnlib.runs.settings import Settings
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
@@ -116,7 +116,7 @@ def explained_interrupt(state: Path, command: str) -> Iterator[None]:
 def notebook_command(settings: Settings, folder: Path, notebook: Path | None = None) -> str:
     """The command that continues this run with notebook 05, valid in any folder."""
     project = project_folder()
-    data_folder = settings.data_folder or (str(project / "datasets") if in_project() else None)
+    data_folder = settings.data_folder or str(project / "datasets")
     again = replace(settings, output_folder=str(folder), resume=True, data_folder=data_folder).valid_anywhere()
     notebook = (notebook or project / NOTEBOOK).resolve()
     return shlex.join([sys.executable, "-m", "tasnlib.course.headless", str(notebook), *again.as_parameters()])

@@ -31,17 +31,13 @@ def project_folder() -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / NOTEBOOK).is_file()), here)
 
 
-def in_project() -> bool:
-    """Is the current folder inside the project?"""
-    return (project_folder() / NOTEBOOK).is_file()
-
-
 def course_folder() -> Path:
-    """The folder notebooks/ of this project, also from outside of it; raises FileNotFoundError without a checkout."""
-    project = project_folder() if in_project() else Path(__file__).parents[2]
-    if not (project / NOTEBOOK).is_file():
-        raise FileNotFoundError("saved runs are not in the installed package; start this inside a checkout of it")
-    return project / NOTEBOOK.parent
+    """The folder notebooks/ of this project; an installed package carries the saved results of its own."""
+    package = Path(__file__).parents[1]
+    for folder in (project_folder(), package.parent, package):
+        if (folder / NOTEBOOK.parent / "saved_run").is_dir():
+            return folder / NOTEBOOK.parent
+    raise FileNotFoundError(f"{package} was installed without the saved runs; start this inside a checkout of it")
 
 
 def saved_run() -> Path:

@@ -44,9 +44,9 @@ def upload_button(use: Callable[[Image.Image], None]) -> tuple[ipywidgets.FileUp
     button, message = ipywidgets.FileUpload(accept="image/*", description="your picture"), ipywidgets.HTML()
 
     def opened(change: traitlets.Bunch) -> None:
-        (file,) = change.new
+        (file,) = change.new.values() if isinstance(change.new, dict) else change.new  # a dict in ipywidgets 7
         try:
-            image = decode_image(bytes(file["content"]), Path(file["name"]))
+            image = decode_image(bytes(file["content"]), Path(file.get("metadata", file)["name"]))
         except ValueError as reason:
             message.value = html.escape(str(reason))
             return

@@ -28,6 +28,7 @@ class Pad(anywidget.AnyWidget):
       const pad = document.createElement("div");
       pad.className = "tasn-pad";
       pad.tabIndex = 0;
+      pad.dataset.lmSuppressShortcuts = "true";  // or Notebook 7 takes the arrow keys
       pad.setAttribute("role", "slider");
       pad.setAttribute("aria-label", "Position of the attention. Drag, click, or use the arrow keys.");
       pad.style.cssText = "position:relative;display:inline-block;cursor:crosshair;touch-action:none;user-select:none";

@@ -69,6 +69,7 @@ class Wall(anywidget.AnyWidget):
       const name = "tasn-wall-" + Math.random().toString(36).slice(2);
       list.className = "tasn-wall";
       list.tabIndex = 0;
+      list.dataset.lmSuppressShortcuts = "true";  // or Notebook 7 takes the arrow keys
       list.setAttribute("role", "listbox");
       list.setAttribute("aria-label", "Attention maps of the channels. Click one, or use the arrow keys.");
       list.style.cssText = "position:relative;display:inline-block;max-width:100%;width:" + width + "px";
