@@ -76,7 +76,7 @@ lab: .venv/.ready  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir notebooks
 
 notebooks: .venv/.ready  ## execute every notebook in place, ready to commit
-	$(BIN)/python -m tasnlib.course.exercises.solutions
+	$(BIN)/python docs/make_solutions.py
 	$(BIN)/python -m tasnlib.course.headless --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
 
 bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
