@@ -70,7 +70,8 @@ def named_paths(text: str) -> list[str]:
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_name_existing_files(name):
     folders = [ROOT, LIBRARY, ROOT / "benchmarks", ROOT / "docs"]
-    found = [one for one in named_paths((ROOT / name).read_text()) if not one.startswith(("runs/", "my"))]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = [one for one in named_paths(text) if not one.startswith(("runs/", "my"))]
     made = {"out.ipynb", "settings.json", "train/", "test/", "figures/"}  # by a run or the reader
     missing = [one for one in found if one not in made and not any((folder / one).exists() for folder in folders)]
     assert found or name != "README.md"
@@ -79,7 +80,7 @@ def test_texts_name_existing_files(name):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_name_existing_targets(name):
-    targets = set(re.findall(r"`make ([a-z-]+)", (ROOT / name).read_text()))
+    targets = set(re.findall(r"`make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8")))
     assert targets <= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
 
 
@@ -130,7 +131,7 @@ def test_the_readme_is_read_in_a_minute():
 
 @pytest.mark.parametrize("name", ["README.md", "docs/sampler.md"])
 def test_code_about_the_sampler_runs(name):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.S)
     of_sampler = [block for block in blocks if "tasnlib.load" not in block]
     assert of_sampler
     for block in of_sampler:
