@@ -81,6 +81,17 @@ def test_environment_variables_switch_it_on_for_a_whole_class(tmp_path, monkeypa
     assert {path.name.rpartition("-")[0] for path in tmp_path.glob("*.jsonl")} == {"grace", "grace-hopper"}
 
 
+def test_a_relative_folder_lies_in_the_project_wherever_the_notebook_runs(tmp_path, monkeypatch):
+    (tmp_path / "notebooks" / "deeper").mkdir(parents=True)
+    (tmp_path / "notebooks" / "05_train_full.ipynb").touch()
+    monkeypatch.chdir(tmp_path / "notebooks" / "deeper")
+    record_marks("Ada")
+    check(RIGHT)
+    monkeypatch.setenv(FOLDER, "of/course")
+    check(RIGHT)
+    assert only_file(tmp_path / "marks").name == only_file(tmp_path / "of" / "course").name
+
+
 def test_what_a_check_prints_is_the_same_with_marks(tmp_path, capsys):
     check(STUB)
     check(RIGHT)

@@ -45,7 +45,8 @@ def record_marks(student: str, folder: str | Path | None = None) -> None:
 
     Args:
         student: the name, as it shall stand in the class's table.
-        folder: for the file; default: that in the environment variable TASN_MARKS, or marks/ in the project.
+        folder: for the file, in the project if it is relative; default: that in TASN_MARKS (a variable of the
+            environment), or marks.
 
     >>> record_marks("")
     Traceback (most recent call last):
@@ -54,7 +55,7 @@ def record_marks(student: str, folder: str | Path | None = None) -> None:
     if not re.search(r"\w", student):
         raise ValueError(f"student is {student!r}; it must be a name")
     os.environ[STUDENT] = " ".join(student.split())
-    os.environ[FOLDER] = str(expanded(folder or os.environ.get(FOLDER) or project_folder() / "marks", "folder"))
+    os.environ[FOLDER] = str(expanded(folder or os.environ.get(FOLDER) or "marks", "folder"))
 
 
 def note(exercise: str, report: Report) -> str:
@@ -72,7 +73,7 @@ def note(exercise: str, report: Report) -> str:
     # Two students of one name, and one student on two machines, have different files, so that none replaces the other.
     whose = hashlib.sha256(f"{student}\n{platform.node()}\n{Path.home()}".encode()).hexdigest()[:6]
     name = re.sub(r"\W+", "-", student.lower()).strip("-")[:40]
-    path = Path(os.environ[FOLDER]).expanduser() / f"{name}-{whose}.jsonl"
+    path = project_folder() / Path(os.environ[FOLDER]).expanduser() / f"{name}-{whose}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock"), timeout=5):  # against the same student's other notebooks
