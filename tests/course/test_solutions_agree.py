@@ -21,8 +21,11 @@ def solution(name):
 def test_attention():
     features, channel = torch.rand(3, 5, 4, 6), torch.tensor([0, 4, 2])
     relation = bilinear_attention(features, scale=7.0)
-    torch.testing.assert_close(solution("bilinear")(features, 7.0), relation)
+    where = solution("where_it_fires")(features, 7.0)
+    torch.testing.assert_close(solution("fires_there_too")(where, features), relation)
     maps = trilinear_attention(features, scale=7.0)
+    from_second = (relation[:, :, 1, None, None] * features[:, None, 1]).sum((1, 2, 3)) / maps.sum((1, 2, 3))
+    torch.testing.assert_close(solution("share_from")(features, 7.0)[:, 1], from_second)
     torch.testing.assert_close(solution("attend_over_channels")(features, 7.0), maps)
     torch.testing.assert_close(solution("maps_from_relation")(relation, features), maps)
     pooled = pooled_attention(features, scale=7.0, channel=channel)
@@ -40,7 +43,8 @@ def test_sampler():
     zoom = solution("limit_zoom")(solution("marginal_zoom")(attention), 2.0)
     torch.testing.assert_close(zoom, zoom_profiles(attention[None], (9, 9), 2.0)[0][0])
     positions = sampling_positions(attention[None], (9, 9), (5, 5), 2.0)[0][0]
-    torch.testing.assert_close(solution("positions_of")(zoom, 5), positions)
+    middles = torch.arange(5, dtype=torch.float64) + 0.5
+    torch.testing.assert_close(solution("to_sampled")(zoom, positions, 5), middles)
     matrix = solution("reading_matrix")(positions, 9)
     torch.testing.assert_close(matrix, sampling_matrices(attention[None], (9, 9), (5, 5), 2.0)[0][0])
     values = torch.rand(9, dtype=torch.float64)

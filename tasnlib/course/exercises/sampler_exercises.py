@@ -67,31 +67,25 @@ def _spread_over_the_others(zoom, cap):
     return clipped + under * (zoom - clipped).sum() / under.sum()
 
 
-def _zoom_and_size(generator, turn):
-    """Sizes that divide, so that even zoom has positions on edges, and that do not; one position; more positions than
-    pixels; pixels that are never read. The first level often falls into the first pixel, where a missing edge at 0 is
-    noticed."""
+def _zoom_and_positions(generator, turn):
+    """Positions inside pixels and on edges, at both ends, in any order; a pixel of zoom 0; an even zoom; one output
+    pixel, and more of them than pixels."""
     size, out_size = ((12, 4), (9, 4), (7, 1), (5, 11), (10, 5), (8, 3))[turn % 6]
     zoom = uniform(size, 0, 1, generator) ** 2 + 0.1
-    if turn % 3 == 0:
-        zoom[0] += zoom.sum() / out_size
     if turn % 3 == 1:
         zoom[whole(1, size - 2, generator)] = 0
-    return {"zoom": torch.ones(size) if turn % 4 == 2 else zoom / zoom.mean(), "out_size": out_size}
+    zoom = torch.ones(size) if turn % 4 == 2 else zoom / zoom.mean()
+    inside = uniform(5, 0, size, generator)
+    ends = torch.tensor([0.0, float(size)])
+    positions = torch.cat([inside.floor() if turn % 3 == 2 else inside, ends])
+    return {"zoom": zoom, "positions": positions[torch.randperm(7, generator=generator)], "out_size": out_size}
 
 
-def _inverse(zoom, quantiles):
-    at_edges = F.pad(zoom.cumsum(0), (1, 0))
-    levels = quantiles * at_edges[-1]
-    pixel = torch.searchsorted(at_edges[1:].contiguous(), levels).clamp(max=len(zoom) - 1)
-    return pixel + (levels - at_edges[pixel]) / zoom[pixel]
-
-
-def positions_of(zoom, out_size):
+def to_sampled(zoom, positions, out_size):
     at_edges = F.pad(zoom.cumsum(0), (1, 0))  # F at every pixel edge, 0 first
-    levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
-    pixel = torch.searchsorted(at_edges[1:], levels)  # the first pixel whose right edge reaches the level
-    return pixel + (levels - at_edges[pixel]) / zoom[pixel]
+    pixel = positions.long().clamp(max=len(zoom) - 1)  # the right border belongs to the last pixel
+    heights = at_edges[pixel] + (positions - pixel) * zoom[pixel]
+    return out_size * heights / at_edges[-1]
 
 
 def _row_and_positions(generator, turn):
@@ -173,25 +167,24 @@ EXERCISES = [
         hint="Bisect the interval that contains d until the mean of min(u + d, cap) is 1.",
     ),
     Exercise(
-        positions_of,
-        _zoom_and_size,
+        to_sampled,
+        _zoom_and_positions,
         mistakes={
-            "You used the levels i/n, the left edges of the output pixels. Take their centres, (i + ½)/n.": (
-                lambda zoom, out_size: _inverse(zoom, torch.arange(out_size) / out_size)
+            "You returned the height F(x). Divide it by F(W) and multiply it by the number of output pixels.": (
+                lambda zoom, positions, out_size: to_sampled(zoom, positions, len(zoom))
             ),
-            "Your levels include both 0 and 1. Take the centres of n equal steps, (i + ½)/n.": (
-                lambda zoom, out_size: _inverse(zoom, torch.linspace(0, 1, out_size))
+            "You took F at the left edge of each position's pixel. F is linear inside a pixel: go as far as it says.": (
+                lambda zoom, positions, out_size: to_sampled(zoom, positions.floor(), out_size)
             ),
-            "You returned the pixel that each level falls into. Interpolate within it: F is linear inside a pixel.": (
-                lambda zoom, out_size: positions_of(zoom, out_size).floor()
+            "You subtracted ½. The result is in pixel-edge units too, in which output pixel i covers i to i + 1.": (
+                lambda zoom, positions, out_size: to_sampled(zoom, positions, out_size) - 0.5
             ),
-            "These are the positions of plain resizing. Use the zoom: invert its cumulative sum.": (
-                lambda zoom, out_size: (torch.arange(out_size) + 0.5) / out_size * len(zoom)
+            "This is right for plain resizing only. Use the zoom: take its cumulative sum.": (
+                lambda zoom, positions, out_size: out_size * positions / len(zoom)
             ),
         },
-        properties={"Positions increase from left to right.": lambda inputs, result: bool((result.diff() > 0).all())},
         rules=NO_LOOP,
-        hint="F at the edges is the cumulative sum with a 0 before it; find the pixel of each level, then interpolate.",
+        hint="F at the edges is the cumulative sum with a 0 before it; add the way into the pixel, then scale.",
     ),
     Exercise(
         read_row,
