@@ -46,7 +46,8 @@ def test_no_file_is_over_250_lines():
 
 
 def test_no_two_files_have_the_same_name():
-    assert [name for name, count in Counter(path.name for path in FILES).items() if count > 1] == []
+    names = Counter(path.name for path in FILES if path.name != "__main__.py")  # which is what Python wants
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_library_s_folder_shows_the_paper_first():

@@ -53,6 +53,8 @@ def _outputs(notebook: NotebookNode) -> Iterator[str]:
                 yield f"cell {number} wrote to stderr: {output.text.strip()[:80]!r}"
             if output.output_type == "error" and not allowed_to_raise:
                 yield f"cell {number} ended in an error: {output.ename}: {output.evalue[:80]}"
+            if output.output_type == "execute_result" and output.data.get("text/plain") in ("True", "False"):
+                yield f"cell {number} shows a bare {output.data['text/plain']}"
             # Pictures are base64 and could hold anything.
             data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
             text = json.dumps(data) + output.get("text", "") + "".join(output.get("traceback", []))

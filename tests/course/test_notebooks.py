@@ -53,6 +53,10 @@ def error(book):
     book.cells[1].outputs.append(new_output("error", ename="ValueError", evalue="no", traceback=[]))
 
 
+def bare_false(book):
+    book.cells[1].outputs = [new_output("execute_result", {"text/plain": "False"})]
+
+
 def path_in_output(book):
     book.cells[1].outputs.append(new_output("stream", name="stdout", text="saved to /home/me/run"))
 
@@ -121,6 +125,7 @@ BROKEN = {
     empty_cell: "is empty",
     stderr: "stderr",
     error: "ended in an error",
+    bare_false: "shows a bare False",
     path_in_output: "path of one machine",
     path_in_source: "path of one machine",
     path_on_windows: "path of one machine",

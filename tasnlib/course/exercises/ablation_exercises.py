@@ -1,9 +1,72 @@
-"""Exercises of notebook 06: many questions, and costs. Solutions are written as a student would write them."""
+"""Exercises of notebook 06. Solutions are written as a student would write them."""
 
 import torch
 
 from tasnlib.course.exercises.checking import Exercise
 from tasnlib.course.exercises.random_inputs import uniform, whole
+
+
+def _standard(values):
+    """The same rows with mean 0 and sample deviation 1."""
+    return (values - values.mean(-1, keepdim=True)) / values.std(-1, keepdim=True)
+
+
+def _two_variants(generator, turn):
+    """The seeds differ more than the variants do, so that pairing matters. The difference is not correlated with the
+    seeds, so that the difference of the deviations is not the deviation of the differences. Also two seeds, a constant
+    difference, and none."""
+    seeds = 2 if turn % 6 == 3 else whole(4, 7, generator)
+    ups = _standard(torch.randn(seeds, generator=generator))
+    noise = torch.randn(seeds, generator=generator)
+    noise = noise - noise.mean()
+    noise = _standard(noise - ups * (noise @ ups) / (ups @ ups)) if seeds > 2 else ups
+    its = uniform((), 70, 80, generator) + uniform((), 3, 5, generator) * ups
+    shift = (2 * (turn % 2) - 1) * uniform((), 1, 3, generator)
+    difference = (shift + uniform((), 1.3, 1.7, generator) * noise) * (turn % 6 != 5)
+    return {"mine": its + (shift if turn % 6 == 4 else difference), "its": its}
+
+
+def paired_difference(mine, its):
+    differences = mine - its  # (seeds,)
+    return differences.mean(), differences.std()  # std divides by n - 1
+
+
+def _differences(generator, turn):
+    """Deviations above 1 and below the root of n - 1, so a missing root is noticed; fewer variants than seeds, and as
+    many; one variant, two seeds, no deviation at all."""
+    seeds = whole(5, 8, generator)
+    variants, seeds = ((2, seeds), (3, seeds), (1, seeds), (4, 2), (seeds, seeds), (2, seeds))[turn % 6]
+    noise = uniform((variants, 1), 1.2, 1.6, generator) * _standard(torch.randn(variants, seeds, generator=generator))
+    return {"differences": uniform((variants, 1), -3, 3, generator) + noise * (turn % 6 != 5)}
+
+
+def standard_error(differences):
+    seeds = differences.shape[1]
+    return differences.std(dim=1) / seeds**0.5  # (v,)
+
+
+def _variants_and_reference(generator, turn):
+    """The reference has one lucky seed, far above its others. One variant ties once and loses once, and another one, in
+    every third round, ties for all seeds; also one variant, and as many as seeds."""
+    seeds = whole(5, 8, generator)
+    variants = (2, 3, 1, seeds)[turn % 4]
+    reference = uniform(seeds, 60, 61, generator)
+    reference[0] += 20
+    sign = torch.randint(-1, 2, (variants, seeds), generator=generator)
+    sign[0] = 1
+    sign[0, whole(0, 1, generator)] = 0
+    sign[0, 2] = -1
+    sign[-1] *= turn % 3 != 1
+    accuracies = reference + sign * uniform((variants, seeds), 0.1, 0.5, generator)
+    order = torch.randperm(seeds, generator=generator)
+    rows = torch.randperm(variants, generator=generator)
+    return {"accuracies": accuracies[rows][:, order], "reference": reference[order]}
+
+
+def wins(accuracies, reference):
+    better = (accuracies > reference).sum(dim=1)  # (v,), the reference beside every row
+    equal = (accuracies == reference).sum(dim=1)
+    return better + 0.5 * equal
 
 
 def _accuracies_and_costs(generator, turn):
@@ -57,6 +120,52 @@ def _limits(p_values):
 
 EXERCISES = [
     Exercise(
+        paired_difference,
+        _two_variants,
+        mistakes={
+            "Your deviation is that of two unpaired groups: you added the variances. Subtract seed by seed first, then "
+            "take the deviation of the differences.": lambda a, b: (a.mean() - b.mean(), (a.var() + b.var()).sqrt()),
+            "Your deviation divides by n, as for a whole population. Seeds are a sample: divide by n - 1.": (
+                lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0))
+            ),
+            "The sign is wrong: above 0 means that mine is better. Subtract its from mine.": lambda mine, its: (
+                paired_difference(its, mine)
+            ),
+            "This is the standard error of the mean. Return the spread of the differences themselves.": (
+                lambda mine, its: ((mine - its).mean(), (mine - its).std() / len(mine) ** 0.5)
+            ),
+        },
+        hint="First mine - its; then the mean and the sample standard deviation of that.",
+    ),
+    Exercise(
+        standard_error,
+        _differences,
+        mistakes={
+            "This is the deviation over seeds. The mean of n seeds varies less than a single one: divide by √n.": (
+                lambda differences: differences.std(1)
+            ),
+            "You took the population's deviation. Take the sample's, which divides by n - 1.": (
+                lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5
+            ),
+            "You divided by √(n - 1). The n - 1 is in the sample deviation already; divide by √n.": (
+                lambda differences: differences.std(1) / (differences.shape[1] - 1) ** 0.5
+            ),
+        },
+        hint="The sample deviation over the seeds, divided by the root of the number of seeds.",
+    ),
+    Exercise(
+        wins,
+        _variants_and_reference,
+        mistakes={
+            "You ignored ties. Each counts half.": lambda accuracies, reference: (accuracies > reference).sum(1),
+            "You counted ties as wins. Each counts half.": lambda mine, reference: (mine >= reference).sum(1),
+            "You counted the reference's wins. Count the seeds for which the variant is more accurate.": (
+                lambda accuracies, reference: wins(-accuracies, -reference)
+            ),
+        },
+        hint="The number of seeds for which it is greater, plus half the number for which it is equal.",
+    ),
+    Exercise(
         holm,
         _p_values,
         mistakes={
@@ -90,9 +199,7 @@ EXERCISES = [
             "Your front prefers high costs. A lower cost is better: reverse that comparison.": (
                 lambda accuracies, costs: pareto_front(accuracies, -costs)
             ),
-            "You marked the beaten variants. True means: on the front.": lambda accuracies, costs: (
-                ~pareto_front(accuracies, costs)
-            ),
+            "You marked the beaten variants. True means: on the front.": lambda *given: ~pareto_front(*given),
         },
         hint="Compare all pairs, (v, v): at least as accurate, at most as costly, better in one.",
     ),

@@ -114,9 +114,7 @@ EXERCISES = [
                 lambda where, x: (where.flatten(2) @ x.flatten(2).mT).softmax(1)
             ),
             "You swapped the factors: row i weights all channels by where channel i fires. Multiply `where` by the "
-            "transposed features, not the features by the transposed `where`.": lambda where, x: fires_there_too(
-                x, where
-            ),
+            "transposed features, not the features by the transposed `where`.": lambda w, x: fires_there_too(x, w),
         },
         properties=ROWS_SUM_TO_ONE,
         hint="Entry (i, j) before the softmax is channel j's mean over all cells, weighted by where channel i fires.",

@@ -24,7 +24,6 @@ def soft_predictions(
     """The input of both nets for one bird, and their softmaxes at some temperatures. A triangle marks the true class,
     and under each class stands in how many traits, the binary digits of its number, it agrees with the true one.
 
-    >>> import torch
     >>> image, logits = torch.rand(3, 8, 8), torch.randn(4)
     >>> len(soft_predictions(image, image, logits, logits, 0, ["red", "blue"]).axes)
     4
@@ -68,7 +67,6 @@ def training_epoch(
         structure, structure_images: before training (epoch 0) and after every epoch.
         history: of `training.fit`; its first entry is epoch 1.
 
-    >>> import torch
     >>> history = [{"epoch": 1, "accuracy": {"master": 0.5, "part": 0.4, "attention": 0.1}}]
     >>> images, maps, sampled = torch.rand(2, 3, 8, 8), torch.rand(2, 2, 4, 4), torch.rand(2, 2, 3, 6, 6)
     >>> len(training_epoch(images, maps, sampled, history, epoch=1).axes)
@@ -83,8 +81,7 @@ def training_epoch(
     ).subplots(squeeze=False)
     for column, (above, below) in enumerate(pictures.T):
         draw_attention(above, images[column], structure[epoch, column], "" if column else "attention")
-        if boxes is not None:
-            draw_boxes(above, boxes[column])
+        draw_boxes(above, None if boxes is None else boxes[column])
         title = "" if column else "structure image"
         draw_image(below, structure_images[epoch, column], title, COLOURS["structure"])
     axes = figure.add_axes(((1.6 * count + 0.8) / width, 0.15, 3.1 / width, 0.75))

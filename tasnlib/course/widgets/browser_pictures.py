@@ -21,7 +21,6 @@ from tasnlib.data.image_file import decode_image
 def picture_html(figure: Figure, alt: str) -> str:
     """A figure as an HTML image of 256 colours: a third of the size, because a notebook file keeps what a widget shows.
 
-    >>> from matplotlib.figure import Figure
     >>> picture_html(Figure(), "nothing")[:50]
     '<img alt="nothing" src="data:image/png;base64,iVBO'
     """

@@ -1,4 +1,4 @@
-"""Write the solutions notebooks from the exercises: `python -m tasnlib.course.exercises.solutions [FOLDER]`"""
+"""Write the solutions notebooks from the exercises: `python docs/make_solutions.py [FOLDER]`"""
 
 import inspect
 import sys
@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from tasnlib.course.exercises import BY_NOTEBOOK, Exercise
 from tasnlib.course.headless import KERNEL, LANGUAGE
 
-FOLDER = Path(__file__).parents[3] / "notebooks" / "solutions"
+FOLDER = Path(__file__).parents[1] / "notebooks" / "solutions"
 IMPORTS = (
     "import math\n\nimport torch\nfrom torch.nn import functional as F\n\nfrom tasnlib.course.exercises import check"
 )
