@@ -180,7 +180,9 @@ CLAIMS: Claims = {
         LOUD_GRAM[1, 2],
         LOUD_GRAM[1, 0],
     ),
-    "A loud channel enters three times": lambda: (math.log10(by_gram(10 * TINY[:1]).sum() / by_gram(TINY[:1]).sum()),),
+    "A loud channel enters this product three times": lambda: (
+        math.log10(by_gram(10 * TINY[:1]).sum() / by_gram(TINY[:1]).sum()),
+    ),
     # Sections 6 and 7
     "e³ = 20.1, e¹ = 2.7, and four times e⁰ = 1. The sum is 26.8, so the first cell gets 20.1 / 26.8 = 0.75": lambda: (
         *(math.e**3, math.e, (TINY[0] == 0).sum(), math.e**3 + math.e + 4),
@@ -198,7 +200,7 @@ CLAIMS: Claims = {
     "32 maps": lambda: (by_relation(x()).shape[1],),
     "it gains more than ten points": lambda: min(gained_by_mixing()) > 10,
     "within two points": mixed_equally_well,
-    "Thirty of 32 lie within a factor of two": within_a_factor_of_two,
+    "Thirty of the 32 channels lie within a factor of two": within_a_factor_of_two,
     "has twice the volume of the median one, with X Xᵀ 42 times": lambda: (
         loudest_map_to_median(by_relation),
         loudest_map_to_median(by_gram),

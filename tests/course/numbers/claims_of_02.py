@@ -215,7 +215,7 @@ CLAIMS: Claims = {
     "The model loaded above uses 2": lambda: (by_hand.tasn().structure_power,),
     # Section 8
     "a well-known network with 18 weight layers": lambda: resnet()[:1],
-    "A layer with a *stride* of 2 steps over": lambda: (
+    "A layer with a *stride* of 2 skips every": lambda: (
         nn.Conv2d(1, 1, 1, stride=2)(torch.ones(1, 1, 8, 8)).shape[2] == 4
     ),
     "ResNet-18 does this five times": lambda: resnet()[1:],
@@ -226,7 +226,7 @@ CLAIMS: Claims = {
     "how wide is the field of one 3×3 kernel at dilation 1, 2, 3? Of a block with 1 and 2? Of that block followed by "
     "one with 1, 2 and 3?": dilations_in_the_text,
     "113 of 11 × 11 = 121 cells are read": cells_read,
-    "Its cells see 7 of 48 pixels, which are 21 of the image's 144": small_field,
+    "Its cells see 7 of 48 pixels, which correspond to 21 of the image's 144": small_field,
     "A head is 16 and a wing 19 pixels across": lambda: (sides_of("head"), sides_of("wing")),
     "after 7×7": lambda: "widths = (1, 3, 5, 7)" in CODE,
     "an eighth of its width, 64 channels of 9×9 cells": lambda: (64 / 512, *narrow()[1].shape[1:]),

@@ -164,7 +164,10 @@ CLAIMS: Claims = {
     "each stands for a step of 2": lambda: (RUNNING[-1] / 4,),
     "at the heights 1, 3, 5, 7": lambda: tuple((np.arange(1, 4) + 0.5) / 4 * RUNNING[-1]),
     "where does the height 3 come down?": lambda: (1.5 / 4 * RUNNING[-1],),
-    "for the height 5: $F(4) = 4$ and $F(5) = 6.5$, so it meets $F$ inside pixel 4": lambda: (5, int(places(5))),
+    "for the height 5: $F(4) = 4$ and $F(5) = 6.5$, so this height meets $F$ inside pixel 4": lambda: (
+        5,
+        int(places(5)),
+    ),
     "$F$ climbs 2.5 per pixel there": lambda: (LINE[4],),
     "Position 4.4 is inside pixel 4, just left of its centre at 4.5": lambda: (places(5), int(places(5)), 4 + 0.5),
     "the centre 3.5 is 0.9 away, the centre 4.5 only 0.1": lambda: (3.5, places(5) - 3.5, 4.5, 4.5 - places(5)),
@@ -207,12 +210,12 @@ CLAIMS: Claims = {
     "the sampling positions lie four times as far apart as in plain resizing, here 12 image pixels": (
         lambda: (spacing(0.25) / spacing(1), spacing(0.25))
     ),
-    "Stripes need two readings in each period, so those finer than 24 pixels": lambda: (finest_true_period(12),),
+    "Stripes need two samples per period, so stripes with a period below 24 pixels": lambda: (finest_true_period(12),),
     "the heights 2, 4 and 6 come down at 3, 4 and 4.8": lambda: (2, 4, 6, *places([2, 4, 6])),
     "covers pixels 0 to 2, a third each; the last reaches from 4.8 to 8": lambda: (
         *(places(2) - 1, 1 / places(2), places(6), places(8)),
     ),
-    "They repeat every 3.5 pixels": lambda: (EASY.stripe_period,),
+    "The stripes repeat every 3.5 pixels": lambda: (EASY.stripe_period,),
     "in the image it is 0.35": lambda: (np.std(0.5 * np.sin(2 * np.pi * (np.arange(144) + 0.5) / 3.5)),),
     "Antialiasing removes most of the false contrast in the squeezed columns and little elsewhere": (
         antialiasing_removes_the_false_contrast

@@ -204,12 +204,12 @@ CLAIMS: Claims = {
     ),
     "divided by something like a hundred": lambda: (LAPTOP.temperature**2,),
     "300 *training* birds": lambda: "train_set.images[:300]" in CODE,
-    "at ten times the temperature, a hundredth of the length or somewhat less": falls_from_5_to_50,
+    "at ten times the temperature the length is a hundredth or somewhat less": falls_from_5_to_50,
     "about a five-hundredth of the labels'": lambda: (ratio(trained=False),),
     "0.4 times as large on average, and on nearly two birds in three": lambda: (
         *(ratio(trained=True), 3 * share_where_distillation_is_larger()),
     ),
-    "With $T^2$ it would be a fifth of the labels' at the start, and some forty times theirs": lambda: (
+    "With $T^2$ it would be a fifth of the label gradient at the start, and some forty times as large": lambda: (
         *(100 * ratio(trained=False), 100 * ratio(trained=True)),
     ),
     "about twice as hard": student_over_teacher_at_the_start,
@@ -238,13 +238,15 @@ CLAIMS: Claims = {
     "four cross entropies of weight 0.5": lambda: (
         (OFFICIAL.own_weight,) if OFFICIAL.own_weight == OFFICIAL.master_weight else False
     ),
-    "a five-hundredth of the labels' gradient before training and 0.4 of it in the trained model (300": (
+    "a five-hundredth of the label gradient before training and 0.4 of it in the trained model (300": (
         lambda: (ratio(trained=False), ratio(trained=True), 300)
     ),
     "(297 against 298 of 300 right)": lambda: (right(by_hand.part()), right(by_hand.master()), 300),
 }
 FROM_ELSEWHERE = {
-    "We ran the same cell twice more": "two runs of the same cell that were not kept",
-    "The gains were +10.3 and +3.3 points, and -0.3 and -2.0 points": "two runs of the same cell that were not kept",
+    "We ran the same code twice more": "two runs of the same cell that were not kept",
+    "The gains were +10.3 and +3.3 points in the first run, and -0.3 and -2.0 points in the second": (
+        "the same two runs"
+    ),
     "the distillation term has weight 1. The attention network's loss has weight 1": "the authors' MXNet code",
 }

@@ -138,7 +138,7 @@ CLAIMS: Claims = {
     "Chance is 6.3 % on easy birds and 1.6 % on hard ones": lambda: (100 / EASY.classes, 100 / HARD.classes),
     "no stripes gets 25 % and 6.3 %": lambda: (100 / EASY.species, 100 / HARD.species),
     # Sections 3 and 4
-    "nearly everything: without it, 29 % and 7 %": lambda: (mean("uniform", "easy"), mean("uniform")),
+    "nearly everything: without it, accuracy is 29 % and 7 %": lambda: (mean("uniform", "easy"), mean("uniform")),
     "squared, they lie between 86 and 90 %": lambda: (mean("inner softmax only"), mean("mean of the features")),
     "5 or 6 birds of 1000": lambda: (
         *(-10 * gain(title, "mean of the features", "easy") for title in ("inner softmax only", PRODUCTS)),
@@ -157,13 +157,16 @@ CLAIMS: Claims = {
     "of mean maps end within 1 point of each other; two of these half-point": lambda: all(
         abs(gain(title, "mean of the features", "easy")) < 1 for title in (PRODUCTS, "inner softmax only")
     ),
-    "both squared, it is 3 points behind": lambda: (-gain("trilinear, squared", "mean of the features"),),
+    "with both maps squared, it is 3 points behind": lambda: (-gain("trilinear, squared", "mean of the features"),),
     "it gets 63 % (on easy birds 80 and 98 %)": lambda: (
         *(mean("one channel, trilinear"), mean("one channel of the features", "easy")),
         mean("one channel, trilinear", "easy"),
     ),
     "97 with up to 2, 93 with 3, 87 with 4, 79 with 8": zooms,
-    "gives 35 % on easy birds (25 % is": lambda: (mean("aliased downsampling", "easy"), 100 / EASY.species),
+    "gives 35 % on easy birds, where the genus alone gives 25 %": lambda: (
+        mean("aliased downsampling", "easy"),
+        100 / EASY.species,
+    ),
     "144 × 144 pixels, nine times": lambda: (HARD.image_size, HARD.image_size, (HARD.image_size / 48) ** 2),
     "6 points, for each of three seeds, p = 2.3 %": lambda: (
         gain("aliased downsampling", "uniform", "easy"),
@@ -196,7 +199,7 @@ CLAIMS: Claims = {
     "*loses* 1.1 points, again for every seed": lambda: (
         max(differences(DISTILLED, PART)) < 0 and (-gain(DISTILLED, PART, seeds=FIVE),)
     ),
-    "a teacher with 68 % pulls a student with 89 %": lambda: (
+    "a teacher that is right on 68 % pulls a student that is right on 89 %": lambda: (
         *(mean(DISTILLED, seeds=FIVE, net="part"), mean(DISTILLED, seeds=FIVE)),
     ),
     "by 3 to 13 points: 6 in the mean": lambda: (
@@ -205,7 +208,7 @@ CLAIMS: Claims = {
     # Sections 6 and 7
     "it takes an eighth of the work, with two a twentieth": lambda: (looking(3) / looking(4), looking(2) / looking(4)),
     "at an eighth of its width and for 72-pixel images": lambda: NARROW_SIZE == 72 and (64 / 512, NARROW_SIZE),
-    "easy birds get 12 epochs, hard birds 24": lambda: tuple(
+    "12 epochs on easy birds and for 24 on hard ones": lambda: tuple(
         runs("before the norm, s = 7", dataset)[0]["epochs"] for dataset in ("easy", "hard")
     ),
     "these 60 runs": lambda: (sum("the norm, s" in title for _, title, _ in RESULTS),),
@@ -222,7 +225,7 @@ CLAIMS: Claims = {
     ),
     "puts 40 % there": lambda: (100 * measured("mass", "trilinear, squared", "easy"),),
     "4 points ahead of": lambda: (accuracies("X Xᵀ X, not normalised")[0] - accuracies("inner softmax only")[0],),
-    "seeds differ by 12 points on hard birds": lambda: (stdev(accuracies("before the norm, s = 7, squared")),),
+    "vary by 12 points between seeds on hard birds": lambda: (stdev(accuracies("before the norm, s = 7, squared")),),
     # Summary
     "99 % against 29 % on easy birds, 87 % against 7 % on hard ones": lambda: (
         *(mean("trilinear, squared", "easy"), mean("uniform", "easy"), mean("trilinear, squared"), mean("uniform")),
@@ -249,7 +252,7 @@ FROM_ELSEWHERE = {
     "differences to 4 is": "the row's name",
     "That a zoom of 2": "the row's name",
     "a zoom of 2 is enough": "the row's name",
-    "From 1 to 3 it": "the figure",
+    "From 1 to 3 magnification": "the figure",
     "beyond 6 more": "the figure",
     "for one 512 px image": "the paper",
     "keeps 56×56 cells": "the paper's network",
