@@ -98,6 +98,10 @@ def svg(book):
     book.cells[2].outputs.append(new_output("display_data", {"image/svg+xml": "<svg/>"}))
 
 
+def lost_section(book):
+    book.cells[0].source += "\n\n## 1 · The idea\n\n## 3 · The result"
+
+
 def long_cell(book):
     book.cells[1].source = "\n".join(["1"] * 31)
     book.cells.append(new_code_cell("1", execution_count=3))
@@ -136,6 +140,7 @@ BROKEN = {
     html_picture_without_text: "alternative text",
     output_picture_without_text: "alternative text",
     svg: "image/svg",
+    lost_section: "numbered 1, 3",
     long_cell: "31 lines",
     long_median: "median cell has 9",
     widget_without_state: "state is not saved",
