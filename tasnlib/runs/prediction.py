@@ -19,7 +19,7 @@ from tasnlib.data.image_file import open_image, upright_rgb
 from tasnlib.data.transforms import augment, resize_short_side
 from tasnlib.model import TASN
 from tasnlib.training.checkpoints import load_model, load_recipe
-from tasnlib.training.evaluation import evaluation_mode
+from tasnlib.training.evaluation import evaluation_mode, look
 
 BLUE = "#0072B2"  # the structure image's and the master net's, in all figures
 VIEWS = ("whole", "flip", "flip and crops")  # of an image, whose predicted shares are averaged
@@ -104,8 +104,7 @@ class Predictor:
         """The probability of each class, for `prepared` images: the mean over the views.
 
         "flip": the image and its mirror image. "flip and crops": also its corners and its centre, 7/8 as wide and high,
-        and their mirror images, which costs 12 times as much. Raises ValueError for any other but "whole".
-        """
+        and their mirror images, which costs 12 times as much. Raises ValueError for any other but "whole"."""
         if views not in VIEWS:
             raise ValueError(f"views is {views!r}; it must be one of {', '.join(VIEWS)}")
         seen = [self._pixels(images)]
@@ -119,17 +118,6 @@ class Predictor:
 
     def _pixels(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         return images.to(next(self.model.parameters()).device).float() / 255
-
-
-def look(
-    model: TASN, pixels: Float[Tensor, "b 3 h w"]
-) -> tuple[Float[Tensor, "b rows cols"], Float[Tensor, "b 3 n n"]]:
-    """Each image's structure map and structure image. The model's modes and the random state are left unchanged."""
-    with evaluation_mode(model):
-        _, features = model.look(pixels)
-        # The detail map is not used; without a channel, one would be drawn at random.
-        structure = model.attend(features, channel=torch.zeros(len(pixels), dtype=torch.int64)).structure
-        return structure, model.sample(pixels, structure)
 
 
 def prepared(image: str | Path | Image.Image, size: int) -> UInt8[Tensor, "3 size size"]:

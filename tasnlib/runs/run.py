@@ -21,6 +21,7 @@ from tasnlib.networks.build import build_model
 from tasnlib.runs.load_data import Data, workers_for
 from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder, same_data, same_settings
 from tasnlib.runs.settings import Settings
+from tasnlib.runs.tracking import tracked
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import accuracies
@@ -113,18 +114,24 @@ def fit_one(
 ) -> tuple[nn.Module, list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
     """The training itself, in this process, which may be one of several."""
     recipe = settings.resolved_recipe
-    accelerator = make_accelerator(settings.precision)
+    accelerator = make_accelerator(settings.precision, settings.track, folder / "track" / name)
     set_seed(settings.seed)
     train_set, test = data
     model = build_model(name, recipe, train_set.classes)
-    history, predictions = fit(
-        *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
-        resume=settings.resume,
-        report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
-        num_workers=workers_for(settings),
-        accumulate=settings.accumulate,
-        compiled=settings.compiled,
-    )
+    with tracked(accelerator, f"{folder.name} {name}", recipe, model, test) as track:
+
+        def report(entry: dict[str, Any]) -> None:
+            print(epoch_line(entry, recipe.epochs), flush=True)
+            track(entry)
+
+        history, predictions = fit(
+            *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
+            resume=settings.resume,
+            report=report,
+            num_workers=workers_for(settings),
+            accumulate=settings.accumulate,
+            compiled=settings.compiled,
+        )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
         write_atomically(folder / f"{name}.predictions.safetensors", safetensors.torch.save(predictions))

@@ -21,6 +21,7 @@ from tasnlib.data.birds import Birds
 from tasnlib.data.files import cannot_write, damaged, read_json, write_atomically
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.runs.settings import Settings
+from tasnlib.training.devices import require_tracker
 
 NOTEBOOK = Path("notebooks", "05_train_full.ipynb")
 
@@ -87,6 +88,7 @@ def locked(folder: Path) -> Iterator[None]:
 def prepare_folder(settings: Settings) -> Path:
     """Create the output folder and save the settings in it; or, to resume, check them against the saved ones. Raises
     ValueError if the folder is in use, or holds another run; OSError if it cannot be written."""
+    require_tracker(settings.track)
     folder = Path(settings.output_folder) if settings.output_folder else _new_folder(settings)
     noted = folder / "settings.json"
     with locked(folder):

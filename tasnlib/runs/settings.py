@@ -19,6 +19,7 @@ DataSet = Literal[
     "birds", "birds_hard", "folder", "cub200", "nabirds", "stanford_cars", "stanford_dogs", "grocery",
     "grocery_look_alikes", "inat2017", "aircraft", "flowers102", "pets", "food101", "inat2021", "inat2021_mini",
 ]  # fmt: skip
+Tracker = Literal["tensorboard", "wandb", "trackio", "comet_ml", "aim", "mlflow", "clearml", "dvclive", "swanlab"]
 DRAWN = ("birds", "birds_hard")
 PATHS = ("data_folder", "output_folder", "weights")
 _WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "IMAGENET1K_V2", "none")
@@ -79,6 +80,7 @@ class Settings:
     backbone: Name | None = None  # these two: see `networks.backbones`
     attention_trunk: Name | None = None
     num_workers: Annotated[int, _whole(0)] | None = None  # per process, reading photographs; None: one per core
+    track: Tracker | None = None  # see `tracking`
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
@@ -162,7 +164,7 @@ class Settings:
 
 
 NAMES = [field.name for field in fields(Settings)]
-TEXTS = ("dataset", "recipe", "precision", "backbone", "attention_trunk", *PATHS)  # these never become numbers
+TEXTS = ("dataset", "recipe", "precision", "backbone", "attention_trunk", "track", *PATHS)  # these never become numbers
 
 
 def check_names(given: Iterable[str], known: list[str]) -> None:

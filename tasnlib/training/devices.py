@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DataLoaderConfiguration, InitProcessGroupKwargs
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
@@ -21,16 +23,29 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 
 
-def make_accelerator(precision: str = "float32") -> Accelerator:
-    """This machine's hardware. "bfloat16" applies to convolutions and matrix products; processes share a batch."""
+def require_tracker(track: str | None) -> None:
+    """Raises ValueError where a tracker, by Accelerate's name, is not installed."""
+    if track and track not in [str(name) for name in get_available_trackers()]:
+        package = "'tasnlib[track]'" if track == "tensorboard" else track
+        raise ValueError(f"track is {track!r}, but it is not installed; pip install {package}, or leave track out")
+
+
+def make_accelerator(
+    precision: str = "float32", track: str | None = None, track_folder: str | Path | None = None
+) -> Accelerator:
+    """This machine's hardware. "bfloat16" applies to convolutions and matrix products; processes share a batch.
+    `track` names a tracker that Accelerate knows; some write into `track_folder`."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
+    require_tracker(track)
     # Accelerate keeps one precision per process; a notebook may train in both, one after the other.
     AcceleratorState._reset_state()
     return Accelerator(
         # Accelerate joins several processes without an accelerator only with cpu=True.
         cpu=not torch.accelerator.is_available(),
         mixed_precision=PRECISIONS[precision],
+        log_with=track,
+        project_dir=track_folder,
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=True),
         # While one process opens every image of a large data set, the others wait: 10 minutes would be too short.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=3))],

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
+from tasnlib.model import TASN
 from tasnlib.training.devices import explained_worker_death, isolated_random_state, make_accelerator, make_loader
 
 TOP_K = 5  # classes kept per prediction: enough for top-5 accuracy, few among thousands
@@ -45,6 +46,17 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def look(
+    model: TASN, pixels: Float[Tensor, "b 3 h w"]
+) -> tuple[Float[Tensor, "b rows cols"], Float[Tensor, "b 3 n n"]]:
+    """Each image's structure map and structure image. The model's modes and the random state are left unchanged."""
+    with evaluation_mode(model):
+        _, features = model.look(pixels)
+        # The detail map is not used; without a channel, one would be drawn at random.
+        structure = model.attend(features, channel=torch.zeros(len(pixels), dtype=torch.int64)).structure
+        return structure, model.sample(pixels, structure)
 
 
 def evaluate(
