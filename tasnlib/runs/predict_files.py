@@ -28,11 +28,12 @@ BATCH = 32  # images that are predicted together
 def find_images(named: Sequence[str]) -> list[str]:
     """Files by their names or by patterns ("*.jpg"; ** for any depth), and every image in folders, at any depth.
 
-    Raises ValueError for a name that leads to nothing, OSError for a folder that cannot be read.
-    """
+    Raises ValueError for a name that leads to nothing, OSError for a folder that cannot be read."""
     found: dict[str, None] = {}  # each once, in order
     for name in named:
         places = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+        named_so = set(Path(name).parts)  # also where it is hidden
+        places = [place for place in places if not any(map(is_litter, {*Path(place).parts} - named_so))]
         files = [file for place in places for file in (_inside(place) if Path(place).is_dir() else [place])]
         if not files:
             raise ValueError(f"{name!r} leads to no image; name image files, folders, or patterns such as '*.jpg'")
@@ -56,8 +57,7 @@ def predict_files(
 
     Each row names the model, by a hash of its weights, and the views, see `Predictor.shares`. Prints images a second
     and the files that cannot be read. Raises, before any work, OSError where the table cannot be written, ValueError
-    where it has other columns, or rows of another model or other views.
-    """
+    where it has other columns, or rows of another model or other views."""
     top = max(1, min(top, len(predictor.class_names)))
     model = hashlib.sha256(safetensors.torch.save(predictor.model.state_dict())).hexdigest()[:12]
     columns = ["file", "model", "views", "problem"]
