@@ -4,11 +4,11 @@ import download_torchvision_set
 import pytest
 from torchvision import datasets
 
-from tasnlib.data.cub200 import load_nabirds
+from tasnlib.data.cub200 import load_cub200, load_nabirds
 from tasnlib.data.stanford import load_stanford_dogs
 from tasnlib.data.torchvision_sets import SETS, load_torchvision
 from tasnlib.runs.load_data import OFFICIAL_SIZES
-from tests.data.photo_sets import make_nabirds, make_stanford_dogs, make_torchvision_set
+from tests.data.photo_sets import make_cub200, make_nabirds, make_stanford_dogs, make_torchvision_set
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,20 @@ def test_nabirds_numbers_the_classes_that_have_images(tmp_path):
     classes = (home / "classes.txt").read_text()
     (home / "classes.txt").write_text(classes.replace("817 Oak Titmouse\n", ""))
     with pytest.raises(ValueError, match=r"image_class_labels\.txt: class 817 is not in classes\.txt"):
+        load_nabirds(tmp_path, "train")
+
+
+def test_nabirds_and_cub200_side_by_side_are_told_apart(tmp_path):
+    make_nabirds(tmp_path)
+    make_cub200(tmp_path)
+    assert load_nabirds(tmp_path, "train").name == "NABirds, train"
+    assert load_cub200(tmp_path, "train").name == "CUB-200-2011, train"
+
+
+def test_a_label_of_nabirds_that_is_not_the_folder_s_is_an_error(tmp_path):
+    table = make_nabirds(tmp_path) / "image_class_labels.txt"
+    table.write_text(table.read_text().replace(" 295\n", " 817\n"))
+    with pytest.raises(ValueError, match=r"image_class_labels\.txt says class 817, Oak Titmouse .* images\.txt 0295/"):
         load_nabirds(tmp_path, "train")
 
 
