@@ -15,11 +15,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Recipe(Architecture):
-    """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
-
-    `paper` follows the paper, and the authors' MXNet code where it says nothing; `official` follows that code; `modern`
-    is our bet today, not measured on the paper's data sets; `photos` is for photographs on a laptop. Row by row, with
-    the evidence: docs/recipes.md.
+    """One way to build and train TASN; docs/recipes.md goes through them. `dataclasses.replace` changes a value.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
@@ -27,9 +23,9 @@ class Recipe(Architecture):
 
     name: str
     # Of the drawn birds: how many, and how fine their stripes are.
-    train_images: Count
-    test_images: Count
-    stripe_period: Annotated[float, Field(gt=2)]
+    train_images: Count = 3000
+    test_images: Count = 1000
+    stripe_period: Annotated[float, Field(gt=2)] = 3.5
 
     # Loss.
     attention_weight: Weight = 1.0
@@ -67,8 +63,8 @@ class Recipe(Architecture):
 def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     """The recipe's learning rate for another batch size.
 
-    With SGD it grows with the batch: half as many images, half as far a step, twice as many steps (Goyal et al. 2017).
-    With AdamW, whose step does not grow with the gradient, it grows with the batch's square root.
+    With SGD it grows with the batch (Goyal et al. 2017); with AdamW, whose step does not grow with the gradient, with
+    the batch's square root.
 
     >>> scaled_learning_rate(RECIPES["paper"], 24), scaled_learning_rate(RECIPES["laptop"], 8)
     (0.025, 0.001)
@@ -82,9 +78,6 @@ _LAPTOP = Recipe(
     image_size=144,
     attention_size=48,
     out_size=48,
-    train_images=3000,
-    test_images=1000,
-    stripe_period=3.5,
     attention_trunk="small",
     backbone="small",
     augmentation="modern",
