@@ -22,7 +22,11 @@ DECLARED = [
     for text in [
         *PROJECT["project"]["dependencies"],
         # Of the trackers, everybody installs the one they use: none is needed to train, and none is pinned.
-        *(text for extra in ("train", "course") for text in PROJECT["project"]["optional-dependencies"][extra]),
+        *(
+            text
+            for extra in ("train", "notebooks", "course")
+            for text in PROJECT["project"]["optional-dependencies"][extra]
+        ),
         *PROJECT["dependency-groups"]["dev"],
     ]
     if not text.startswith("tasnlib[")  # the extra course brings train

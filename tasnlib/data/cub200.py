@@ -64,6 +64,8 @@ def _load(data_set: DataSetFolder, sign: str, folder: str | Path, split: str, im
             kind = f"{kind}, {names[kind]}"
             raise ValueError(f"{home}: image_class_labels.txt says class {kind} of image {image}, images.txt {file}")
     numbers = sorted(names.keys() if data_set is CUB else set(kinds.values()), key=int)
+    if data_set is CUB and numbers != [str(number + 1) for number in range(len(names))]:
+        raise ValueError(f"{home / 'classes.txt'}: the lines must be numbered from 1 without gaps")
     labels = {number: label for label, number in enumerate(numbers)}
     label_of = {f"images/{file}": labels[kinds[image]] for image, file in files.items() if splits[image] == split}
     plain = {number: re.sub(r"^\d+\.", "", names[number]).replace("_", " ") for number in numbers}

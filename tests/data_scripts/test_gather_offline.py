@@ -187,7 +187,8 @@ def test_the_commands_of_the_readme_install_it_without_an_index(project, monkeyp
         subprocess.run(words, cwd=offline, check=True, capture_output=True)
     found = "import tiny, importlib.metadata as m; print(m.version('tasnlib'))"
     python = offline / "tasn/.venv/bin/python"
-    assert subprocess.run([python, "-c", found], check=True, capture_output=True, text=True).stdout == "1.0\n"
+    said = subprocess.run([python, "-c", found], check=True, capture_output=True, text=True, cwd=offline).stdout
+    assert said == "1.0\n"
 
 
 def test_every_pin_of_this_project_is_understood():

@@ -93,7 +93,7 @@ def _p_values(generator, turn):
     must stop. Only the first is below Bonferroni's limit. In other rounds two at most are small, two are equal, or
     there is only one; never sorted."""
     m = 1 if turn % 6 == 5 else whole(4, 7, generator)
-    limits = 0.05 / torch.arange(m, 0, -1, dtype=torch.float64)
+    limits = 0.05 / torch.arange(m, 0, -1)
     p_values = limits * uniform(m, 0.9, 0.98, generator)
     fails = (whole(1, max(m - 2, 1), generator), m, 0, 1)[turn % 4]
     if fails < m:
