@@ -5,10 +5,9 @@ Van Horn et al., CVPR 2015: 555 species, sexes and ages, 23,929 images for train
 """
 
 import re
-from collections import Counter
 from pathlib import Path
 
-from tasnlib.data.data_set_folder import DataSetFolder, look_up, require_distinct, text_lines
+from tasnlib.data.data_set_folder import DataSetFolder, distinct_names, look_up, require_distinct, text_lines
 from tasnlib.data.files import is_file
 from tasnlib.data.photographs import ImageFiles
 
@@ -68,9 +67,8 @@ def _load(data_set: DataSetFolder, sign: str, folder: str | Path, split: str, im
         raise ValueError(f"{home / 'classes.txt'}: the lines must be numbered from 1 without gaps")
     labels = {number: label for label, number in enumerate(numbers)}
     label_of = {f"images/{file}": labels[kinds[image]] for image, file in files.items() if splits[image] == split}
-    plain = {number: re.sub(r"^\d+\.", "", names[number]).replace("_", " ") for number in numbers}
-    times = Counter(plain.values())
-    class_names = [name if times[name] == 1 else f"{name} ({number})" for number, name in plain.items()]
+    plain = [re.sub(r"^\d+\.", "", names[number]).replace("_", " ") for number in numbers]
+    class_names = distinct_names(plain, [f"{name} ({number})" for name, number in zip(plain, numbers, strict=True)])
     return data_set.photographs(home, split, label_of, class_names, image_size, home / "images.txt")
 
 

@@ -136,6 +136,12 @@ def require_distinct(source: Path, what: str, values: Iterable[object]) -> None:
             raise ValueError(f"{source}: {what} {value} is listed twice")
 
 
+def distinct_names(short: Sequence[str], full: Sequence[str]) -> list[str]:
+    """The short names of the classes, and the full ones of those that would share a name."""
+    times = Counter(short)
+    return [one if times[one] == 1 else other for one, other in zip(short, full, strict=True)]
+
+
 def look_up(source: Path, values: Mapping[str, object], meaning: Mapping[Any, Any]) -> dict[str, Any]:
     """What each image's number in the file `source` means; raises ValueError, naming the image, for all others."""
     for image, value in values.items():

@@ -126,9 +126,7 @@ class ImageFiles(Dataset):
         with contextlib.ExitStack() as turn:
             record = found = None
             if folder is not None:
-                reader = (
-                    f"Pillow {PIL.__version__}, JPEG {features.version('jpg')}, {features.version('libjpeg_turbo')}"
-                )
+                reader = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
                 with ThreadPool(workers) as pool:  # on a network drive many ask faster than one
                     states = pool.map(_state, self.paths, chunksize=256)
                 identity = json.dumps([reader, names, self.labels.tolist(), states])

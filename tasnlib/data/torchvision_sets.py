@@ -5,14 +5,13 @@ Bossard et al. 2014 (Food-101); Van Horn et al. 2021 (iNaturalist 2021, whose te
 validation images are the test set, as everywhere).
 """
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torchvision import datasets
 
-from tasnlib.data.data_set_folder import DataSetFolder
+from tasnlib.data.data_set_folder import DataSetFolder, distinct_names
 from tasnlib.data.files import expanded, is_folder
 from tasnlib.data.photographs import ImageFiles
 
@@ -71,5 +70,4 @@ def _class_names(part: Any) -> list[str]:
     if not isinstance(part, datasets.INaturalist):
         return [name.replace("_", " ") for name in part.classes]
     species = [" ".join(kind.split("_")[-2:]) for kind in part.all_categories]
-    times = Counter(species)  # a plant and an animal may share a name
-    return [one if times[one] == 1 else kind for one, kind in zip(species, part.all_categories, strict=True)]
+    return distinct_names(species, part.all_categories)  # a plant and an animal may share a name

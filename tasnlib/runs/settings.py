@@ -87,9 +87,8 @@ class Settings:
         recipe = self.resolved_recipe
         parts = self.num_processes * self.accumulate
         if recipe.batch_size % parts:
-            split = f"num_processes {self.num_processes} and accumulate {self.accumulate}"
-            given = f"batch_size is {recipe.batch_size}, {split}"
-            raise ValueError(f"{given}; batch_size must be a multiple of {parts}, because it is divided evenly")
+            got = f"batch_size is {recipe.batch_size}, num_processes {self.num_processes}, accumulate {self.accumulate}"
+            raise ValueError(f"{got}; batch_size must be a multiple of {parts}, because it is divided evenly")
         if (self.dataset in DRAWN or self.train_images) and recipe.batch_size > recipe.train_images:
             images = f"train_images only {recipe.train_images}"
             raise ValueError(f"batch_size is {recipe.batch_size}, but {images}; batch_size must not be larger")

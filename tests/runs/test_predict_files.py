@@ -1,31 +1,20 @@
 """Predictions for folders of images: every file has one row, whatever was stopped, unreadable or asked for."""
 
 import csv
-from dataclasses import replace
 
 import pytest
-import torch
 from PIL import Image
 
 import tasnlib
-from tasnlib.networks.build import build_model
 from tasnlib.runs import predict_files as module
 from tasnlib.runs.__main__ import main
 from tasnlib.runs.predict_files import find_images, predict_files
-from tasnlib.training.checkpoints import save_weights
-from tasnlib.training.recipes import RECIPES
-
-SMOKE = replace(RECIPES["smoke"], image_size=64)
-NAMES = ["wren", "robin", "lark"]
+from tests.runs.tiny_run import save_tiny_run
 
 
 @pytest.fixture
 def predictor(tmp_path):
-    torch.manual_seed(0)
-    model = build_model("tasn", SMOKE, len(NAMES))
-    torch.nn.init.normal_(model.classifier.weight, std=5.0)
-    save_weights(tmp_path / "run" / "tasn.safetensors", model, "tasn", SMOKE, NAMES)
-    return tasnlib.load(tmp_path / "run", device="cpu")
+    return tasnlib.load(save_tiny_run(tmp_path / "run"), device="cpu")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A trained model in three lines: predicts what the test does, on any image file."""
 
 import io
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,21 +13,14 @@ from tasnlib.networks.build import build_model
 from tasnlib.runs.__main__ import main
 from tasnlib.runs.prediction import VIEWS, Prediction, prepared
 from tasnlib.training.checkpoints import load_model, save_weights
-from tasnlib.training.recipes import RECIPES
 from tests.data.photo_sets import make_cub200
-
-SMOKE = replace(RECIPES["smoke"], image_size=64)
-NAMES = ["wren", "robin", "lark"]
+from tests.runs.tiny_run import NAMES, SMOKE, save_tiny_run
 
 
 @pytest.fixture
 def run(tmp_path):
     """The folder of a finished run, with lively predictions."""
-    torch.manual_seed(0)
-    model = build_model("tasn", SMOKE, len(NAMES))
-    torch.nn.init.normal_(model.classifier.weight, std=5.0)
-    torch.nn.init.ones_(model.attention_net.norm.bias)  # nor is its attention 0 everywhere
-    save_weights(tmp_path / "run" / "tasn.safetensors", model, "tasn", SMOKE, NAMES)
+    save_tiny_run(tmp_path / "run")
     save_weights(
         tmp_path / "run" / "downsampled.safetensors", build_model("downsampled", SMOKE, 3), "downsampled", SMOKE, NAMES
     )
