@@ -5,7 +5,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 .DEFAULT_GOAL := help
 
-GOALS := help setup train test test-slow smoke-cub portable pipeline lint format lab notebooks bench figures site pins coverage
+GOALS := help setup train test test-slow smoke-cub portable pipeline lint format lab notebooks bench figures site offline pins coverage
 ifneq ($(filter-out $(GOALS) .venv/.ready,$(MAKECMDGOALS)),)
 $(error unknown target: $(filter-out $(GOALS),$(MAKECMDGOALS)). `make` lists the targets. Pass parameters in ARGS: make train ARGS="-p epochs 3")
 endif
@@ -76,7 +76,8 @@ lab: .venv/.ready  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir notebooks
 
 notebooks: .venv/.ready  ## execute every notebook in place, ready to commit
-	$(BIN)/python -m tasnlib.course.exercises.solutions
+	$(BIN)/python data_scripts/first_cell.py
+	$(BIN)/python docs/make_solutions.py
 	$(BIN)/python -m tasnlib.course.headless --refresh $(NOTEBOOKS) $(sort $(wildcard notebooks/solutions/*.ipynb))
 
 bench: .venv/.ready  ## speed and memory, beside plain alternatives and computed limits: make bench ARGS="--device cuda"
@@ -87,6 +88,9 @@ figures: .venv/.ready  ## save the figures of the ablations as PNG and PDF in fi
 
 site: .venv/.ready  ## write the course as web pages that need no kernel and no network: site/index.html
 	$(BIN)/python -m tasnlib.course.site site $(NOTEBOOKS)
+
+offline: .venv/.ready  ## gather what a room without internet needs in offline/: make offline ARGS="--without-solutions"
+	$(BIN)/python data_scripts/gather_offline.py $(ARGS)
 
 pins:           ## for maintainers: renew requirements.txt from pyproject.toml (needs uv)
 	uv lock --upgrade

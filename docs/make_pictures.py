@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 CHOSEN = {  # index of the figure, and the crop as shares: left, top, right, bottom
     "01_bilinear_attention": (0, (0, 0, 1, 0.65)),
     "02_trilinear_attention": (0, (0, 0, 1, 1)),
-    "03_attention_sampler": (4, (0, 0, 1, 1)),
+    "03_attention_sampler": (5, (0, 0, 1, 1)),
     "04_distillation": (1, (0, 0, 1, 1)),
     "05_train_full": (3, (0, 0, 1, 0.5)),
     "06_ablations": (3, (0, 0, 1, 1)),

@@ -89,6 +89,7 @@ SETTINGS = {
     "dataset": ("birdz", "", "folder", *TEXT),  # "folder" needs a data_folder
     "recipe": ("papper", "", *TEXT),
     "precision": ("float16", "", *TEXT),
+    "track": ("tensorbord", "", *TEXT),
     "weights": ("DEFUALT", "no/such/folder", *TEXT),
     "backbone": ("", *TEXT[:2]),
     "attention_trunk": ("", *TEXT[:2]),

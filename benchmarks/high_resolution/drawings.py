@@ -6,7 +6,6 @@ and read only where a method reads it.
 
 import json
 import re
-import resource
 import shutil
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -137,5 +137,8 @@ def peak_memory() -> int:
     status = Path("/proc/self/status")
     if status.is_file():  # Linux, where ru_maxrss also counts the process that started this one
         return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])  # type: ignore[index]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import shlex
 import sys
 from datetime import datetime
@@ -23,6 +24,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 from papermill.cli import _resolve_type
 from traitlets.config import Config
 
@@ -49,6 +51,7 @@ CLIENT: dict[str, Any] = {
     "kernel_manager_class": ThisPython,
     "config": Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns at every start
 }
+PAPERMILL: dict[str, Any] = {"language": "python", "autosave_cell_every": 30, **CLIENT}
 
 
 class Printed:
@@ -72,8 +75,8 @@ def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any]) -> st
         raise ValueError(f"the executed notebook would be written to {output}, which is {what}; name another file")
     check_names(parameters, list(_declared(notebook)))
     output.parent.mkdir(parents=True, exist_ok=True)
-    options = {"language": "python", "progress_bar": False, "stdout_file": (printed := Printed())}
-    papermill.execute_notebook(str(notebook), str(output), parameters, autosave_cell_every=30, **options, **CLIENT)
+    options = {"progress_bar": False, "stdout_file": (printed := Printed()), **PAPERMILL}
+    papermill.execute_notebook(str(notebook), str(output), parameters, **options)
     return printed.text.rstrip().rpartition("\n")[2]
 
 
@@ -94,11 +97,18 @@ def values_of(notebook: Path, plain: list[list[str]], raw: list[list[str]]) -> d
     return values | dict(raw)
 
 
-def refresh(notebook: Path) -> None:
-    """Execute a notebook in its own folder and write it back, without times and versions."""
+def executed(notebook: Path, **environment: str) -> NotebookNode:
+    """A notebook, executed in its own folder, without times."""
     cells = nbformat.read(notebook, as_version=4)
     place = {"metadata": {"path": str(notebook.parent)}}
-    NotebookClient(cells, timeout=None, resources=place, record_timing=False, coalesce_streams=True, **CLIENT).execute()
+    client = NotebookClient(cells, timeout=None, resources=place, record_timing=False, coalesce_streams=True, **CLIENT)
+    client.execute(env={**os.environ, **environment})
+    return cells
+
+
+def refresh(notebook: Path) -> None:
+    """Execute a notebook and write it back, without versions."""
+    cells = executed(notebook)
     cells.metadata |= {"language_info": LANGUAGE, "kernelspec": KERNEL}
     nbformat.write(cells, notebook)
 

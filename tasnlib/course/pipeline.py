@@ -27,8 +27,8 @@ import papermill
 import torch
 from nbformat import NotebookNode
 
-from tasnlib.course.headless import CLIENT
-from tasnlib.course.notebook_errors import CellError, cell_reached, find_error
+from tasnlib.course.headless import PAPERMILL
+from tasnlib.course.notebook_errors import cell_reached, find_error
 from tasnlib.course.site import write_pages
 from tasnlib.data.files import write_atomically
 from tasnlib.runs.run_folder import as_typed, project_folder
@@ -49,13 +49,6 @@ RECORD = "tasn_pipeline"  # key in an executed notebook's metadata: how it was r
 LIBRARY = Path(__file__).parent.parent
 
 
-class NotebookFailedError(Exception):
-    """A notebook stopped with an error; the message says where and which."""
-
-    def __init__(self, notebook: Path, unfinished: Path, error: CellError):
-        super().__init__(f"error in {notebook.name}, {error}\nexecuted up to there: {as_typed(unfinished)}")
-
-
 def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: bool = False) -> Path:
     """Run every notebook whose name begins with a digit, in order, and write pages of them. Returns the index's path.
 
@@ -68,7 +61,7 @@ def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: 
     Raises:
         ValueError: before anything has run, for an unknown profile, gpu without a GPU, a folder without notebooks, or a
             parameter that a notebook does not have.
-        NotebookFailedError: at the first error.
+        RuntimeError: at the first error; the message says where and which.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}")
@@ -108,7 +101,10 @@ def key_of(notebook: Path, parameters: dict[str, Any], library: Path = LIBRARY) 
     kept = sorted(path for path in notebook.parent.rglob("*") if path.suffix in (".safetensors", ".json"))
     # Named as saved_run/tasn.safetensors, or by the folder alone.
     read = [one for one in kept if one.name in code or (one.parent != notebook.parent and one.parent.name in code)]
-    files = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in (*library.rglob("*.py"), *read)]
+    files = [
+        (path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in (*library.rglob("*.py"), *library.rglob("*.js"), *read)
+    ]
     everything = json.dumps([source, parameters, sorted(files), _machine()], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()[:16]
 
@@ -152,12 +148,10 @@ def _run_or_keep(path: Path, folder: Path, parameters: dict[str, Any]) -> None:
 
 def _execute(path: Path, unfinished: Path, parameters: dict[str, Any]) -> NotebookNode:
     bar = {"desc": path.stem, "leave": False, "file": sys.stdout} if sys.stdout.isatty() else False
-    options = {"cwd": str(path.parent), "progress_bar": bar, "autosave_cell_every": 30, "language": "python"}
     quiet = ["--log-level=ERROR"]  # or the kernel's warnings stand among the lines of progress
+    options = {"cwd": str(path.parent), "progress_bar": bar, "extra_arguments": quiet, **PAPERMILL}
     try:
-        notebook = papermill.execute_notebook(
-            str(path), str(unfinished), parameters, extra_arguments=quiet, **options, **CLIENT
-        )
+        notebook = papermill.execute_notebook(str(path), str(unfinished), parameters, **options)
         error = find_error(notebook)
     except Exception as reason:  # papermill's, or a kernel that died or never started
         if not unfinished.is_file():
@@ -168,7 +162,7 @@ def _execute(path: Path, unfinished: Path, parameters: dict[str, Any]) -> Notebo
         error = (find_error(notebook) if known else None) or cell_reached(notebook, what)
     if error is not None:
         print("stopped", flush=True)
-        raise NotebookFailedError(path, unfinished, error)
+        raise RuntimeError(f"error in {path.name}, {error}\nexecuted up to there: {as_typed(unfinished)}")
     return notebook
 
 
@@ -202,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
-    except NotebookFailedError as reason:
+    except RuntimeError as reason:
         print(f"{reason}\nOnce it is fixed, the same command continues with this notebook.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

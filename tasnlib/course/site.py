@@ -7,44 +7,33 @@ prerendered: their pictures are on the page, and a few lines of script switch be
 import argparse
 import copy
 import html
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 
 import latex2mathml.converter
 import nbformat
 import pdoc
-from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
 from pygments.formatters import HtmlFormatter
 
 from tasnlib import PAPER
-from tasnlib.course.headless import CLIENT
+from tasnlib.course.headless import executed
 from tasnlib.course.widgets.sliders import PRERENDER
 from tasnlib.data.files import write_atomically
 
-# A content security policy: whatever a notebook printed, no request leaves the page.
-LOCK = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
-STYLE = """
-body { margin: 0 auto; max-width: 60rem; padding: 1rem 2rem 6rem; font: 17px/1.6 system-ui, sans-serif; color: #1c1e21;
-       background: #fff }
-h1 { font-size: 2rem; line-height: 1.2 } h2 { margin-top: 2.5rem } h1, h2, h3 { font-weight: 650 }
-a { color: #0072B2 } a.anchor-link { visibility: hidden; text-decoration: none } nav { font-size: 0.95rem; color: #666 }
-pre { overflow-x: auto; padding: 0.6rem 0.9rem; border-radius: 6px; font: 14px/1.45 ui-monospace, monospace }
-pre { margin: 0.4rem 0 } .highlight pre { background: #f5f6f8 }
-.output_text pre, .output_stream pre { background: none; border-left: 3px solid #ddd; border-radius: 0 }
-code { font-family: ui-monospace, monospace; font-size: 0.92em } img { max-width: 100%; height: auto }
-blockquote { margin: 1.5rem 0; padding: 0.1rem 1.2rem; background: #eef5fb; border-left: 4px solid #0072B2 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { border: 1px solid #ddd; padding: 0.3rem 0.7rem }
-td, th { text-align: left } .course img { width: 16rem; display: block }
-details { margin: 0.8rem 0; padding: 0.4rem 1rem; background: #f5f6f8; border-radius: 6px } summary { cursor: pointer }
-fieldset.prerendered { border: 1px solid #ccc; border-radius: 6px; margin: 0.8rem 0 } fieldset input { width: 22rem }
-.jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none }
-"""
+# Its content security policy: whatever a notebook printed, no request leaves the page.
+PAGE = Template(Path(__file__).with_name("site.html").read_text(encoding="utf-8"))
+STYLE = Path(__file__).with_name("site.css").read_text(encoding="utf-8")
+NAVIGATION = '<nav><a href="index.html">The course</a></nav>\n'
 # The files whose docstrings become pages.
 REFERENCE = (*PAPER, *(f"attention_sampler.{name}" for name in ("module", "sampling_grid", "adapters")))
+GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"  # in a checkout
+# Where no word becomes a link: code, formulas, links, headings, summaries and the tags themselves.
+CLOSED = r"```.*?```|`[^`\n]*`|<(?P<tag>math|a|summary)\b.*?</(?P=tag)>|<[^>]+>|\[[^\]]*\]\([^)]*\)|^#+ [^\n]*"
 FORMULA = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.S)
 
 
@@ -66,6 +55,40 @@ def with_mathml(markdown: str) -> str:
     return FORMULA.sub(replace, markdown)
 
 
+def terms_of(glossary: str) -> dict[str, str]:
+    """The terms of a glossary by every form in which they are written; "" for phrases that mean something else.
+
+    >>> terms_of("# Glossary\\n### cell\\nAn entry of a map.\\nAlso: entry, entries.\\n<!-- not: data entry -->")
+    {'entry': 'cell', 'entries': 'cell', 'data entry': '', 'cell': 'cell'}
+    """
+    terms = dict[str, str]()
+    for entry in glossary.split("\n### ")[1:]:
+        term, _, text = entry.partition("\n")
+        for pattern, meant in ((r"^Also: (.*)\.$", term), (r"^<!-- not: (.*) -->$", "")):
+            for forms in re.findall(pattern, text, re.M):
+                terms |= dict.fromkeys(forms.lower().split(", "), meant)
+        terms[term.lower()] = term
+    return terms
+
+
+def with_links(markdown: str, terms: dict[str, str], used: set[str]) -> str:
+    """The first use of each term as a link to the glossary. Terms in `used` are not linked again, new ones are added.
+
+    >>> with_links("`cell`, Cells, cells", {"cell": "cell"}, set())
+    '`cell`, <a href="glossary.html#cell">Cells</a>, cells'
+    """
+
+    def link(match: re.Match) -> str:
+        term = terms.get((match["form"] or "").lower(), "")
+        if term in {"", *used}:
+            return match[0]
+        used.add(term)
+        return f'<a href="glossary.html#{term.replace(" ", "-")}">{match[0]}</a>'
+
+    forms = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))
+    return re.sub(rf"{CLOSED}|\b(?P<form>{forms})s?\b", link, markdown, flags=re.S | re.M | re.I) if terms else markdown
+
+
 def write_reference(folder: Path) -> Path:
     """Write the docstrings of the paper's files as pages: every public name with its shapes, errors and examples.
 
@@ -76,27 +99,29 @@ def write_reference(folder: Path) -> Path:
     return folder / "index.html"
 
 
-def write_pages(notebooks: Mapping[str, NotebookNode], folder: Path, title: str, beside: Mapping[str, str]) -> Path:
-    """Write a page for each executed notebook, and an index of them.
+def write_pages(
+    notebooks: Mapping[str, NotebookNode], folder: Path, title: str, beside: Mapping[str, str], glossary: str = ""
+) -> Path:
+    """Write a page for each executed notebook, and an index of them. Returns the index's path.
 
     Args:
         notebooks: by the names that their pages get.
         folder: for the pages; created if missing.
         title: of the index.
         beside: what the index shows of each notebook besides its title and promise, as HTML.
-
-    Returns:
-        The path of the index.
+        glossary: in markdown; becomes a page, to which the notebooks' pages link.
     """
-    rows = []
+    rows, terms = [], terms_of(glossary)
     for name, notebook in notebooks.items():
         heading, promise = title_of(notebook)
         link = f'<a href="{name}.html">{html.escape(heading)}</a><br>{html.escape(promise)}'
         rows.append(f"<tr><td>{_first_picture(notebook)}</td><td>{link}</td>{beside.get(name, '')}</tr>")
-        body = re.sub(r'(<a href="[^"]*)\.ipynb"', r'\1.html"', _body(notebook))
-        body = f'<nav><a href="index.html">The course</a></nav>\n{body}'
-        write_atomically(folder / f"{name}.html", _framed(heading, body).encode())
+        write_atomically(folder / f"{name}.html", _framed(heading, NAVIGATION + _body(notebook, terms)).encode())
     table = f'<h1>{html.escape(title)}</h1>\n<table class="course">{"".join(rows)}</table>'
+    if glossary:
+        words = _body(new_notebook(cells=[new_markdown_cell(glossary)]), {})
+        write_atomically(folder / "glossary.html", _framed("Glossary", NAVIGATION + words).encode())
+        table += '\n<p><a href="glossary.html">Glossary</a>: the words of the course</p>'
     if (folder / "reference").is_dir():
         table += '\n<p><a href="reference/index.html">Reference</a>: each public name of attention, sampler, loss</p>'
     write_atomically(folder / "index.html", _framed(title, table).encode())
@@ -109,27 +134,23 @@ def title_of(notebook: NotebookNode) -> tuple[str, str]:
     return lines[0].lstrip("# "), next((line.strip("*") for line in lines[1:] if line.startswith("**")), "")
 
 
-def _body(notebook: NotebookNode) -> str:
-    notebook = copy.deepcopy(notebook)
+def _body(notebook: NotebookNode, terms: dict[str, str]) -> str:
+    notebook, used = copy.deepcopy(notebook), set[str]()
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_mathml(cell.source)
+            cell.source = with_links(with_mathml(cell.source), terms, used)
         # A widget that was not prerendered cannot work on a page; the strip of pictures beside it does.
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-    return HTMLExporter(template_name="basic", sanitize_html=False).from_notebook_node(notebook)[0]
+    body = HTMLExporter(template_name="basic", sanitize_html=False).from_notebook_node(notebook)[0]
+    return re.sub(r'(<a href=")(?:\.\./notebooks/)?([^"]*)\.ipynb(?=["#])', r"\1\2.html", body)
 
 
 def _framed(title: str, body: str) -> str:
     """A complete page around a body."""
     style = STYLE + HtmlFormatter(style="friendly").get_style_defs(".highlight")
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{LOCK}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return PAGE.substitute(title=html.escape(title), style=style, body=body)
 
 
 def _first_picture(notebook: NotebookNode) -> str:
@@ -140,24 +161,18 @@ def _first_picture(notebook: NotebookNode) -> str:
     return ""
 
 
-def _with_sliders_prerendered(path: Path) -> NotebookNode:
-    """A notebook, executed for its sliders. One without sliders keeps its committed outputs."""
-    notebook = nbformat.read(path, as_version=4)
-    if any("tasnlib.course.widgets" in cell.source for cell in notebook.cells if cell.cell_type == "code"):
-        place = {"metadata": {"path": str(path.parent)}}
-        client = NotebookClient(notebook, timeout=None, resources=place, coalesce_streams=True, **CLIENT)
-        client.execute(env={**os.environ, PRERENDER: "1"})
-    return notebook
-
-
 def build(paths: list[Path], folder: Path) -> Path:
-    """Write the course's pages. Returns the index's path."""
+    """Write the course's pages, notebooks with sliders executed for them. Returns the index's path."""
     notebooks = {}
     for path in paths:
         print(path.stem, flush=True)
-        notebooks[path.stem] = _with_sliders_prerendered(path)
+        committed = nbformat.read(path, as_version=4)
+        code = "\n".join(cell.source for cell in committed.cells if cell.cell_type == "code")
+        has_sliders = "tasnlib.course.widgets" in code
+        notebooks[path.stem] = executed(path, **{PRERENDER: "1"}) if has_sliders else committed
     write_reference(folder / "reference")
-    return write_pages(notebooks, folder, "TASN: learn attention sampling by building it", beside={})
+    glossary = GLOSSARY.read_text(encoding="utf-8") if GLOSSARY.is_file() else ""
+    return write_pages(notebooks, folder, "TASN: learn attention sampling by building it", {}, glossary)
 
 
 if __name__ == "__main__":

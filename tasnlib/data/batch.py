@@ -12,8 +12,7 @@ class Batch(NamedTuple):
     """Images, their labels, and which images of the data set they are.
 
     A data set hands out whole batches, and takes numbers from 0 up without end: number n is image n % len of epoch
-    n // len. So the augmentation of an image can be a pure function of that number, whichever process or worker reads
-    it, and also after a resume.
+    n // len. So the augmentation of an image can be a pure function of that number, also after a resume.
     """
 
     images: UInt8[Tensor, "b 3 h w"]

@@ -38,10 +38,7 @@ Part = Literal["tail", "breast", "wing", "head"]
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class BirdsConfig:
-    """What the birds look like. Lengths in pixels unless said otherwise.
-
-    Raises:
-        ValueError: naming the field, for a value of another type or outside of its range.
+    """What the birds look like. Lengths in pixels unless said otherwise. Raises ValueError, naming the field.
 
     >>> BirdsConfig().classes, BirdsConfig().class_names[5]
     (16, 'red-violet, head across, wing along')

@@ -11,9 +11,15 @@ from typing import Any, NamedTuple
 from tasnlib.data.files import cannot_read, expanded, first_of, is_folder
 from tasnlib.data.photographs import ImageFiles
 
+SPLITS = ("train", "test")
 # Of Synology and QNAP servers, macOS, Windows, ext4 and Python, in lower case; hidden names are left out as well.
 LITTER = {"@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "__macosx", "__pycache__", "$recycle.bin"}
 LITTER |= {"system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or one that servers and systems leave behind."""
+    return name.startswith(".") or name.lower() in LITTER
 
 
 class Listing(NamedTuple):
@@ -26,12 +32,12 @@ class Listing(NamedTuple):
 
 
 def list_folder(folder: Path) -> Listing:
-    """List a folder, following links; raises OSError, naming the folder and what to do, where that is not possible."""
+    """List a folder, following links; raises OSError, naming the folder and what to do, where it cannot be read."""
     found = Listing([], [], {}, [])
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
-                if entry.name.startswith(".") or entry.name.lower() in LITTER:
+                if is_litter(entry.name):
                     found.litter.extend([entry.name] * entry.is_dir(follow_symlinks=False))
                     continue
                 try:
@@ -62,12 +68,7 @@ class DataSetFolder(NamedTuple):
         )
 
     def find(
-        self,
-        folder: str | Path,
-        split: str,
-        fits: Callable[[Path], bool],
-        missing: str,
-        splits: Sequence[str] = ("train", "test"),
+        self, folder: str | Path, split: str, fits: Callable[[Path], bool], missing: str, splits: Sequence[str] = SPLITS
     ) -> Path:
         """The given folder, or the only one inside it that fits; raises ValueError, saying what is `missing`."""
         if split not in splits:
@@ -93,22 +94,18 @@ class DataSetFolder(NamedTuple):
     def photographs(
         self, home: Path, split: str, labels: dict[str, int], class_names: list[str], image_size: int, source: Path
     ) -> ImageFiles:
-        """The images of a split, once all of them are known to exist.
+        """The images of a split, once all of them are known to exist. `labels` are by file, relative to `home`.
 
-        `labels` are by file, which `source` names relative to `home`. Folders are listed instead of asking for one file
-        after the other: half a million images on a network drive take seconds instead of an hour. Raises ValueError
-        where images are missing (how many, and the first three) or outside `home`, or there are none.
+        Raises ValueError where images are missing (how many, and the first three) or outside `home`, or there are none.
         """
         if not labels:
             raise ValueError(f"{source} has no images for {split!r}. {self.advice}")
-        present: dict[str, set[str]] = {}
+        present: dict[str, set[str]] = {}  # folders are listed: on a network drive, asking for each file takes an hour
         missing = []
         for file in labels:
             parent, _, base = file.rpartition("/")
             if file.startswith("/") or ".." in (plain := PurePosixPath(file)).parts or str(plain) != file:
-                raise ValueError(
-                    f"{source}: the image {file!r} is outside of the data set's folder, or not plainly named"
-                )
+                raise ValueError(f"{source}: the image {file!r} is outside of the data set, or not plainly named")
             if parent not in present:
                 present[parent] = set()
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -137,6 +134,12 @@ def require_distinct(source: Path, what: str, values: Iterable[object]) -> None:
     for value, count in Counter(values).most_common(1):
         if count > 1:
             raise ValueError(f"{source}: {what} {value} is listed twice")
+
+
+def distinct_names(short: Sequence[str], full: Sequence[str]) -> list[str]:
+    """The short names of the classes, and the full ones of those that would share a name."""
+    times = Counter(short)
+    return [one if times[one] == 1 else other for one, other in zip(short, full, strict=True)]
 
 
 def look_up(source: Path, values: Mapping[str, object], meaning: Mapping[Any, Any]) -> dict[str, Any]:

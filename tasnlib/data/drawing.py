@@ -42,18 +42,13 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
     facing = np.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     tilt = np.radians(uniform(-20, 20))
     # Bird frame to image: mirror where it faces left, then rotate.
-    cos, sin = np.cos(tilt), np.sin(tilt)
-    frame = np.stack([np.stack([cos * facing, -sin], -1), np.stack([sin * facing, cos], -1)], 1)  # (images, 2, 2)
+    frame = _rotation(tilt) * np.stack([facing, np.ones_like(facing)], -1)[:, None]  # (images, 2, 2)
 
     def place(point: tuple[float, float]) -> np.ndarray:
         return unit[:, None] * (frame @ np.broadcast_to(np.asarray(point, float), (len(keys), 2))[..., None])[..., 0]
 
     def ellipse(centre: tuple[float, float], semi: tuple[float, float], degrees: int, sway: int) -> Ellipse:
-        angle = np.radians(degrees + uniform(-sway, sway))
-        axes = np.stack(
-            [np.stack([np.cos(angle), -np.sin(angle)], -1), np.stack([np.sin(angle), np.cos(angle)], -1)], 1
-        )
-        axes = frame @ axes  # columns: along, across, in the image
+        axes = frame @ _rotation(np.radians(degrees + uniform(-sway, sway)))  # columns: along, across, in the image
         return Ellipse(place(centre), axes[..., 0], axes[..., 1], unit[:, None] * np.asarray(semi))
 
     parts = {name: ellipse(*shape) for name, shape in looks.ANATOMY.items()}
@@ -68,17 +63,16 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
 
     labels = indices % config.classes
     code = labels % config.species
-    return Scene(
-        keys=keys,
-        labels=labels,
-        parts=parts,
-        boxes=np.stack([*(parts[name].boxes() for name in config.striped_parts), bird + np.tile(shift, 2)], axis=1),
-        phases={name: uniform(0, 1) for name in config.striped_parts},
-        across={name: (code >> bit & 1).astype(bool) for bit, name in enumerate(config.striped_parts)},
-        unit=unit,
-        legs=legs,
-        randomness=randomness,
-    )
+    striped: tuple[str, ...] = config.striped_parts
+    boxes = np.stack([*(parts[name].boxes() for name in striped), bird + np.tile(shift, 2)], axis=1)
+    phases = {name: uniform(0, 1) for name in striped}
+    across = {name: (code >> bit & 1).astype(bool) for bit, name in enumerate(striped)}
+    return Scene(keys, labels, parts, boxes, phases, across, unit, legs, randomness)
+
+
+def _rotation(angle: np.ndarray) -> np.ndarray:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)  # (images, 2, 2)
 
 
 def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Tensor, y: Tensor) -> None:

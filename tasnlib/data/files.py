@@ -16,10 +16,8 @@ QUOTES = ("''", '""', "‘’", "“”")
 def expanded(path: str | Path, name: str) -> Path:
     """A path as people type or paste it, with ~ resolved, and without quotes or spaces around it.
 
-    Quotes and spaces stay where a file of exactly that name exists. `name` is the argument's, for the message.
-
-    Raises:
-        ValueError: for an empty path, a zero byte, a file: URL, and an unknown home folder.
+    Quotes and spaces stay where a file of exactly that name exists. Raises ValueError, with the argument's `name`, for
+    an empty path, a zero byte, a file: URL, and an unknown home folder.
 
     >>> expanded(" '/data/my birds' ", "data_folder").as_posix()
     '/data/my birds'

@@ -27,13 +27,10 @@ def formats() -> tuple[str, ...]:
 def open_image(path: Path | str) -> Image.Image:
     """The image in a file, as RGB and upright.
 
-    Transparent pixels lie over white. Greyscale of more than 8 bits is scaled by what the file holds: by 255, 1023,
-    4095, 16383 or 65535, the least of these that is not below its largest value (so 10 and 12 bits, as of microscopes
-    and medical scanners, are as bright as they should be); fractions by 1; what leaves these ranges by its own range.
+    Transparent pixels lie over white. Greyscale of more than 8 bits is scaled by 255, 1023, 4095, 16383 or 65535, the
+    least of these that is not below its largest value; fractions by 1; what leaves these ranges by its own range.
 
-    Raises:
-        ValueError: naming the file, where it is missing, empty, truncated, damaged, not an image, or so large that
-            Pillow takes it for an attack (179 million pixels; the message says what to do).
+    Raises ValueError, naming the file, where it is missing, damaged, no image, or too large (179 million pixels).
     """
     path = expanded(path, "path")
     return decode_image(read_bytes(path), path)

@@ -30,28 +30,13 @@ PARTS |= {"val": "val", "valid": "val", "validation": "val"}
 def load_folder(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """Images of your own, each in a folder named after its class. Classes are numbered in the order of their names.
 
-    Either the folder contains `train/` and `test/` with a folder for every class (in any case of letters; `training/`
-    and `testing/` will do, and without a `test/` a `val/`, `valid/` or `validation/` is the test set). Or it contains
-    the folders of the classes; then a fifth of every class, rounded, but at least one image and not all, is the test
-    set. Which ones follows from the names alone: the split is the same on every machine, and new images do not move
-    many of the old ones.
+    Either the folder contains `train/` and `test/` with a folder for every class, see `FOLDER`. Or it contains the
+    folders of the classes; then a fifth of every class, but at least one image and not all, is the test set. Which ones
+    follows from the names alone: the split is the same on every machine, and new images do not move many old ones.
 
-    Left out, with a line that says so: hidden folders and those of servers and notebooks, and files whose names do not
-    end as those that Pillow reads. Class names are composed (Unicode NFC), so that copies from a Mac are the same.
-
-    Raises:
-        ValueError: for another layout, a class without images (or with a single one, where it has to be split),
-            classes that differ between train and test, and two folders with the same name.
-        OSError: where a folder cannot be read, or a link leads nowhere.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for path in (Path(folder) / f"{kind}/{i}.png" for kind in ("wren", "robin") for i in range(5)):
-    ...         path.parent.mkdir(exist_ok=True)
-    ...         Image.new("RGB", (40, 30)).save(path)
-    ...     train, test = load_folder(folder, "train"), load_folder(folder, "test")
-    >>> train.class_names, train.labels.tolist(), test.labels.tolist()
-    (['robin', 'wren'], [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
+    Left out, with a line that says so: what servers and notebooks leave behind, and files that Pillow does not read.
+    Class names are composed (Unicode NFC), so that copies from a Mac are the same. Raises ValueError for another layout
+    and a class without enough images, OSError where a folder cannot be read, or a link leads nowhere.
     """
     home = FOLDER.find(folder, split, holds_images_by_class, "no images by class")
     if sides := _split_by_folders(home):
@@ -85,10 +70,11 @@ def holds_images_by_class(folder: Path) -> bool:
 
 
 def _has_images(folder: Path) -> bool:
-    return any(_is_image(file) for file in list_folder(folder).files)
+    return any(is_image(file) for file in list_folder(folder).files)
 
 
-def _is_image(file: str) -> bool:
+def is_image(file: str | PurePath) -> bool:
+    """Whether Pillow reads files whose names end like this one's."""
     return Image.registered_extensions().get(PurePath(file).suffix.lower()) in formats()
 
 
@@ -112,10 +98,8 @@ def _split_by_folders(home: Path) -> dict[str, dict[str, list[Path]]]:
     if unused := [f"{folder}/" for folder in list_folder(home).folders if folder not in (train, test)]:
         print_once(f"{home}: used neither for training nor for testing: {first_of(unused, 5)}")
     sides = {"train": _images_by_class(home / train), "test": _images_by_class(home / test)}
-    if differing := sorted(sides["train"].keys() ^ sides["test"].keys()):
-        raise ValueError(
-            f"{home}: {train}/ and {test}/ must have the same classes; only in one: {', '.join(differing)}"
-        )
+    if differing := ", ".join(sorted(sides["train"].keys() ^ sides["test"].keys())):
+        raise ValueError(f"{home}: {train}/ and {test}/ must have the same classes; only in one: {differing}")
     return sides
 
 
@@ -131,11 +115,10 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
         name = unicodedata.normalize("NFC", kind)
         if name in images:
             raise ValueError(f"{folder}: two folders are called {name!r}, one with accents composed; keep one of them")
-        images[name] = [folder / kind / file for file in [*inside.files, *inside.broken] if _is_image(file)]
-        others = [file for file in inside.files if not _is_image(file)]
+        images[name] = [folder / kind / file for file in [*inside.files, *inside.broken] if is_image(file)]
+        others = [file for file in inside.files if not is_image(file)]
         left_out += [f"{kind}/{one}" for one in [*inside.folders, *others]]
-    empty = [f"{kind}/" for kind, of_class in images.items() if not of_class]
-    if empty or not images:
+    if (empty := [f"{kind}/" for kind, of_class in images.items() if not of_class]) or not images:
         raise FOLDER.error(folder, f"no image in {first_of(empty, 5)}" if empty else "no folder of a class")
     if left_out:
         print_once(f"{folder}: left out, neither classes nor images: {first_of(left_out, 5)}")

@@ -26,19 +26,14 @@ FILES = {"train": "train2017.json", "test": "val2017.json"}
 def load_inat2017(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of iNaturalist-2017, split by the two JSON files, labels from 0 in the order of the category ids.
 
-    `folder` is that of the JSON files (or of train_val2017/, which has them), or the one above it. Both files are read
-    for either split, to be sure that labels mean the same in both and that no image is in both.
-
-    Raises:
-        ValueError: for another layout, JSON files that cannot be read or contradict themselves or each other (naming
-            the entry), and missing images.
+    `folder` is that of the JSON files (or of train_val2017/, which has them), or the one above it. Raises ValueError
+    for another layout, JSON files that cannot be read or contradict themselves or each other, and missing images.
     """
     home = INAT.find(folder, split, lambda at: _lists(at) is not None, "no train2017.json")
     at = _lists(home) or home
     if not is_file(at / FILES["test"]):
         raise INAT.error(home, f"no {FILES['test']} beside {FILES['train']}")
-    names, train = _read(at / FILES["train"])
-    test_names, test = _read(at / FILES["test"])
+    (names, train), (test_names, test) = (_read(at / FILES[side]) for side in ("train", "test"))
     if strange := sorted(test_names.items() - names.items()):
         raise ValueError(f"{at}: the two JSON files must have the same categories; the first lacks {strange[0]}")
     if both := sorted(train.keys() & test.keys()):
@@ -58,18 +53,17 @@ def _read(path: Path) -> tuple[dict[int, str], dict[str, int]]:
     """The categories' names by id, and every image's category by its file."""
     try:
         lists = json.loads(path.read_bytes())
-        categories = [(category["id"], category["name"]) for category in lists["categories"]]
-        images = [(image["id"], image["file_name"]) for image in lists["images"]]
-        annotations = [(one["image_id"], one["category_id"]) for one in lists["annotations"]]
+        names = [(category["id"], category["name"]) for category in lists["categories"]]
+        files = [(image["id"], image["file_name"]) for image in lists["images"]]
+        labels = [(one["image_id"], one["category_id"]) for one in lists["annotations"]]
     except (ValueError, KeyError, TypeError, RecursionError) as reason:
         raise ValueError(f"{path} is not as it should be ({reason!r}). Is it cut short? {INAT.advice}") from reason
-    require_distinct(path, "the category", (number for number, _ in categories))
-    require_distinct(path, "the image", (number for number, _ in images))
-    require_distinct(path, "the image", (file for _, file in images))
-    require_distinct(path, "the annotation of image", (number for number, _ in annotations))
-    names, category_of = dict(categories), dict(annotations)
-    if odd := dict(images).keys() ^ category_of.keys():
+    for what, entries in (("category", names), ("image", files), ("annotation of image", labels)):
+        require_distinct(path, f"the {what}", (number for number, _ in entries))
+    require_distinct(path, "the image", (file for _, file in files))
+    name_of, category_of = dict(names), dict(labels)
+    if odd := dict(files).keys() ^ category_of.keys():
         raise ValueError(f"{path}: image {min(odd, key=str)} must be both in images and in annotations")
-    if odd := set(category_of.values()) - names.keys():
+    if odd := set(category_of.values()) - name_of.keys():
         raise ValueError(f"{path}: annotations have the category {min(odd, key=str)}, which is not in categories")
-    return names, {file: category_of[number] for number, file in images}
+    return name_of, {file: category_of[number] for number, file in files}

@@ -1,20 +1,33 @@
-"""Photographs in files, handed out as batches: the same for every data set that is a list of files with labels."""
+"""Photographs in files, handed out as batches: the same for every data set that is a list of files with labels.
 
+Which files cannot be read, and what exactly the data is, is found out once, and remembered.
+"""
+
+import contextlib
 import copy
+import errno
+import hashlib
+import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 import torch
+from filelock import FileLock
 from jaxtyping import Int
+from PIL import features
 from torch import Tensor
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from tasnlib.data.batch import Batch, image_numbers
-from tasnlib.data.image_file import open_image
-from tasnlib.data.inspection import inspect_files
+from tasnlib.data.files import expanded, first_of, print_text, write_atomically
+from tasnlib.data.image_file import decode_image, open_image, read_bytes
 from tasnlib.data.randomness import image_keys
 from tasnlib.data.transforms import augment, augmentation, resize_short_side
 
@@ -24,25 +37,8 @@ GREY = 128  # the value of all pixels of an image that cannot be read
 class ImageFiles(Dataset):
     """Images in files, as evaluation sees them: short side to `image_size`, and of that the square in the middle.
 
-    `augmented` gives a copy that hands out training images, each a pure function of (seed, epoch, image).
-
-    Args:
-        paths: the files, in the order of the data set.
-        labels: one a file, from 0 up.
-        class_names: one a label.
-        image_size: in pixels.
-        name: for messages and result files, such as "CUB-200-2011, test".
-        root: paths are shown and hashed relative to this folder. Left out: the folder that contains them all.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name) / "wren.png"
-    >>> Image.new("RGB", (40, 30), "brown").save(path)
-    >>> wrens = ImageFiles([path], [0], ["wren"], image_size=24, name="wrens")
-    >>> wrens[0].images.shape, wrens[0].labels.tolist()
-    (torch.Size([1, 3, 24, 24]), [0])
-    >>> folder.cleanup()
+    `augmented` gives a copy that hands out training images, each a pure function of (seed, epoch, image). `name` is for
+    messages and results. Paths are shown and hashed relative to `root`, by default the folder that contains them all.
     """
 
     def __init__(
@@ -120,11 +116,94 @@ class ImageFiles(Dataset):
         )
 
     def inspected(self, workers: int = 8, progress: bool = True, folder: Path | str | None = None) -> "ImageFiles":
-        """A copy with `unreadable` and `data_hash` filled in, by opening every file once, see `inspect_files`."""
-        found = inspect_files(self.paths, self.labels.tolist(), self.root, self.name, workers, progress, folder)
+        """A copy with `unreadable` and `data_hash` filled in, by decoding every file once, in `workers` threads.
+
+        Prints the names of those that cannot be read. The result is kept in `folder`, for the same names, labels, sizes
+        and times of change. Of several processes that call it at once, the first inspects, and the others take its
+        result. Raises ValueError where more than half of the files cannot be read.
+        """
+        names = [path.relative_to(self.root).as_posix() for path in self.paths]
+        with contextlib.ExitStack() as turn:
+            record = found = None
+            if folder is not None:
+                reader = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
+                with ThreadPool(workers) as pool:  # on a network drive many ask faster than one
+                    states = pool.map(_state, self.paths, chunksize=256)
+                identity = json.dumps([reader, names, self.labels.tolist(), states])
+                digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+                record = expanded(folder, "folder") / f"inspection-{len(names)}-{digest}.json"
+                with contextlib.suppress(OSError):  # where there can be no lock, none waits
+                    record.parent.mkdir(parents=True, exist_ok=True)
+                    turn.enter_context(FileLock(record.with_name(f".{record.name}.lock")))
+                found = _remembered(record)
+            if found is None:
+                found = self._inspect(names, workers, progress)
+                if record and found.lasting and 2 * len(found.unreadable) <= len(names):
+                    try:
+                        write_atomically(record, json.dumps(found._asdict(), indent=1).encode())
+                    except OSError as reason:
+                        print(f"the files were inspected, but that could not be noted for the next run ({reason})")
+        if found.unreadable:
+            bad = first_of([f"{names[number]} ({reason})" for number, reason in found.unreadable.items()], 10)
+            text = f"{self.name}: {len(found.unreadable)} of {len(names)} files cannot be read: {bad}"
+            if 2 * len(found.unreadable) > len(names):
+                raise ValueError(f"{text}. Is {self.root} the right folder, and its disk in order?")
+            print_text(text)
         return self._with(unreadable=frozenset(found.unreadable), data_hash=found.data_hash)
+
+    def _inspect(self, names: list[str], workers: int, progress: bool) -> "Inspection":
+        def look(path: Path) -> tuple[str, ValueError | None]:
+            sha = "unread"
+            try:
+                content = read_bytes(path)
+                sha = hashlib.sha256(content).hexdigest()
+                decode_image(content, path)
+            except ValueError as reason:
+                return sha, reason
+            return sha, None
+
+        whole, unreadable, lasting = hashlib.sha256(), {}, True
+        bar = {"desc": f"inspecting {self.name}", "unit": " images", "mininterval": 1, "file": sys.stdout}
+        with ThreadPool(workers) as pool:  # Pillow lets go of Python's lock while it decodes
+            looked = tqdm(pool.imap(look, self.paths, chunksize=8), total=len(names), disable=not progress, **bar)
+            for number, (sha, reason) in enumerate(looked):
+                # No name holds a zero byte, so nothing in it can look like its end.
+                entry = f"{names[number]}\0{int(self.labels[number])}\0{sha}\0"
+                whole.update(entry.encode("utf-8", "surrogateescape"))
+                if reason is not None:
+                    unreadable[number] = str(reason).replace(str(self.paths[number]), "it")  # its name is printed
+                    lasting &= getattr(reason.__cause__, "errno", None) in (None, errno.ENOENT)
+        return Inspection(unreadable, whole.hexdigest(), lasting)
 
     def _with(self, **changes: Any) -> "ImageFiles":
         other = copy.copy(self)
         other.__dict__.update(changes)
         return other
+
+
+class Inspection(NamedTuple):
+    """What opening every file showed."""
+
+    unreadable: dict[int, str]  #: the reason, by the image's index
+    data_hash: str  #: sha256 of names, labels and bytes
+    lasting: bool = True  #: False where the disk failed, which may pass
+
+
+def _remembered(record: Path) -> Inspection | None:
+    try:
+        stored = json.loads(record.read_bytes())
+        return Inspection({int(number): str(why) for number, why in stored["unreadable"].items()}, stored["data_hash"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+        print(f"{record} cannot be read ({reason}): inspecting the files again")
+        return None
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of change, which tell without reading that a file is another one."""
+    try:
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns
+    except OSError:
+        return None

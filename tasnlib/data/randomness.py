@@ -1,7 +1,6 @@
 """Random numbers that are pure functions of what they belong to.
 
-The k-th number of image i is a hash of (seed, split, i, k). So nothing depends on batches, workers, processes, the
-order of work or the machine, and there is no generator whose state would have to be saved.
+The k-th number of image i is a hash of (seed, split, i, k): nothing depends on batches, workers or the machine.
 """
 
 import numpy as np

@@ -1,10 +1,8 @@
 """Soft-edged shapes on a pixel grid, for whole batches at once, on any device.
 
-The numbers that describe a scene are computed by numpy in float64; pixels are computed by torch in float32, by nothing
-but +, −, ×, ÷, square root and comparison, one at a time. IEEE 754 fixes the last bit of each of these, so an image is
-the same to the last bit in every batch and on every CPU; a library's sine, a fused multiply-add or CUDA's ÷ is not.
-
-Units: pixels. x runs right, y runs down, pixel j covers [j, j + 1], so its centre is at j + 0.5.
+Pixels are computed by torch in float32, by nothing but +, −, ×, ÷, square root and comparison, one at a time: IEEE 754
+fixes the last bit of each of these, so an image is the same in every batch and on every CPU; a library's sine, a fused
+multiply-add or CUDA's ÷ is not. x runs right, y runs down, in pixels; the centre of pixel j is at j + 0.5.
 """
 
 import math
@@ -46,10 +44,9 @@ def column(values: np.ndarray, device: torch.device) -> Float[Tensor, "images 1 
 def local_coordinates(ellipse: Ellipse, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Every pixel's distance from the centre, in pixels, along the ellipse's axis and across it."""
     device = x.device
-    dx = x - column(ellipse.centre[:, 0], device)
-    dy = y - column(ellipse.centre[:, 1], device)
-    along = dx * column(ellipse.along[:, 0], device) + dy * column(ellipse.along[:, 1], device)
-    across = dx * column(ellipse.across[:, 0], device) + dy * column(ellipse.across[:, 1], device)
+    dx, dy = x - column(ellipse.centre[:, 0], device), y - column(ellipse.centre[:, 1], device)
+    axes = (ellipse.along, ellipse.across)
+    along, across = (dx * column(axis[:, 0], device) + dy * column(axis[:, 1], device) for axis in axes)
     return along, across
 
 

@@ -17,15 +17,12 @@ from tasnlib.networks.small import small_backbone
 def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size: int = 224) -> tuple[nn.Module, int]:
     """A network without its classifier: images (b, 3, size, size) to features (b, d). Returns it and d.
 
-    Args:
-        name: "small"; a classification network of torchvision ("resnet50"); or timm's, as "timm/NAME[.TAG]".
-        weights: "DEFAULT", or another name of published weights ("IMAGENET1K_V1"); a .pth or .safetensors file of
-            `network.state_dict()`, or a folder with one file per network; None for random ones.
-        size: of the images, in pixels. timm's transformers are adapted to it if timm can.
+    `name` is "small", a classification network of torchvision ("resnet50"), or timm's, as "timm/NAME[.TAG]". `weights`
+    are "DEFAULT", or another name of published ones ("IMAGENET1K_V1"); a .pth or .safetensors file of
+    `network.state_dict()`, or a folder with one file per network; None for random ones.
 
-    Raises:
-        ValueError: for an unknown network, weights that do not fit, or a size that the network does not take.
-        OSError: if the weights cannot be fetched.
+    Raises ValueError for an unknown network, weights that do not fit, or a size that the network does not take; OSError
+    if the weights cannot be fetched.
 
     >>> classifier_backbone("mobilenet_v3_small", weights=None, size=64)[0](torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 1024])
@@ -41,27 +38,22 @@ def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size:
             network.set_input_size(img_size=(size, size))
         (dimension,) = _output_shape(backbone, size)
     except Exception as reason:
-        raise ValueError(
-            f"{name} gives no feature vector for an image of {size}×{size} px ({reason}). Its own size is "
-            f"{native_size}; 'resnet50' and 'timm/convnext_tiny', for example, take any"
-        ) from reason
+        problem = f"{name} gives no feature vector for an image of {size}×{size} px ({reason})"
+        advice = f"Its own size is {native_size}; 'resnet50' and 'timm/convnext_tiny', for example, take any"
+        raise ValueError(f"{problem}. {advice}") from reason
     return backbone, dimension
 
 
 def attention_trunk(
     name: str, weights: str | Path | None = "DEFAULT", output_stride: int = 8, stages: int = 4, size: int = 224
 ) -> tuple[nn.Module, int]:
-    """A network's stages as a trunk: images (b, 3, size, size) to features (b, c, size / output_stride, size /
-    output_stride). Returns it and c.
+    """A network's stages as a trunk: images (b, 3, size, size) to features (b, c, size / output_stride, ...), and c.
 
     In a torchvision ResNet, strides are set to 1 as the authors do, and nothing is dilated in exchange: "resnet18" is
-    the paper's trunk, 224×224 px to 28×28×512. timm's networks, its ResNets too, are dilated where they lose a stride;
-    a ResNet of timm is not the paper's trunk.
+    the paper's trunk, 224×224 px to 28×28×512. timm's networks, its ResNets too, are dilated where they lose a stride.
 
-    Args:
-        name, weights, size: see `classifier_backbone`, also for errors. A ResNet of torchvision, or a network of timm
-            that takes `features_only` and `output_stride`. The small network has its own, `small.small_trunk`.
-        stages: how many of four.
+    The network is a ResNet of torchvision, or one of timm that takes `features_only` and `output_stride`. `stages`: how
+    many of four. For the rest, and errors, see `classifier_backbone`.
 
     >>> attention_trunk("resnet18", weights=None)[0](torch.rand(1, 3, 64, 64)).shape
     torch.Size([1, 512, 8, 8])
@@ -72,22 +64,14 @@ def attention_trunk(
         if not set(cells) <= {size // output_stride, -(-size // output_stride)}:
             raise RuntimeError(f"{cells} cells for an image of {size}×{size} px")
     except (ArithmeticError, AssertionError, AttributeError, IndexError, RuntimeError, TypeError) as reason:
-        raise ValueError(
-            f"{name} gives no attention trunk with output_stride {output_stride} ({reason}). Choose a ResNet of "
-            "torchvision ('resnet18'), or a network of timm that takes features_only and output_stride "
-            "('timm/convnext_tiny', 'timm/tf_efficientnet_lite0', 'timm/regnety_002')"
-        ) from reason
+        problem = f"{name} gives no attention trunk with output_stride {output_stride} ({reason})"
+        advice = "Choose a ResNet of torchvision ('resnet18'), or a timm network that takes it ('timm/convnext_tiny')"
+        raise ValueError(f"{problem}. {advice}") from reason
     return trunk, channels
 
 
 def remove_strides(stage: nn.Module) -> None:
-    """Set all strides in a stage to 1, in place, also in the shortcut.
-
-    >>> stage = models.resnet18().layer2
-    >>> remove_strides(stage)
-    >>> stage(torch.rand(1, 64, 8, 8)).shape
-    torch.Size([1, 128, 8, 8])
-    """
+    """Set all strides in a stage to 1, in place, also in the shortcut."""
     for layer in stage.modules():
         if isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)

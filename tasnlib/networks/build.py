@@ -15,9 +15,8 @@ from tasnlib.model import TASN
 from tasnlib.networks.backbones import attention_trunk, classifier_backbone
 from tasnlib.networks.official import OfficialTASN
 from tasnlib.networks.plain import VIEWS, PlainClassifier
-from tasnlib.networks.pretrained import published_weights
+from tasnlib.networks.pretrained import published_weights, weights_file
 from tasnlib.networks.small import NormalizedAttentionNet, small_trunk
-from tasnlib.networks.weights import weights_file
 
 NAMES = ("tasn", *VIEWS)
 
@@ -31,8 +30,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Architecture:
     """The parameters of the networks; `training.recipes.Recipe` adds those of their training.
 
-    Raises:
-        ValueError: pydantic's, for a wrong type, a value out of range, or values that contradict each other.
+    Raises pydantic's ValueError for a wrong type, a value out of range, or values that contradict each other.
 
     >>> Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small").max_zoom
     4.0
@@ -75,12 +73,7 @@ class Architecture:
 
 
 def build_tasn(architecture: Architecture, classes: int) -> TASN:
-    """TASN with these networks, from their pretrained weights. For errors see `backbones.classifier_backbone`.
-
-    >>> small = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
-    >>> sum(weight.numel() for weight in build_tasn(small, classes=16).parameters())
-    103880
-    """
+    """TASN with these networks, from their pretrained weights. For errors see `backbones.classifier_backbone`."""
     attention_net = build_attention_net(architecture, classes)
     backbone, dimension = _backbone(architecture)
     shared, *own = (nn.Linear(dimension, classes) for _ in range(3 if architecture.official_extras else 1))
@@ -93,15 +86,8 @@ def build_tasn(architecture: Architecture, classes: int) -> TASN:
 def build_attention_net(architecture: Architecture, classes: int) -> AttentionNet:
     """The attention network: the paper's, one with fewer stages, or the small one for 48×48 images.
 
-    Fewer stages keep the receptive field small, so they are not dilated either. Of ResNet-18 on 224×224 px, the third
-    stage gives 28×28×256 for 2.6 billion multiply-adds, and the second 28×28×128 for 1.0; all four and two
-    multi-dilation blocks give 28×28×512 for 19.7.
-
-    >>> sizes = {"image_size": 512, "attention_size": 224, "out_size": 224}
-    >>> paper = Architecture(**sizes, attention_trunk="resnet18", backbone="resnet50")
-    >>> build_attention_net(paper, classes=200).channels
-    512
-    """
+    Fewer stages keep the receptive field small, so they are not dilated either. ResNet-18 on 224×224 px: two take 1.0
+    billion multiply-adds, three 2.6, all four and two multi-dilation blocks 19.7."""
     name, stages = architecture.attention_trunk, architecture.attention_stages
     if name == "small":
         return NormalizedAttentionNet(*small_trunk(), classes)
@@ -111,12 +97,7 @@ def build_attention_net(architecture: Architecture, classes: int) -> AttentionNe
 
 
 def build_plain(architecture: Architecture, classes: int, view: str) -> PlainClassifier:
-    """A baseline: the same backbone on one of `plain.VIEWS`.
-
-    >>> small = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
-    >>> build_plain(small, classes=16, view="full").size
-    144
-    """
+    """A baseline: the same backbone on one of `plain.VIEWS`."""
     if view == "full":
         architecture = replace(architecture, out_size=architecture.image_size)
     backbone, dimension = _backbone(architecture)
@@ -124,12 +105,7 @@ def build_plain(architecture: Architecture, classes: int, view: str) -> PlainCla
 
 
 def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | PlainClassifier:
-    """TASN, "tasn", or a baseline by the name of its view.
-
-    >>> small = Architecture(image_size=144, attention_size=48, out_size=48, attention_trunk="small", backbone="small")
-    >>> build_model("downsampled_aliased", small, classes=16).view
-    'downsampled_aliased'
-    """
+    """TASN, "tasn", or a baseline by the name of its view."""
     if kind not in NAMES or classes < 1:
         raise ValueError(f"kind is {kind!r} and classes {classes}; must be one of {', '.join(NAMES)}, and 1 or more")
     if kind == "tasn":
@@ -138,16 +114,7 @@ def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | P
 
 
 def check_networks(architecture: Architecture) -> None:
-    """Try each network on an image of its size, with the weights in its file. Nothing is downloaded.
-
-    Raises:
-        ValueError: see `backbones.classifier_backbone` and `backbones.attention_trunk`.
-
-    >>> sizes = {"image_size": 144, "attention_size": 48, "out_size": 48}
-    >>> check_networks(Architecture(**sizes, attention_trunk="small", backbone="vit_b_16"))
-    Traceback (most recent call last):
-    ValueError: vit_b_16 gives no feature vector for an image of 48×48 px ...
-    """
+    """Try each network on an image of its size, with the weights in its file, without a download; raises ValueError."""
     trunk: Callable[[Architecture], Any] = partial(build_attention_net, classes=1)
     for name, build in ((architecture.attention_trunk, trunk), (architecture.backbone, _backbone)):
         if name != "small":

@@ -15,8 +15,8 @@ from tasnlib.model import TASN
 def distinct_channels(relation: Float[Tensor, "b c c"], features: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c"]:
     """Which channels have a map that no earlier channel has; of maps with equal totals, the first counts.
 
-    A dead channel fires nowhere in particular, so all dead channels have the same map. The authors' code applies marks
-    made in the order of the totals to unsorted channels, a mistake that its author acknowledged; here it is mended.
+    All dead channels have the same map. The authors' code applies marks made in the order of the totals to unsorted
+    channels, a mistake that its author acknowledged; here it is mended.
 
     >>> features = torch.rand(1, 4, 3, 3)
     >>> features[:, [1, 3]] = 0.0  # two dead channels
@@ -39,9 +39,7 @@ class OfficialTASN(TASN):
 
     Master and part net have a classifier each beside the shared one, which still gives the prediction. Each different
     map counts once in the structure map and in the draw of the detail map; in evaluation mode the detail map is the
-    mean of all maps. The attention network sees the image resized as there. Classifiers start from normal weights of
-    standard deviation √(2 / features) and biases 0. Arguments are those of `TASN`, and own_classifiers of master and
-    part net: (b, d) to (b, k).
+    mean of all maps. Arguments are those of `TASN`, and own_classifiers of master and part net: (b, d) to (b, k).
     """
 
     def __init__(self, *networks: Any, own_classifiers: tuple[nn.Linear, ...], **options: Any):
@@ -49,7 +47,7 @@ class OfficialTASN(TASN):
         self.own_classifiers = nn.ModuleList(own_classifiers)
         layers: list[Any] = [self.classifier, *own_classifiers, self.attention_net.classifier]
         for layer in layers:
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # a deviation of √(2 / features)
             nn.init.zeros_(layer.bias)
 
     def look(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
@@ -80,10 +78,6 @@ class OfficialTASN(TASN):
 
 
 def own_distillation(logits: Mapping[str, Float[Tensor, "b k"]], temperature: float = 10.0) -> Float[Tensor, ""]:
-    """Cross entropy of the master's own soft predictions with the part net's own, the gradient flowing into both.
-
-    >>> own_distillation({"master_own": torch.zeros(2, 5), "part_own": torch.zeros(2, 5)}).exp().round().item()
-    5.0
-    """
+    """Cross entropy of the master's own soft predictions with the part net's own, the gradient flowing into both."""
     student, teacher = (logits[name].float() / temperature for name in ("master_own", "part_own"))
     return F.cross_entropy(student, teacher.softmax(dim=1))

@@ -20,9 +20,8 @@ class PlainClassifier(nn.Module):
     """TASN's backbone and classifier on a plain view of the image, size × size pixels:
 
     - "downsampled": the whole of it, antialiased.
-    - "downsampled_aliased": fine stripes come back as coarse false patterns, which can be learnt. The sampler reads
-      without antialias too, so this belongs beside every claim about it.
-    - "crop": the middle of it, `crop` as wide and high, antialiased. Photographers centre what they photograph.
+    - "downsampled_aliased": fine stripes come back as coarse false patterns, which can be learnt.
+    - "crop": the middle of it, `crop` as wide and high, antialiased.
     - "full": the whole of it in full size, at the full price.
 
     >>> import torch

@@ -1,29 +1,26 @@
 """Networks of torchvision and timm by name, without their classifiers, with random or pretrained weights."""
 
 import logging
+import re
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
-from torch import nn
+import safetensors.torch
+import torch
+from torch import Tensor, nn
 from torchvision import models
 
 from tasnlib.networks.small import Normalize
-from tasnlib.networks.weights import read_weights, weights_file
 
 TIMM = "timm/"  # "timm/convnext_atto" is timm's convnext_atto
 AUXILIARY = ("googlenet", "inception_v3")  # more than one classifier in training: not supported
 
 
 def published_weights(name: str) -> list[str]:
-    """The names of the weights that can be downloaded for a network.
-
-    Raises:
-        ValueError: for a name that neither torchvision nor timm has, with the nearest ones.
-
-    >>> published_weights("resnet18")
-    ['DEFAULT', 'IMAGENET1K_V1']
-    """
+    """The names of the weights that can be downloaded: "DEFAULT", ...; raises ValueError for an unknown network."""
     names = [other for other in models.list_models(module=models) if other not in AUXILIARY]
     if name.startswith(TIMM):
         import timm  # here, because it takes seconds
@@ -53,10 +50,8 @@ def headless_network(name: str, weights: str | Path | None, **options: Any) -> t
         build(name, None, None, **options)  # raises if the weights are not to blame
         if file:
             raise ValueError(f"the weights in {file} do not fit {name}: {reason}") from reason
-        raise OSError(
-            f"the {weights} weights of {name} could not be fetched ({reason}). Pass None for random ones (to notebook "
-            "05: none), a .pth or .safetensors file fetched elsewhere, or a folder with such a file for each network"
-        ) from reason
+        advice = "Pass None for random ones (to notebook 05: none), a .pth or .safetensors file, or a folder with them"
+        raise OSError(f"the {weights} weights of {name} could not be fetched ({reason}). {advice}") from reason
 
 
 def _from_torchvision(name: str, weights: Any, state: dict | None) -> tuple[Normalize, nn.Module, int]:
@@ -91,3 +86,39 @@ def _from_timm(name: str, weights: Any, state: dict | None, **options: Any) -> t
         getattr(module, "pretrained_cfg", {}).pop("state_dict", None)
     settings = network.pretrained_cfg
     return Normalize(settings["mean"], settings["std"]), network, settings["input_size"][1]
+
+
+def weights_file(weights: str | Path | None, name: str, published: Collection[str]) -> Path | None:
+    """The file with a network's weights; None if `weights` is None or names published ones.
+
+    A folder holds one file per network: NAME.pth, NAME-HASH.pth or the same with .safetensors, without "timm/" and
+    any tag in NAME. Raises ValueError if there is no such file, or more than one.
+    """
+    if weights is None or str(weights) in published:
+        return None
+    path, name = Path(weights).expanduser(), name.removeprefix("timm/").partition(".")[0]
+    if path.is_file():
+        return path
+    files = sorted(file for file in path.glob(f"{name}[-.]*") if file.suffix in (".pth", ".safetensors"))
+    if len(files) != 1:
+        found = f"(found: {', '.join(file.name for file in files) or 'none'})"
+        allowed = f"a file, a folder with one file {name}-*.pth or {name}.safetensors {found}, None, or one of"
+        raise ValueError(f"weights is {str(weights)!r}; for {name} it must be {allowed}: {', '.join(published)}")
+    return files[0]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The named tensors in a .pth or .safetensors file. No code in it is executed. Raises ValueError if the file is
+    damaged, or holds anything else."""
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, UnpicklingError, RuntimeError, EOFError):
+        state = None  # torch's own message is a page on how to execute what is in the file
+    if not isinstance(state, dict) or not state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        holds = f"holds {', '.join(map(str, list(state)[:5]))}" if isinstance(state, dict) else "is damaged or pickled"
+        raise ValueError(f"{path} {holds}; it must hold the weights alone: torch.save(network.state_dict(), path)")
+    # DistributedDataParallel and torch.compile put a prefix before each name.
+    return {re.sub(r"^(module\.|_orig_mod\.)+", "", name): tensor for name, tensor in state.items()}

@@ -9,11 +9,7 @@ from tasnlib.attention import AttentionNet
 
 
 class Normalize(nn.Module):
-    """(image - mean) / std, for each colour.
-
-    >>> Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))(torch.ones(1, 3, 1, 1)).flatten().tolist()
-    [2.0, 2.0, 2.0]
-    """
+    """(image - mean) / std, for each colour."""
 
     mean: Tensor
     std: Tensor
@@ -33,13 +29,8 @@ def _block(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequen
 
 
 def small_trunk(channels: int = 32) -> tuple[nn.Module, int]:
-    """A trunk for 48×48 images, with 12×12 cells that see 7×7 pixels each. Returns it and its channels.
-
-    Its receptive field stays small on purpose: a cell that saw the whole bird would fire anywhere on it.
-
-    >>> small_trunk()[0](torch.rand(1, 3, 48, 48)).shape
-    torch.Size([1, 32, 12, 12])
-    """
+    """A trunk for 48×48 images, with 12×12 cells. Returns it and its channels. A cell sees 7×7 pixels only: one that
+    saw the whole bird would fire anywhere on it."""
     layers = [_block(3, 16, 3, stride=2), _block(16, 32, 3, stride=2), nn.Conv2d(32, channels, 1, bias=False)]
     return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers), channels
 
@@ -49,10 +40,6 @@ class NormalizedAttentionNet(AttentionNet):
 
     The drawn birds at 48×48 px need both, and no dilations: in so small an image a wide receptive field smears the
     attention. norm_bias is the initial bias of the norm; below 0 most cells are 0.
-
-    >>> net = NormalizedAttentionNet(*small_trunk(), classes=16)
-    >>> bool((net(torch.rand(2, 3, 48, 48))[1] == 0).float().mean() > 0.7)
-    True
     """
 
     def __init__(self, trunk: nn.Module, channels: int, classes: int, norm_bias: float = -1.0):
@@ -67,11 +54,7 @@ class NormalizedAttentionNet(AttentionNet):
 
 
 def small_backbone() -> tuple[nn.Module, int]:
-    """A backbone of 0.1 million weights for 48×48 images. Returns it and its feature dimension.
-
-    >>> small_backbone()[0](torch.rand(2, 3, 48, 48)).shape
-    torch.Size([2, 96])
-    """
+    """A backbone of 0.1 million weights for 48×48 images. Returns it and its feature dimension."""
     layers = [_block(3, 24, 5, stride=2), _block(24, 48, 3), _block(48, 64, 3, stride=2), _block(64, 96, 3)]
     pool = [nn.AdaptiveMaxPool2d(1), nn.Flatten()]
     return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers, *pool), 96

@@ -1,4 +1,4 @@
-"""`python -m tasnlib.runs predict RUN IMAGE...`, and `train FOLDER NAME`, which several processes run.
+"""`python -m tasnlib.runs predict RUN IMAGE... [--csv FILE]`, and `train FOLDER NAME`, which several processes run.
 
 On several machines, this on each of them, with FOLDER where all see it, trains one model:
 
@@ -24,7 +24,8 @@ from tasnlib.data.files import expanded
 from tasnlib.networks.build import NAMES as MODELS
 from tasnlib.networks.build import check_networks
 from tasnlib.runs.load_data import load_data
-from tasnlib.runs.prediction import load
+from tasnlib.runs.predict_files import find_images, predict_files
+from tasnlib.runs.prediction import VIEWS, load
 from tasnlib.runs.run import PARENT, explained_interrupt, fit_one, protect_finished
 from tasnlib.runs.run_folder import locked, noted_settings, prepare_folder, same_data
 from tasnlib.runs.settings import NAMES, TEXTS, Settings, check_names
@@ -64,11 +65,7 @@ def train_here(folder: Path, name: str, given: Mapping[str, Any]) -> None:
 
 
 def value_of(name: str, text: str) -> Any:
-    """Parse numbers, True, False and None; a name or path that looks like a number stays text.
-
-    >>> value_of("epochs", "3"), value_of("output_folder", "007"), value_of("weights", "None")
-    (3, '007', None)
-    """
+    """Parse numbers, True, False and None; a name or path that looks like a number stays text."""
     if name in TEXTS:
         return None if text == "None" else text
     try:
@@ -86,7 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trains.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"))
     predicts = commands.add_parser("predict", help="the three most probable classes of each image")
     predicts.add_argument("run", metavar="RUN", help="the output folder of a finished run")
-    predicts.add_argument("images", metavar="IMAGE", nargs="+")
+    predicts.add_argument("images", metavar="IMAGE", nargs="+", help="files, folders, or patterns such as '*.jpg'")
+    predicts.add_argument("--csv", metavar="FILE", help="write rows to this file; it goes on where it stopped")
+    predicts.add_argument("--top", type=int, default=3, metavar="K", help="classes a row (default: 3)")
+    predicts.add_argument("--views", choices=VIEWS, default="whole", help="of each image, to be averaged (for --csv)")
+    cores = min(8, os.cpu_count() or 1)
+    predicts.add_argument("--num-workers", type=int, default=cores, metavar="N", help="processes that read images")
     given = parser.parse_args(arguments)
     try:
         if given.command == "train":
@@ -94,8 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_names(parameters, NAMES)
             train_here(expanded(given.folder, "FOLDER"), given.name, parameters)
         else:
-            predictor = load(given.run)
-            for image in given.images:
+            predictor, images = load(given.run), find_images(given.images)
+            if given.csv:
+                options = given.top, given.views, given.num_workers
+                predict_files(predictor, images, expanded(given.csv, "--csv"), *options)
+            for image in () if given.csv else images:
                 print(f"{image}: {predictor.predict(image)}")
     except KeyboardInterrupt as reason:
         if os.environ.get("RANK", "0") == "0":  # only one of several processes prints

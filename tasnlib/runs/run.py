@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from tasnlib.data.files import write_atomically
 from tasnlib.networks.build import build_model
 from tasnlib.runs.load_data import Data, workers_for
-from tasnlib.runs.run_folder import NOTEBOOK, in_project, locked, project_folder, same_data, same_settings
+from tasnlib.runs.run_folder import NOTEBOOK, locked, project_folder, same_data, same_settings
 from tasnlib.runs.settings import Settings
+from tasnlib.runs.tracking import tracked
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
 from tasnlib.training.evaluation import accuracies
@@ -41,12 +42,7 @@ class Trained:
 
 
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:
-    """One line of progress.
-
-    >>> entry = {"epoch": 1, "loss": 8.5, "accuracy": {"master": 0.9}, "seconds": 6.0, "images_per_second": 500.0}
-    >>> epoch_line(entry, epochs=8)
-    'epoch  1/8   loss  8.500   master  90.0 %     6 s    500 images/s'
-    """
+    """One line of progress: 'epoch  1/8   loss  8.500   master  90.0 %     6 s    500 images/s'."""
     nets = "   ".join(f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items())
     return (
         f"epoch {entry['epoch']:2d}/{epochs}   loss {entry['loss']:6.3f}   {nets}   "
@@ -57,8 +53,6 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
 def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) -> Trained:
     """Train "tasn", or a baseline by its name, printing one line per epoch, and evaluate it.
 
-    A baseline is trained with TASN's recipe, seed and number of epochs.
-
     Raises ValueError if the folder is in use, holds this model while `resume` is off, or has other settings or data;
     RuntimeError if one of several processes failed; KeyboardInterrupt after Ctrl-C, with how to continue.
     """
@@ -68,8 +62,9 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
         same_data(folder, data)
         protect_finished(folder, name, settings.resume)
         if settings.resume:
-            saved = _progress(state)
-            print(f"{name}: continuing {saved}" if saved else f"{name}: nothing to continue, starting at epoch 1")
+            saved = progress_in(state)
+            how = f"continuing after epoch {saved}" if saved else "nothing to continue, starting at epoch 1"
+            print(f"{name}: {how}")
         if settings.num_processes == 1:
             model, history, predictions = fit_one(name, settings, folder, data)
         else:
@@ -84,21 +79,11 @@ def protect_finished(folder: Path, name: str, resume: bool) -> None:
     """Raises ValueError if training from scratch would overwrite a model."""
     weights, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
     if not resume and (weights.is_file() or state.is_file()):
-        raise ValueError(
-            f"{folder} already holds {name}; pass resume=True (-p resume True) to continue it, or name another "
-            "output_folder"
-        )
+        how = "pass resume=True (-p resume True) to continue it, or name another output_folder"
+        raise ValueError(f"{folder} already holds {name}; {how}")
     if weights.is_file() and not state.is_file():
-        raise ValueError(
-            f"{weights} is a finished model, but {state.name}, which resuming needs, is missing; put it back, or train "
-            "in another output_folder"
-        )
-
-
-def _progress(state: Path) -> str:
-    """The progress saved in a training state, in words; empty without one."""
-    epochs = progress_in(state) if state.is_file() else 0
-    return f"after epoch {epochs}" if epochs else ""
+        missing = f"{state.name}, which resuming needs, is missing; put it back, or train in another output_folder"
+        raise ValueError(f"{weights} is a finished model, but {missing}")
 
 
 @contextmanager
@@ -107,16 +92,18 @@ def explained_interrupt(state: Path, command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        saved = _progress(state)
+        saved = progress_in(state)
         how = f"To continue: {command} (in a notebook: the same output_folder, and resume = True)"
-        what = f"stopped; {state} was saved {saved}. {how}" if saved else "stopped before anything was saved"
+        what = (
+            f"stopped; {state} was saved after epoch {saved}. {how}" if saved else "stopped before anything was saved"
+        )
         raise KeyboardInterrupt(what) from None
 
 
 def notebook_command(settings: Settings, folder: Path, notebook: Path | None = None) -> str:
     """The command that continues this run with notebook 05, valid in any folder."""
     project = project_folder()
-    data_folder = settings.data_folder or (str(project / "datasets") if in_project() else None)
+    data_folder = settings.data_folder or str(project / "datasets")
     again = replace(settings, output_folder=str(folder), resume=True, data_folder=data_folder).valid_anywhere()
     notebook = (notebook or project / NOTEBOOK).resolve()
     return shlex.join([sys.executable, "-m", "tasnlib.course.headless", str(notebook), *again.as_parameters()])
@@ -127,18 +114,24 @@ def fit_one(
 ) -> tuple[nn.Module, list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
     """The training itself, in this process, which may be one of several."""
     recipe = settings.resolved_recipe
-    accelerator = make_accelerator(settings.precision)
+    accelerator = make_accelerator(settings.precision, settings.track, folder / "track" / name)
     set_seed(settings.seed)
     train_set, test = data
     model = build_model(name, recipe, train_set.classes)
-    history, predictions = fit(
-        *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
-        resume=settings.resume,
-        report=lambda entry: print(epoch_line(entry, recipe.epochs), flush=True),
-        num_workers=workers_for(settings),
-        accumulate=settings.accumulate,
-        compiled=settings.compiled,
-    )
+    with tracked(accelerator, f"{folder.name} {name}", recipe, model, test) as track:
+
+        def report(entry: dict[str, Any]) -> None:
+            print(epoch_line(entry, recipe.epochs), flush=True)
+            track(entry)
+
+        history, predictions = fit(
+            *(model, train_set, test, recipe, settings.seed, folder / f"{name}.training.safetensors", accelerator),
+            resume=settings.resume,
+            report=report,
+            num_workers=workers_for(settings),
+            accumulate=settings.accumulate,
+            compiled=settings.compiled,
+        )
     if accelerator.is_main_process:
         save_weights(folder / f"{name}.safetensors", model, name, recipe, train_set.class_names)
         write_atomically(folder / f"{name}.predictions.safetensors", safetensors.torch.save(predictions))

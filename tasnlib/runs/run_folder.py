@@ -1,7 +1,7 @@
 """The folder of a run: where it is, and how two runs are kept apart.
 
-It holds settings.json and data.json (what was trained on); for each model its weights, NAME.safetensors, and
-NAME.training.safetensors (to resume), .history.json, .predictions.safetensors; at last result.json and by_class.json.
+It holds settings.json, data.json (what was trained on), result.json and by_class.json; for each model its weights,
+NAME.safetensors, and NAME.training.safetensors (to resume), .history.json, .predictions.safetensors.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from tasnlib.data.birds import Birds
 from tasnlib.data.files import cannot_write, damaged, read_json, write_atomically
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.runs.settings import Settings
+from tasnlib.training.devices import require_tracker
 
 NOTEBOOK = Path("notebooks", "05_train_full.ipynb")
 
@@ -31,17 +32,13 @@ def project_folder() -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / NOTEBOOK).is_file()), here)
 
 
-def in_project() -> bool:
-    """Is the current folder inside the project?"""
-    return (project_folder() / NOTEBOOK).is_file()
-
-
 def course_folder() -> Path:
-    """The folder notebooks/ of this project, also from outside of it; raises FileNotFoundError without a checkout."""
-    project = project_folder() if in_project() else Path(__file__).parents[2]
-    if not (project / NOTEBOOK).is_file():
-        raise FileNotFoundError("saved runs are not in the installed package; start this inside a checkout of it")
-    return project / NOTEBOOK.parent
+    """The folder notebooks/ of this project; an installed package carries the saved results of its own."""
+    package = Path(__file__).parents[1]
+    for folder in (project_folder(), package.parent, package):
+        if (folder / NOTEBOOK.parent / "saved_run").is_dir():
+            return folder / NOTEBOOK.parent
+    raise FileNotFoundError(f"{package} was installed without the saved runs; start this inside a checkout of it")
 
 
 def saved_run() -> Path:
@@ -57,10 +54,8 @@ def as_typed(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a folder against all other processes, creating it if missing; this process may lock it twice.
-
-    Raises ValueError, naming the other process and its machine; OSError if the folder cannot be written.
-    """
+    """Lock a folder against all other processes, creating it if missing; this process may lock it twice. Raises
+    ValueError, naming the other process and its machine; OSError if the folder cannot be written."""
     path, holder = folder.resolve() / ".lock", folder / ".holder"
     lock = FileLock(path, timeout=0, is_singleton=True, fallback_to_soft=False)
     try:
@@ -68,9 +63,8 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
-        raise ValueError(
-            f"{folder} is in use: {who} trains there. Wait until it ends, stop it, or name another output_folder"
-        ) from None
+        remedy = "Wait until it ends, stop it, or name another output_folder"
+        raise ValueError(f"{folder} is in use: {who} trains there. {remedy}") from None
     except OSError as reason:
         if reason.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):  # of some network disks
             raise cannot_write(path, reason, 0) from reason
@@ -88,21 +82,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def prepare_folder(settings: Settings) -> Path:
-    """Create the output folder and save the settings in it; or, to resume, check them against the saved ones.
-
-    Raises:
-        ValueError: if the folder is in use, holds a run that would be overwritten, or one with other settings.
-        OSError: if the folder cannot be written.
-    """
+    """Create the output folder and save the settings in it; or, to resume, check them against the saved ones. Raises
+    ValueError if the folder is in use, or holds another run; OSError if it cannot be written."""
+    require_tracker(settings.track)
     folder = Path(settings.output_folder) if settings.output_folder else _new_folder(settings)
     noted = folder / "settings.json"
     with locked(folder):
         if any(folder.glob("*.safetensors")):
             if not settings.resume:
-                raise ValueError(
-                    f"output_folder is {str(folder)!r}, which already holds a run; pass resume=True (-p resume True) "
-                    "to continue it, or name another folder"
-                )
+                how = "pass resume=True (-p resume True) to continue it, or name another folder"
+                raise ValueError(f"output_folder is {str(folder)!r}, which already holds a run; {how}")
             if noted.is_file():
                 same_settings(folder, settings)
                 return folder
@@ -169,10 +158,9 @@ def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles])
         changed = f"only then: {sorted({*was} - {*now})[:5]}, only now: {sorted({*now} - {*was})[:5]}"
         differing = [f"classes ({changed}; {len(was)} then, {len(now)} now)"]
     if differing:
-        raise ValueError(
-            f"the data are not those that the run in {str(folder)!r} was begun with: other {' and '.join(differing)}; "
-            "name the data_folder it was begun with, or another output_folder"
-        )
+        problem = f"the data are not those that the run in {str(folder)!r} was begun with"
+        advice = "name the data_folder it was begun with, or another output_folder"
+        raise ValueError(f"{problem}: other {' and '.join(differing)}; {advice}")
 
 
 def described(images: Birds | ImageFiles) -> dict[str, Any]:

@@ -16,17 +16,13 @@ from tasnlib.networks.plain import VIEWS
 from tasnlib.training.recipes import RECIPES, Recipe, scaled_learning_rate
 
 DataSet = Literal[
-    "birds", "birds_hard", "cub200", "stanford_cars", "inat2017", "grocery", "grocery_look_alikes", "folder"
-]
+    "birds", "birds_hard", "folder", "cub200", "nabirds", "stanford_cars", "stanford_dogs", "grocery",
+    "grocery_look_alikes", "inat2017", "aircraft", "flowers102", "pets", "food101", "inat2021", "inat2021_mini",
+]  # fmt: skip
+Tracker = Literal["tensorboard", "wandb", "trackio", "comet_ml", "aim", "mlflow", "clearml", "dvclive", "swanlab"]
 DRAWN = ("birds", "birds_hard")
 PATHS = ("data_folder", "output_folder", "weights")
 _WEIGHTS = ("DEFAULT", "IMAGENET1K_V1", "IMAGENET1K_V2", "none")
-
-
-def _recipe(name: str) -> str:
-    if name not in RECIPES:
-        raise ValueError(f"it must be one of {', '.join(RECIPES)}.{_nearest(name, RECIPES)}")
-    return name
 
 
 def _folder(path: str) -> str:
@@ -64,7 +60,7 @@ class Settings:
 
     dataset: DataSet = "birds"
     data_folder: Folder | None = None  # None: datasets/ in the project
-    recipe: Annotated[str, AfterValidator(_recipe)] = "laptop"
+    recipe: Literal[tuple(RECIPES)] = "laptop"  # type: ignore[valid-type]
     epochs: Count | None = None
     batch_size: Annotated[int, _whole(2)] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
@@ -77,40 +73,31 @@ class Settings:
     accumulate: Count = 1  # parts of each process's share of a batch, one after the other: less memory, the same steps
     train_images: Annotated[int, _whole(2)] | None = None
     test_images: Count | None = None
-    baselines: Annotated[bool | str, AfterValidator(_baselines)] = (
-        True  # True: by downsampling; or names of `plain.VIEWS`
-    )
+    baselines: Annotated[bool | str, AfterValidator(_baselines)] = True  # by downsampling; or names of `plain.VIEWS`
     out_size: Count | None = None  # side of what master and part net see, in pixels
     distillation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  # 0: no distillation
     weights: Annotated[str, AfterValidator(_weights)] | None = None
     backbone: Name | None = None  # these two: see `networks.backbones`
     attention_trunk: Name | None = None
     num_workers: Annotated[int, _whole(0)] | None = None  # per process, reading photographs; None: one per core
+    track: Tracker | None = None  # see `tracking`
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
         recipe = self.resolved_recipe
         parts = self.num_processes * self.accumulate
         if recipe.batch_size % parts:
-            raise ValueError(
-                f"batch_size is {recipe.batch_size}, num_processes {self.num_processes} and accumulate "
-                f"{self.accumulate}; batch_size must be a multiple of {parts}, because it is divided evenly"
-            )
+            got = f"batch_size is {recipe.batch_size}, num_processes {self.num_processes}, accumulate {self.accumulate}"
+            raise ValueError(f"{got}; batch_size must be a multiple of {parts}, because it is divided evenly")
         if (self.dataset in DRAWN or self.train_images) and recipe.batch_size > recipe.train_images:
-            raise ValueError(
-                f"batch_size is {recipe.batch_size}, but train_images only {recipe.train_images}; "
-                "batch_size must not be larger"
-            )
+            images = f"train_images only {recipe.train_images}"
+            raise ValueError(f"batch_size is {recipe.batch_size}, but {images}; batch_size must not be larger")
         if self.weights not in (None, "none") and recipe.attention_trunk == recipe.backbone == "small":
-            raise ValueError(
-                f"weights is {self.weights!r}, but the {self.recipe!r} recipe has small networks, which have no "
-                "ImageNet weights; it must be None"
-            )
+            networks = f"the {self.recipe!r} recipe has small networks"
+            raise ValueError(f"weights is {self.weights!r}, but {networks}, without ImageNet weights; it must be None")
         if self.dataset == "folder" and self.data_folder is None:
-            raise ValueError(
-                "dataset is 'folder', but data_folder is None; it must be the path of your images, with one folder "
-                "per class, or with train/ and test/ that hold those"
-            )
+            allowed = "the path of your images, with one folder per class, or with train/ and test/ that hold those"
+            raise ValueError(f"dataset is 'folder', but data_folder is None; it must be {allowed}")
         if self.resume and self.output_folder is None:
             raise ValueError("resume is True, but output_folder is None; it must name the folder of the run to resume")
         return self
@@ -150,11 +137,8 @@ class Settings:
     def from_namespace(cls, namespace: Mapping[str, Any]) -> "Settings":
         """The values of the parameters in a notebook's or a script's `globals()`. Raises as `from_values`.
 
-        papermill only warns of misspelt parameters. So the names that the last cell of parameters assigned are checked
-        as well; that cell, which may be papermill's, begins with "# Parameters".
-
-        >>> Settings.from_namespace({**asdict(Settings()), "seed": 3, "answer": 42}).seed
-        3
+        papermill only warns of misspelt parameters. So the names that the last cell of parameters, which begins with
+        "# Parameters", assigned are checked as well.
         """
         cells = [cell for cell in namespace.get("In", ()) if cell.startswith("# Parameters")]
         assigned: list[str] = []
@@ -173,17 +157,13 @@ class Settings:
         return replace(self, **absolute)
 
     def as_parameters(self) -> list[str]:
-        """What differs from the defaults, as words of a command.
-
-        >>> Settings(seed=3, weights="none").as_parameters()
-        ['-p', 'seed', '3', '-p', 'weights', 'none']
-        """
+        """What differs from the defaults, as words of a command: ["-p", "seed", "3"]."""
         changed = {name: value for name, value in asdict(self).items() if value != getattr(Settings, name)}
         return [word for name, value in changed.items() for word in ("-p", name, str(value))]
 
 
 NAMES = [field.name for field in fields(Settings)]
-TEXTS = ("dataset", "recipe", "precision", "backbone", "attention_trunk", *PATHS)  # these never become numbers
+TEXTS = ("dataset", "recipe", "precision", "backbone", "attention_trunk", "track", *PATHS)  # these never become numbers
 
 
 def check_names(given: Iterable[str], known: list[str]) -> None:
@@ -192,11 +172,9 @@ def check_names(given: Iterable[str], known: list[str]) -> None:
         if name in known or name.startswith("PAPERMILL_"):
             continue
         if name in [field.name for field in fields(Recipe)]:
-            raise ValueError(
-                f"{name} is not a parameter but a value of the recipe: add a recipe of your own to RECIPES in "
-                f'tasnlib/training/recipes.py, such as "mine": replace(_LAPTOP, name="mine", {name}=...), and pass '
-                "recipe mine"
-            )
+            mine = f'such as "mine": replace(_LAPTOP, name="mine", {name}=...), and pass recipe mine'
+            where = "add a recipe of your own to RECIPES in tasnlib/training/recipes.py"
+            raise ValueError(f"{name} is not a parameter but a value of the recipe: {where}, {mine}")
         allowed = f"The parameters are: {', '.join(known)}" if known else "This notebook has no parameters"
         raise ValueError(f"there is no parameter {name!r}.{_nearest(name, known)} {allowed}")
 

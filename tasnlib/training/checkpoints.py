@@ -21,11 +21,11 @@ from tasnlib.data.files import is_file, write_atomically
 from tasnlib.model import TASN
 from tasnlib.networks.build import build_model
 from tasnlib.networks.plain import PlainClassifier
-from tasnlib.training.divergence import not_finite
 from tasnlib.training.recipes import Recipe
 
 FORMAT = 2  # of the files; a file without a number has format 1
 _BEFORE = "is from before attention maps were made of the features in front of the norm (format 1)"
+_NEWER = "was written by a newer version of tasnlib"
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -47,16 +47,12 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as reason:
         raise _damaged(path, reason) from reason
     if version > FORMAT:
-        raise _newer(path, f"its format is {version}, and this version reads formats up to {FORMAT}")
+        raise ValueError(f"{path} {_NEWER}: its format is {version}, and ours {FORMAT}; update tasnlib to read it")
     return tensors, description
 
 
 def _damaged(path: Path, reason: object) -> ValueError:
     return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {textwrap.shorten(repr(reason), 300)}")
-
-
-def _newer(path: Path, reason: str) -> ValueError:
-    return ValueError(f"{path} was written by a newer version of tasnlib: {reason}; update tasnlib to read it")
 
 
 def save_weights(
@@ -70,10 +66,8 @@ def save_weights(
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
-    """A trained model, in evaluation mode, and the names of its classes.
-
-    Raises FileNotFoundError, or ValueError if the file is not a checkpoint, damaged, or of a newer version.
-    """
+    """A trained model, in evaluation mode, and the names of its classes. Raises FileNotFoundError, or ValueError if the
+    file is not a checkpoint, damaged, or of another version."""
     weights, description = _load(Path(path))
     recipe = _recipe_in(description, Path(path))
     try:
@@ -94,14 +88,14 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def _recipe_in(description: Any, path: Path) -> Recipe:
-    outdated = False
     try:
         values = {**description["recipe"], "milestones": tuple(description["recipe"]["milestones"])}  # a list in JSON
-        if description["format"] == 1:  # of its attention networks, only the small one is still the same
+        if old := description["format"] == 1:
             values["official_extras"] = values.get("own_classifiers", False)
             for gone in ("light_attention", "own_classifiers", "distinct_channels", "test_detail", "teacher_gradient"):
                 values.pop(gone, None)
-            outdated = description["kind"] == "tasn" and values["attention_trunk"] != "small"
+        # Of the attention networks of format 1, only the small one is still the same.
+        outdated = old and description["kind"] == "tasn" and values["attention_trunk"] != "small"
         unknown = sorted(values.keys() - {field.name for field in fields(Recipe)})
         if not unknown and not outdated:
             return Recipe(**values)
@@ -109,7 +103,7 @@ def _recipe_in(description: Any, path: Path) -> Recipe:
         raise _damaged(path, reason) from reason
     if outdated:
         raise ValueError(f"{path} {_BEFORE}; predict with the version of tasnlib that wrote it, or train anew")
-    raise _newer(path, f"this version does not know its recipe's {', '.join(unknown)}")
+    raise ValueError(f"{path} {_NEWER}, with {', '.join(unknown)} in its recipe; update tasnlib to read it")
 
 
 @dataclass(config=ConfigDict(extra="forbid"))
@@ -128,23 +122,25 @@ def new_progress(recipe: Recipe, seed: int) -> Progress:
 
 
 def save_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write what resuming needs: weights, the optimiser's state and the progress.
-
-    No random state: all randomness in training is a function of seed, epoch and step. Raises OSError if the file
-    cannot be written; the previous one is untouched.
-    """
+    """Write what resuming needs: weights, the optimiser's state and the progress; no random state, see `fit`. Raises
+    OSError if the file cannot be written; the previous one is untouched."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items() if isinstance(value, Tensor)}
     try:
         _save(path, tensors, asdict(progress))
     except OSError as reason:
-        epochs = progress_in(path) if path.is_file() else 0
-        raise OSError(reason.errno, f"{reason.strerror} Then resume continues after epoch {epochs}.") from reason
+        done = progress_in(path)
+        raise OSError(reason.errno, f"{reason.strerror} Then resume continues after epoch {done}.") from reason
 
 
-def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """The inverse of `save_training_state`: load model and optimiser, return the progress; raises as `load_model`."""
+def load_training_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, begun: Progress | None = None
+) -> Progress:
+    """The inverse of `save_training_state`: load model and optimiser, return the progress.
+
+    Raises as `load_model`, and ValueError for a run that did not begin as `begun`, see `new_progress`.
+    """
     tensors, description = _load(path)
     progress = _progress_in(description, path)
     states: dict[int, dict[str, Tensor]] = {}
@@ -157,12 +153,21 @@ def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Opt
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, TypeError, RuntimeError, ValueError) as reason:
         raise _damaged(path, reason) from reason
+    expected = begun.identity if begun else progress.identity
+    for name in progress.identity | expected:
+        was, now = progress.identity.get(name), expected.get(name)
+        if was != now:
+            raise ValueError(f"{path} is of a run with {name} {was!r}; this one has {now!r} and cannot resume it")
+    if wrong := not_finite(model.state_dict()):
+        raise ValueError(f"{path} is damaged: weights in it are not finite, {wrong[0]} for one")
+    if (epochs := len(progress.history)) > expected.get("epochs", epochs):
+        raise ValueError(f"{path} is damaged: it is from after {epochs} epochs, but this run has {expected['epochs']}")
     return progress
 
 
 def progress_in(path: Path) -> int:
-    """The completed epochs of a training state; raises as `load_model`."""
-    return len(_progress_in(_load(path)[1], path).history)
+    """The completed epochs of a training state, 0 where there is none; raises as `load_model`."""
+    return len(_progress_in(_load(path)[1], path).history) if is_file(path) else 0
 
 
 def _progress_in(description: Any, path: Path) -> Progress:
@@ -177,20 +182,7 @@ def _progress_in(description: Any, path: Path) -> Progress:
     return progress
 
 
-def resume_training(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int
-) -> Progress:
-    """Load model and optimiser from a checkpoint with the same recipe and seed.
-
-    Raises as `load_model`, and ValueError for another recipe or seed.
-    """
-    progress, identity = load_training_state(path, model, optimizer), new_progress(recipe, seed).identity
-    for name in progress.identity | identity:
-        was, now = progress.identity.get(name), identity.get(name)
-        if was != now:
-            raise ValueError(f"{path} is of a run with {name} {was!r}; this one has {now!r} and cannot resume it")
-    if wrong := not_finite(model.state_dict()):
-        raise ValueError(f"{path} is damaged: weights in it are not finite, {wrong[0]} for one")
-    if (epochs := len(progress.history)) > recipe.epochs:
-        raise ValueError(f"{path} is damaged: it is from after {epochs} epochs, but this run has {recipe.epochs}")
-    return progress
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of the tensors that hold a NaN or an infinity."""
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors.values()]).tolist()
+    return [name for name, fine in zip(tensors, finite, strict=True) if not fine]

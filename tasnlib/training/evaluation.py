@@ -12,19 +12,14 @@ from torch.utils.data import Dataset
 
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
-from tasnlib.training.devices import make_accelerator
-from tasnlib.training.loading import explained_worker_death, make_loader
-from tasnlib.training.random_state import isolated_random_state
+from tasnlib.model import TASN
+from tasnlib.training.devices import explained_worker_death, isolated_random_state, make_accelerator, make_loader
 
 TOP_K = 5  # classes kept per prediction: enough for top-5 accuracy, few among thousands
 
 
 def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
-    """One channel per image, uniform over the channels: a hash of (seed, epoch, image).
-
-    >>> draw_channels(torch.arange(5), channels=1, seed=0, epoch=0).tolist()
-    [0, 0, 0, 0, 0]
-    """
+    """One channel per image, uniform over the channels: a hash of (seed, epoch, image)."""
     return hash32(hash32(indices) + seed * 0x9E3779B1 + epoch * 0x3C6EF372) % channels
 
 
@@ -53,21 +48,25 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def look(
+    model: TASN, pixels: Float[Tensor, "b 3 h w"]
+) -> tuple[Float[Tensor, "b rows cols"], Float[Tensor, "b 3 n n"]]:
+    """Each image's structure map and structure image. The model's modes and the random state are left unchanged."""
+    with evaluation_mode(model):
+        _, features = model.look(pixels)
+        # The detail map is not used; without a channel, one would be drawn at random.
+        structure = model.attend(features, channel=torch.zeros(len(pixels), dtype=torch.int64)).structure
+        return structure, model.sample(pixels, structure)
+
+
 def evaluate(
     model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None, num_workers: int = 0
 ) -> dict[str, Int[Tensor, "images top_k"]]:
-    """The five most probable classes of every image, best first, in the data set's order, by net.
-    -1 for an image that cannot be read.
+    """The five most probable classes of every image, best first, by net; -1 for an image that cannot be read.
 
-    Every image counts once, whatever the batch size or the number of processes: predictions are stored by image
-    index, so an image repeated to fill up a batch changes nothing. The detail map's channel is a function of the
-    image. The model's modes and torch's global random state are left unchanged.
-
-    Args:
-        data: gives `Batch`es, as `data.birds.Birds` does.
-        accelerator: the one the model was prepared with; by default a new one.
-
-    Raises ValueError for an empty data set, RuntimeError if a worker process died.
+    Every image counts once, whatever the batch size or the number of processes. The model's modes and torch's global
+    random state are left unchanged. `accelerator` is the one the model was prepared with; by default a new one. Raises
+    ValueError for an empty data set, RuntimeError if a worker process died.
     """
     count = len(data)  # type: ignore[arg-type]
     if count == 0:
@@ -114,11 +113,7 @@ def accuracies(
 def accuracies_by_class(
     predictions: Int[Tensor, "n top_k"], labels: Int[Tensor, " n"], class_names: Sequence[str]
 ) -> dict[str, float | None]:
-    """The share of right predictions among the images of each class; None for a class without images.
-
-    >>> accuracies_by_class(torch.tensor([[1], [0], [0]]), torch.tensor([1, 1, 0]), ["a", "b", "c"])
-    {'a': 1.0, 'b': 0.5, 'c': None}
-    """
+    """The share of right predictions among the images of each class; None for a class without images."""
     labels = labels.cpu()
     images = torch.bincount(labels, minlength=len(class_names)).tolist()
     right = torch.bincount(labels[predictions.cpu()[:, 0] == labels], minlength=len(class_names)).tolist()

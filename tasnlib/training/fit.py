@@ -21,12 +21,9 @@ from torch.utils.data import Dataset
 from tasnlib.data.batch import Batch
 from tasnlib.distillation import tasn_loss
 from tasnlib.networks.official import own_distillation
-from tasnlib.training.checkpoints import new_progress, resume_training, save_training_state
-from tasnlib.training.devices import speed_up
-from tasnlib.training.divergence import diverged, require_finite, require_finite_weights
+from tasnlib.training.checkpoints import load_training_state, new_progress, not_finite, save_training_state
+from tasnlib.training.devices import explained_worker_death, isolated_random_state, make_loader, seed_step, speed_up
 from tasnlib.training.evaluation import accuracies, evaluate, evaluation_mode, predict_batch
-from tasnlib.training.loading import explained_worker_death, make_loader
-from tasnlib.training.random_state import isolated_random_state, seed_step
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import EpochOrder, build_optimizer, learning_rate_at
 
@@ -49,24 +46,18 @@ def fit(
     """Train with the recipe, evaluating and writing a checkpoint after every epoch.
 
     A stopped run resumes after its last whole epoch, and ends like an uninterrupted one: bit for bit on a CPU, on a GPU
-    up to the order of sums inside torch's fastest kernels. torch's switches (cudnn.benchmark, TF32, deterministic
-    algorithms) and its global random state are left unchanged.
-
-    The recipe's batch is split among the processes, and each share into `accumulate` parts that go through the model
-    one after the other. The optimiser takes one step per batch, so neither number changes a run, and it may be
-    resumed with others. Only batch norm, which is not synchronised, as in the authors' code, sees batch_size /
-    (processes * accumulate) images at a time. N processes train as one does with accumulate N, up to rounding.
+    up to the order of sums. The recipe's batch is split among the processes, and each share into `accumulate` parts,
+    one after the other, with one step per batch, so neither number changes a run. Only batch norm, which is not
+    synchronised, sees batch_size / (processes * accumulate) images at a time.
 
     Args:
         model: `TASN` or `PlainClassifier`; trained in place.
-        train, test: give `Batch`es, as `data.birds.Birds` does.
         seed: of the order, the channels and dropout. The initial weights are the caller's.
         resume: continue from the checkpoint, at state_path, if it exists.
         report: called after every epoch with its entry of the history, in the first process.
 
-    Returns:
-        One entry per epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds, images_per_second;
-        and the last epoch's predictions, see `evaluation.evaluate`.
+    Returns one entry per epoch: epoch, loss (mean over its steps), accuracy (on test, by net), seconds,
+    images_per_second; and the last epoch's predictions, see `evaluation.evaluate`.
 
     Raises ValueError for a batch or a checkpoint that does not suit the run; FloatingPointError if loss or weights are
     no longer finite, and OSError if a checkpoint cannot be written (both leave the previous one); RuntimeError if a
@@ -78,13 +69,11 @@ def fit(
     _check_sizes(model, train, order, batch_size, accelerator.num_processes, accumulate)
     optimizer, progress = build_optimizer(model, recipe), new_progress(recipe, seed)
     if resume and state_path.is_file():
-        progress = resume_training(state_path, model, optimizer, recipe, seed)
+        progress = load_training_state(state_path, model, optimizer, progress)
     epochs = accelerator.gather(torch.tensor([len(progress.history)], device=device)).tolist()
     if len(set(epochs)) > 1:
-        raise ValueError(
-            f"{state_path} is not the same in all processes, whose epochs are {epochs}; the output folder must be one "
-            "that every machine sees"
-        )
+        problem = f"not the same in all processes, whose epochs are {epochs}"
+        raise ValueError(f"{state_path} is {problem}; the output folder must be one that every machine sees")
     speed_up(model, compiled)
     inner, loader = model, make_loader(train, batch_size, num_workers, device, order)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
@@ -116,7 +105,8 @@ def fit(
                     printed = now
                     done, left = (step + 1) / steps, (now - started) * (steps / (step + 1) - 1) / 60
                     print(f"epoch {epoch + 1:2d}: {done:4.0%} done, {left:.0f} minutes to go", flush=True)
-            require_finite_weights(inner, epoch, steps - 1)
+            if not_finite(inner.state_dict()):  # by the last step, after its loss
+                raise diverged("weights are no longer finite", inner, epoch, steps - 1)
             seconds = time.perf_counter() - started
             predictions = evaluate(model, test, batch_size, accelerator, num_workers)
             entry = {
@@ -140,54 +130,42 @@ def fit(
 def _check_sizes(
     model: nn.Module, train: Dataset, order: EpochOrder, batch_size: int, processes: int, accumulate: int
 ) -> None:
-    """Raises ValueError for a batch that cannot be trained on.
-
-    TASN's backbone sees two images per image of a batch, but one must do: the baselines are trained after it.
-    """
+    """Raises ValueError for a batch that cannot be trained on; one image must do for the baselines as well."""
     if batch_size > len(order):
         raise ValueError(f"batch_size is {batch_size}, for only {len(order)} training images; take an eighth at most")
     if accumulate < 1 or batch_size % (processes * accumulate):
-        raise ValueError(
-            f"accumulate is {accumulate}, batch_size {batch_size} and the number of processes {processes}; batch_size "
-            "must be a multiple of processes times accumulate"
-        )
+        given = f"accumulate is {accumulate}, batch_size {batch_size} and the number of processes {processes}"
+        raise ValueError(f"{given}; batch_size must be a multiple of processes times accumulate")
 
     def require_several_values(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(module, _BatchNorm) and inputs[0][0, 0].numel() == 1:
-            raise ValueError(
-                f"batch_size {batch_size}, in {processes} processes with accumulate {accumulate}, is one image at a "
-                f"time, which gives {module} one value per channel; take a larger batch_size, or a lower accumulate"
-            )
+            given = f"batch_size {batch_size}, in {processes} processes with accumulate {accumulate}"
+            problem = f"is one image at a time, which gives {module} one value per channel"
+            raise ValueError(f"{given}, {problem}; take a larger batch_size, or a lower accumulate")
 
     if batch_size == processes * accumulate:
-        device = next(model.parameters()).device
         image = train.__getitems__([next(iter(order))])  # type: ignore[attr-defined]
         with register_module_forward_pre_hook(require_several_values), evaluation_mode(model):
-            predict_batch(model, image, seed=0, epoch=0, device=device)
+            predict_batch(model, image, seed=0, epoch=0, device=next(model.parameters()).device)
 
 
 def _backward(
-    model: nn.Module,
-    batch: Batch,
-    recipe: Recipe,
-    place: tuple[int, int, int],
-    accelerator: Accelerator,
-    accumulate: int,
+    model: nn.Module, batch: Batch, recipe: Recipe, place: tuple[int, int, int], accelerator: Accelerator, parts: int
 ) -> Float[Tensor, ""]:
-    """Add the gradients of a batch, at this seed, epoch and step, in `accumulate` equal parts. The mean loss."""
+    """Add the gradients of a batch, at this seed, epoch and step, in equal parts. The mean loss."""
     total = torch.zeros((), device=accelerator.device)
-    for number, part in enumerate(zip(*(field.chunk(accumulate) for field in batch), strict=True), 1):
+    for number, part in enumerate(zip(*(field.chunk(parts) for field in batch), strict=True), 1):
         # Counted over all processes: part n of one process is what process n would have.
-        seed_step(accelerator.device, *place, accelerator.process_index * accumulate + number)
+        seed_step(accelerator.device, *place, accelerator.process_index * parts + number)
         # Processes exchange their gradients once per step, with the last part.
-        with nullcontext() if number == accumulate else accelerator.no_sync(model):
+        with nullcontext() if number == parts else accelerator.no_sync(model):
             loss = _loss(model, Batch(*part), recipe, place, accelerator)
             accelerator.backward(loss)
-        total += loss.detach() / accumulate
-    if accumulate > 1:  # gradients rather than losses, because a model may add gradients of its own
+        total += loss.detach() / parts
+    if parts > 1:  # gradients rather than losses, because a model may add gradients of its own
         for weight in model.parameters():
             if weight.grad is not None:
-                weight.grad /= accumulate
+                weight.grad /= parts
     return total
 
 
@@ -202,8 +180,24 @@ def _loss(
     weights = {"attention": recipe.attention_weight, "master": recipe.master_weight, "part": recipe.part_weight}
     weights |= {"master_own": recipe.own_weight, "part_own": recipe.own_weight}
     weights = {name: weight for name, weight in weights.items() if name in logits}
-    if "master_own" not in logits:
-        distillation = recipe.distillation_weight, recipe.temperature
-        return tasn_loss(logits, labels, weights, *distillation, recipe.label_smoothing)
-    loss = tasn_loss(logits, labels, weights, distillation_weight=0.0, label_smoothing=recipe.label_smoothing)
-    return loss + recipe.distillation_weight * own_distillation(logits, recipe.temperature)
+    if "master_own" in logits:
+        loss = tasn_loss(logits, labels, weights, distillation_weight=0.0, label_smoothing=recipe.label_smoothing)
+        return loss + recipe.distillation_weight * own_distillation(logits, recipe.temperature)
+    return tasn_loss(logits, labels, weights, recipe.distillation_weight, recipe.temperature, recipe.label_smoothing)
+
+
+def require_finite(model: nn.Module, losses: Float[Tensor, " steps"], epoch: int) -> None:
+    """Raises FloatingPointError with the first step whose loss is not finite. The epoch is counted from 0."""
+    if len(wrong := (~torch.isfinite(losses)).nonzero()):
+        raise diverged(f"the loss became {losses[wrong[0]].item()}", model, epoch, int(wrong[0]))
+
+
+def diverged(what: str, model: nn.Module, epoch: int, step: int) -> FloatingPointError:
+    """The error, naming weights that are not finite. Epoch and step are counted from 0."""
+    names = not_finite(model.state_dict())
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    weights = ", ".join(names[:3]) or "none"
+    return FloatingPointError(
+        f"{what}, in epoch {epoch + 1}, at step {step + 1}. Weights that are not finite: {weights}{more}. The last "
+        "checkpoint is from before. Train again with a lower learning_rate, or with precision float32"
+    )

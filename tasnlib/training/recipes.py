@@ -18,8 +18,7 @@ class Recipe(Architecture):
     """One way to build and train TASN. Change a value with `dataclasses.replace(recipe, temperature=3)`.
 
     `paper` follows the paper, and the authors' MXNet code where it says nothing; `official` follows that code; `modern`
-    is our bet today, not measured on the paper's data sets; `photos` is for photographs on a laptop. Row by row, with
-    the evidence: docs/recipes.md.
+    is our bet, not measured on the paper's data; `photos` is for photographs on a laptop. Row by row: docs/recipes.md.
 
     >>> RECIPES["laptop"].temperature, RECIPES["paper"].epochs
     (10.0, 300)
@@ -67,8 +66,7 @@ class Recipe(Architecture):
 def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     """The recipe's learning rate for another batch size.
 
-    With SGD it grows with the batch: half as many images, half as far a step, twice as many steps (Goyal et al. 2017).
-    With AdamW, whose step does not grow with the gradient, it grows with the batch's square root.
+    With SGD it grows with the batch (Goyal et al. 2017), with AdamW with the batch's square root.
 
     >>> scaled_learning_rate(RECIPES["paper"], 24), scaled_learning_rate(RECIPES["laptop"], 8)
     (0.025, 0.001)

@@ -25,6 +25,7 @@ def code_lines(cell: NotebookNode) -> int:
 def problems(notebook: NotebookNode, path: Path | None = None) -> list[str]:
     """Every broken rule, in words; none for a notebook that may be committed."""
     found = [*_execution(notebook), *_outputs(notebook), *_pictures(notebook), *_lengths(notebook), *_widgets(notebook)]
+    found += _sections(notebook)
     if path is not None and path.stat().st_size > LARGEST:
         found.append(f"the file has {path.stat().st_size:,} bytes, more than {LARGEST:,}")
     return found
@@ -53,6 +54,8 @@ def _outputs(notebook: NotebookNode) -> Iterator[str]:
                 yield f"cell {number} wrote to stderr: {output.text.strip()[:80]!r}"
             if output.output_type == "error" and not allowed_to_raise:
                 yield f"cell {number} ended in an error: {output.ename}: {output.evalue[:80]}"
+            if output.output_type == "execute_result" and output.data.get("text/plain") in ("True", "False"):
+                yield f"cell {number} shows a bare {output.data['text/plain']}"
             # Pictures are base64 and could hold anything.
             data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
             text = json.dumps(data) + output.get("text", "") + "".join(output.get("traceback", []))
@@ -89,6 +92,14 @@ def _pictures(notebook: NotebookNode) -> Iterator[str]:
 def _alt_of(attributes: str) -> str:
     match = re.search(r"alt\s*=\s*(\"[^\"]*\"|'[^']*')", attributes, re.I)
     return match[1][1:-1] if match else ""
+
+
+def _sections(notebook: NotebookNode) -> Iterator[str]:
+    """A number that is missing is a heading that an edit has lost, with the text below it."""
+    texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    numbers = [int(number) for number in re.findall(r"^## (\d+) · ", texts, re.M)]
+    if numbers != list(range(1, len(numbers) + 1)):
+        yield f"the sections are numbered {', '.join(map(str, numbers))}; none may be missing"
 
 
 def _lengths(notebook: NotebookNode) -> Iterator[str]:

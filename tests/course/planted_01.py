@@ -3,8 +3,6 @@
 A wrong answer stands beside a piece of the message that names its mistake, or "" where no known mistake is to be named.
 """
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -48,40 +46,41 @@ def partner_in_place(relation, channel):
     return relation[:, channel].argmax(-1)
 
 
-def share_by_loops(heat, inside):
+def share_in_box_by_loops(heat, inside):
     result = np.zeros(heat.shape[:2])
     for image, maps in enumerate(heat.numpy()):
         for channel, one in enumerate(maps):
-            if one.sum() > 0:
-                result[image, channel] = (one * inside[image].numpy()).sum() / one.sum()
+            one = one if one.any() else np.ones_like(one)
+            result[image, channel] = (one * inside[image].numpy()).sum() / one.sum()
     return result
 
 
-def bilinear_by_loop(features, scale):
-    rows = []
-    for x in features.flatten(2):
-        rows.append(((scale * x).softmax(-1) @ x.T).softmax(-1))
-    return torch.stack(rows)
-
-
-def bilinear_by_map(features, scale):
-    return torch.stack([*map(partial(bilinear_one, scale), features.flatten(2).repeat_interleave(9, 0))])[::9]
-
-
-def bilinear_one(scale, x):
-    return ((scale * x).softmax(-1) @ x.T).softmax(-1)
-
-
-def bilinear_by_names(feature_maps, s):
-    weights = F.softmax(s * feature_maps.flatten(2), dim=2).view_as(feature_maps)
-    return F.softmax(torch.einsum("bihw,bjhw->bij", weights, feature_maps), dim=2)
-
-
-def bilinear_by_exp(features, scale):
+def relation_of(features, s):
     x = features.flatten(2)
-    powers = (scale * x - (scale * x).amax(-1, keepdim=True)).exp()
-    together = torch.bmm(powers / powers.sum(-1, keepdim=True), x.transpose(1, 2))
-    return together.exp() / together.exp().sum(-1, keepdim=True)
+    return ((s * x).softmax(-1) @ x.mT).softmax(-1)
+
+
+def share_by_silencing(features, scale):
+    """Each channel alone, through all rows."""
+    table, x = relation_of(features, scale), features.flatten(2)
+    total = (table @ x).sum((1, 2))
+    parts = [(table[:, :, j : j + 1] * x[:, j : j + 1]).sum((1, 2)) for j in range(x.shape[1])]
+    return torch.stack(parts, dim=1) / (total[:, None] + (total == 0)[:, None])
+
+
+def share_by_loops(features, scale):
+    result = np.zeros(features.shape[:2])
+    for image, x in enumerate(features.flatten(2)):
+        table = ((scale * x).softmax(-1) @ x.T).softmax(-1)
+        for i in range(len(x)):
+            for j in range(len(x)):
+                result[image, j] += (table[i, j] * x[j].sum()).item()
+        result[image] /= result[image].sum() or 1
+    return result
+
+
+def of_its_sum(given):
+    return given / given.sum(1, keepdim=True).clamp_min(1e-9)
 
 
 RIGHT = {
@@ -111,14 +110,17 @@ RIGHT = {
         lambda relation, channel: np.where(np.arange(relation.shape[1]) == channel, 0, relation[:, channel]).argmax(1),
     ],
     "share_in_box": [
-        share_by_loops,
-        lambda maps, cover: torch.nan_to_num(torch.einsum("bchw,bhw->bc", maps, cover) / maps.sum((2, 3))),
-        lambda m, inside: (m * inside.unsqueeze(1)).flatten(2).sum(2) / (m.flatten(2).sum(2) + 1e-9),
+        share_in_box_by_loops,
+        lambda maps, cover: (torch.einsum("bchw,bhw->bc", maps, cover) / maps.sum((2, 3))).where(
+            maps.any(3).any(2), cover.mean((1, 2))[:, None]
+        ),
+        lambda m, inside: ((m + 1e-9) * inside.unsqueeze(1)).flatten(2).sum(2) / (m + 1e-9).flatten(2).sum(2),
     ],
-    "bilinear": [
-        bilinear_by_names,
-        bilinear_by_exp,
-        lambda x, s: ((s * x.flatten(2)).softmax(2) @ x.flatten(2).mT).softmax(2),
+    "share_from": [
+        share_by_silencing,
+        share_by_loops,
+        lambda x, s: of_its_sum((relation_of(x, s) @ x.flatten(2).sum(2).diag_embed()).sum(1)),
+        lambda x, s: F.normalize(torch.einsum("bij,bjhw->bj", relation_of(x, s), x), p=1),
     ],
 }
 
@@ -184,17 +186,19 @@ WRONG = {
         ("size of the box", lambda m, cover: torch.einsum("bchw,bhw->bc", m, cover) / cover.sum((1, 2))[:, None]),
         ("", lambda m, cover: torch.einsum("bchw,bhw->bc", m, cover) / m.amax((2, 3)).clamp_min(1e-9)),
         ("", lambda m, cover: torch.nan_to_num((m * cover[:, None]).sum((2, 3)) / m.sum((2, 3)), nan=1.0)),
+        ("", lambda m, cover: torch.nan_to_num((m * cover[:, None]).sum((2, 3)) / m.sum((2, 3)))),  # zeros count as 0
     ],
-    "bilinear": [
-        ("", lambda x, s: bilinear_attention(x, s)),
-        ("", bilinear_by_loop),
-        ("", bilinear_by_map),
-        ("inner softmax is missing", lambda x, s: torch.einsum("bihw,bjhw->bij", s * x, x).softmax(2)),
-        ("", lambda x, s: ((s * x).flatten(2).softmax(2) @ (s * x).flatten(2).mT).softmax(2)),
-        ("", lambda x, s: (x.flatten(2).softmax(2) @ (s * x).flatten(2).mT).softmax(2)),
-        ("", lambda x, s: ((s * x).flatten(2).softmax(1) @ x.flatten(2).mT).softmax(2)),
-        ("", lambda x, s: ((s * x).flatten(2).softmax(2) @ x.flatten(2).mT).softmax(1)),
-        ("", lambda x, s: ((s * x).flatten(2).softmax(2) @ x.flatten(2).mT).softmax(2).detach().relu().round()),
-        ("not depend on s", lambda x, s: (x.flatten(2).softmax(2) @ x.flatten(2).mT).softmax(2)),
+    "share_from": [
+        ("", lambda x, s: of_its_sum(bilinear_attention(x, s).sum(1) * x.sum((2, 3)))),
+        ("Take its column", lambda x, s: of_its_sum((relation_of(x, s) @ x.flatten(2)).sum(-1))),
+        ("added up weights alone", lambda x, s: of_its_sum(relation_of(x, s).sum(1))),
+        ("without R", lambda x, s: of_its_sum(x.sum((2, 3)))),
+        ("", lambda x, s: of_its_sum(relation_of(x, s).sum(2) * x.amax((2, 3)))),
+        ("", lambda x, s: relation_of(x, s).sum(1) * x.sum((2, 3))),
+        ("", lambda x, s: of_its_sum(relation_of(x, 1).sum(1) * x.sum((2, 3)))),
+        ("", lambda x, s: of_its_sum((x.flatten(2) @ x.flatten(2).mT).sum(1) * x.sum((2, 3)))),
+        ("", lambda x, s: (given := relation_of(x, s).sum(1) * x.sum((2, 3))) / given.sum().clamp_min(1e-9)),
+        ("", lambda x, s: relation_of(x, s).sum(1) * x.sum((2, 3)) / x.sum((1, 2, 3))[:, None].clamp_min(1e-9)),
+        ("", lambda x, s: of_its_sum(torch.diagonal(relation_of(x, s), dim1=1, dim2=2) * x.sum((2, 3)))),
     ],
 }

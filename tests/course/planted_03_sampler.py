@@ -4,61 +4,48 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
-from tasnlib.sampler import sampling_positions
-
-
-def heights(zoom, out_size):
-    return (torch.arange(out_size) + 0.5) / out_size * zoom.sum()
+from tasnlib.attention_sampler import AttentionSampler
 
 
-def positions_by_parts(zoom, n):
-    """How far each level reaches into every pixel, added up."""
-    before = zoom.cumsum(0) - zoom
-    return ((heights(zoom, n)[:, None] - before) / zoom.clamp_min(1e-30)).clamp(0, 1).sum(1)
+def edges_of(zoom):
+    return torch.cat([torch.zeros(1), zoom.cumsum(0)])
 
 
-def positions_by_numpy(zoom, out_size):
-    u = zoom.numpy().astype(float)
-    edges = np.concatenate([[0], np.cumsum(u)])
-    levels = (np.arange(out_size) + 0.5) / out_size * edges[-1]
-    pixel = np.searchsorted(edges, levels, side="right") - 1
-    return pixel + (levels - edges[pixel]) / u[pixel]
+def sampled_by_numpy(zoom, positions, out_size):
+    running = np.concatenate([[0], np.cumsum(zoom.numpy())])
+    return out_size * np.interp(positions.numpy(), np.arange(len(running)), running) / running[-1]
 
 
-def positions_by_sum(zoom, out_size):
-    edges = torch.cat([torch.zeros(1), zoom.cumsum(0)])
-    pixel = (heights(zoom, out_size)[:, None] > edges[1:]).sum(1)
-    return torch.lerp(pixel.float(), pixel + 1.0, (heights(zoom, out_size) - edges[pixel]) / zoom[pixel])
+def sampled_by_parts(zoom, positions, out_size):
+    """Of every pixel, the part to the left of each position, added up."""
+    covered = (positions[:, None] - torch.arange(len(zoom))).clamp(0, 1)
+    return covered @ zoom * out_size / len(zoom)
 
 
-def positions_by_loop(zoom, out_size):
-    edges, found = [0.0], []
-    for value in zoom.tolist():
-        edges.append(edges[-1] + value)
-    for i in range(out_size):
-        level = (i + 0.5) / out_size * edges[-1]
-        pixel = max(j for j in range(len(zoom)) if edges[j] < level)
-        found.append(pixel + (level - edges[pixel]) / zoom[pixel].item())
-    return torch.tensor(found)
+def sampled_by_lerp(zoom, x, n):
+    left, right = x.floor().long(), x.ceil().long()
+    return n / zoom.sum() * torch.lerp(edges_of(zoom)[left], edges_of(zoom)[right], x - left)
 
 
-def without_the_edge_at_0(zoom, out_size):
-    at_edges = zoom.cumsum(0)
-    levels = heights(zoom, out_size)
-    pixel = torch.searchsorted(at_edges, levels)
-    return pixel + (levels - at_edges[pixel - 1]) / zoom[pixel]
+def sampled_by_loop(zoom, positions, out_size):
+    found = []
+    for x in positions.tolist():
+        pixel = min(int(x), len(zoom) - 1)
+        found.append(out_size * (zoom[:pixel].sum() + (x - pixel) * zoom[pixel]) / zoom.sum())
+    return torch.stack(found)
 
 
-def moved(shift_levels=0.0, shift=0.0):
-    def answer(zoom, out_size):
-        edges = F.pad(zoom.cumsum(0), (1, 0))
-        levels = (torch.arange(out_size) + 0.5 + shift_levels) / out_size * edges[-1]
-        pixel = torch.searchsorted(edges[1:], levels).clamp(max=len(zoom) - 1)
-        return pixel + (levels - edges[pixel]) / zoom[pixel] + shift
+def sampled_by_library(zoom, positions, out_size):
+    attention = (zoom + 1e-9).expand(1, len(zoom), len(zoom))
+    sampler = AttentionSampler(out_size, max_zoom=99.0)
+    grid = sampler(torch.zeros(1, 1, len(zoom), len(zoom)), attention * attention.mT).grid
+    return grid.to_sampled(torch.stack([positions, positions], -1)[None])[0, :, 0]
 
-    return answer
+
+def the_other_way(zoom, positions, out_size):
+    """From positions in the sampled line to those in the image."""
+    return torch.from_numpy(np.interp(positions.numpy() / out_size * len(zoom), edges_of(zoom), range(len(zoom) + 1)))
 
 
 def read_by_matrix(values, positions):
@@ -131,29 +118,29 @@ def tent(width=1.0, low=0.5, high=0.5):
 
 
 RIGHT = {
-    "positions_of": [positions_by_parts, positions_by_numpy, positions_by_sum],
+    "to_sampled": [sampled_by_numpy, sampled_by_parts, sampled_by_lerp],
     "read_row": [read_by_matrix, read_by_numpy, read_by_padding],
     "reading_matrix": [matrix_by_scatter, matrix_by_numpy, matrix_by_reading],
 }
 
 WRONG = {
-    "positions_of": [
-        ("", positions_by_loop),
-        ("", without_the_edge_at_0),
-        ("", lambda zoom, n: sampling_positions(zoom[None, None], (1, len(zoom)), (1, n), 99.0)[0][0]),
-        ("left edges", moved(-0.5)),
-        ("", moved(0.5)),
-        ("", moved(shift=-0.5)),
-        ("", moved(shift=0.5)),
-        ("pixel that each level falls into", lambda zoom, n: positions_by_sum(zoom, n).floor()),
-        ("", lambda zoom, n: positions_by_sum(zoom, n).round()),
-        ("plain resizing", lambda zoom, n: (torch.arange(n) + 0.5) * len(zoom) / n),
-        ("", lambda zoom, n: positions_by_sum(zoom, n) / len(zoom)),
-        ("", lambda zoom, n: positions_by_sum(1 / zoom.clamp_min(1e-3), n)),
-        ("", lambda zoom, n: positions_by_sum(zoom, n).floor() + 0.5),
-        ("", lambda zoom, n: positions_by_sum(zoom.flip(0), n)),
-        ("", lambda zoom, n: zoom.cumsum(0)[:: max(len(zoom) // n, 1)][:n]),
-        ("", lambda zoom, n: positions_by_sum(zoom, len(zoom) // max(len(zoom) // n, 1))),
+    "to_sampled": [
+        ("", sampled_by_loop),
+        ("", sampled_by_library),
+        ("", the_other_way),
+        ("height F(x)", lambda zoom, x, n: sampled_by_numpy(zoom, x, len(zoom))),
+        ("left edge", lambda zoom, x, n: n * edges_of(zoom)[x.long()] / zoom.sum()),
+        ("", lambda zoom, x, n: n * edges_of(zoom)[x.ceil().long()] / zoom.sum()),
+        ("", lambda zoom, x, n: n * edges_of(zoom)[x.round().long()] / zoom.sum()),
+        ("subtracted ½", lambda zoom, x, n: sampled_by_numpy(zoom, x, n) - 0.5),
+        ("", lambda zoom, x, n: sampled_by_numpy(zoom, x, n) + 0.5),
+        ("", lambda zoom, x, n: sampled_by_numpy(zoom, x, n).round()),
+        ("", lambda zoom, x, n: sampled_by_numpy(zoom, x, n).astype(int)),
+        ("plain resizing only", lambda zoom, x, n: x * n / len(zoom)),
+        ("", lambda zoom, x, n: sampled_by_numpy(zoom, x, 1)),
+        ("", lambda zoom, x, n: sampled_by_numpy(zoom.flip(0), x, n)),
+        ("", lambda zoom, x, n: sampled_by_numpy(zoom, x.sort().values, n)),
+        ("", lambda zoom, x, n: np.interp(x.numpy(), np.arange(len(zoom)), zoom.cumsum(0)) * n / len(zoom)),
     ],
     "read_row": [
         ("", read_by_loop),

@@ -67,27 +67,48 @@ def only_first_of_twins(accuracies, costs):
     return front_by_loops(accuracies, costs) & torch.tensor([one not in points[:i] for i, one in enumerate(points)])
 
 
-def inside(low=lambda p, edge: p >= edge, high=lambda p, edge: p < edge):
-    """The exercise's answer, with these comparisons at the edges."""
+def holm_by_loops(p_values):
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found = [False] * len(p_values)
+    for k, i in enumerate(order):
+        if p_values[i] <= 0.05 / (len(p_values) - k):
+            found[i] = True
+        else:
+            return found
+    return found
 
-    def answer(x, y, box, height, width):
-        columns = (low(x, box[0]) & high(x, box[2])).float().mean()
-        rows = (low(y, box[1]) & high(y, box[3])).float().mean()
-        return columns * rows * width * height / ((box[2] - box[0]) * (box[3] - box[1]))
+
+def holm_by_cumprod(p):
+    order = p.argsort()
+    passed = p[order] * torch.arange(len(p), 0, -1) <= 0.05
+    return passed.cumprod(0)[order.argsort()].bool()
+
+
+def holm_by_adjusted(p):
+    p = p.numpy()
+    order = np.argsort(p)
+    adjusted = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    result = np.empty(len(p), dtype=bool)
+    result[order] = adjusted <= 0.05
+    return result
+
+
+def holm_with(limits, stop=True, back=True):
+    """Holm's rule with other limits, without its stop, or in the order of the sorted p-values."""
+
+    def answer(p):
+        order = p.argsort()
+        passed = p[order] <= limits(len(p), torch.arange(len(p)))
+        passed = passed.cumprod(0).bool() if stop else passed
+        return passed[order.argsort()] if back else passed
 
     return answer
 
 
-def magnified_by_loops(x, y, box, height, width):
-    x0, y0, x1, y1 = box
-    count = sum(1 for column in x.tolist() for row in y.tolist() if x0 <= column < x1 and y0 <= row < y1)
-    return count / (len(x) * len(y)) / ((x1 - x0) * (y1 - y0) / (height * width))
-
-
-def magnified_by_search(x, y, box, h, w):
-    edges = torch.tensor(box, dtype=torch.float).view(2, 2).T.contiguous()
-    found = [torch.searchsorted(p, edge).diff().item() for p, edge in zip((x, y), edges, strict=True)]
-    return found[0] / len(x) * w / (box[2] - box[0]) * found[1] / len(y) * h / (box[3] - box[1])
+def from_the_largest(p):
+    order = p.argsort()
+    passed = p[order] <= 0.05 / torch.arange(len(p), 0, -1)
+    return passed.flip(0).cummax(0).values.flip(0)[order.argsort()]
 
 
 RIGHT = {
@@ -108,7 +129,7 @@ RIGHT = {
         lambda a, r: np.where(a.numpy() > r.numpy(), 1, np.where(a.numpy() == r.numpy(), 0.5, 0)).sum(axis=1),
     ],
     "pareto_front": [front_by_loops, front_by_sorting, front_by_numpy],
-    "part_magnification": [magnified_by_loops, magnified_by_search, inside()],
+    "holm": [holm_by_loops, holm_by_cumprod, holm_by_adjusted, holm_with(lambda m, k: 0.05 / (m - k))],
 }
 
 WRONG = {
@@ -170,25 +191,19 @@ WRONG = {
         ("", lambda a, k: front_by_numpy(a, k).nonzero().flatten()),
         ("", lambda a, k: a >= a[k.argsort()].cummax(0).values),
     ],
-    "part_magnification": [
-        ("number of pixels", lambda x, y, box, h, w: inside()(x, y, box, len(y), len(x)) * area(box)),
-        ("share of the sampled image", lambda x, y, box, h, w: inside()(x, y, box, 1, 1) * area(box)),
-        ("", lambda x, y, box, h, w: inside()(x, y, box, 1, w)),
-        ("along x only", lambda x, y, box, h, w: inside()(x, y, (box[0], -1, box[2], h + 1), h, w) * (h + 2) / h),
-        ("mixed up the axes", lambda x, y, box, h, w: inside()(x, y, (box[1], box[0], box[3], box[2]), h, w)),
-        ("", inside(high=lambda p, edge: p <= edge)),
-        ("", inside(low=lambda p, edge: p > edge)),
-        ("", inside(low=lambda p, edge: p > edge, high=lambda p, edge: p <= edge)),
-        ("", inside(low=lambda p, edge: p >= edge - 0.5)),
-        ("", lambda x, y, box, h, w: inside()(x, y, box, h, w) ** 0.5),
-        ("", lambda x, y, box, h, w: 1 / inside()(x, y, box, h, w).clamp_min(1e-3)),
-        ("", lambda x, y, box, h, w: inside()(x, y, box, 40, 40)),
-        ("", lambda x, y, box, h, w: inside()(x, y, (*box[:2], box[0] + box[2], box[1] + box[3]), h, w)),
-        ("", lambda x, y, box, h, w: inside()(x[:13], y[:13], box, h, w)),
-        ("", lambda x, y, box, h, w: inside()(x, y, box, h, w).clamp_min(0.1)),
+    "holm": [
+        ("Bonferroni", lambda p: p <= 0.05 / len(p)),
+        ("did not correct", lambda p: p <= 0.05),
+        ("did not stop", holm_with(lambda m, k: 0.05 / (m - k), stop=False)),
+        ("sorted p-values", holm_with(lambda m, k: 0.05 / (m - k), back=False)),
+        ("", from_the_largest),
+        ("", lambda p: ~torch.tensor(holm_by_loops(p))),
+        ("", holm_with(lambda m, k: 0.05 * (k + 1) / m)),
+        ("", holm_with(lambda m, k: 5 / (m - k))),
+        ("", holm_with(lambda m, k: 0.05 / (k + 1))),
+        ("", holm_with(lambda m, k: 0.05 / (m - k + 1))),
+        ("", lambda p: torch.tensor(holm_by_loops(p)).sum()),
+        ("", lambda p: p.argsort()[torch.tensor(holm_by_loops(p))[p.argsort()]]),
+        ("", lambda p: torch.tensor([one <= 0.05 / (len(p) - k) for k, one in enumerate(p)])),
     ],
 }
-
-
-def area(box):
-    return (box[2] - box[0]) * (box[3] - box[1])

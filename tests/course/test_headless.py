@@ -125,7 +125,9 @@ def test_other_values_are_read_as_papermill_reads_them(notebook):
 
 
 def test_the_text_parameters_of_notebook_05_are_declared_as_text():
-    given = [[name, "007"] for name in ("data_folder", "output_folder", "weights", "backbone", "attention_trunk")]
+    given = [
+        [name, "007"] for name in ("data_folder", "output_folder", "weights", "backbone", "attention_trunk", "track")
+    ]
     notebook = next(path for path in NOTEBOOKS if path.name.startswith("05"))
     assert headless.values_of(notebook, given, []) == dict(given)
     assert headless.values_of(notebook, [["epochs", "3"]], []) == {"epochs": 3}

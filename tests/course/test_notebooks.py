@@ -53,6 +53,10 @@ def error(book):
     book.cells[1].outputs.append(new_output("error", ename="ValueError", evalue="no", traceback=[]))
 
 
+def bare_false(book):
+    book.cells[1].outputs = [new_output("execute_result", {"text/plain": "False"})]
+
+
 def path_in_output(book):
     book.cells[1].outputs.append(new_output("stream", name="stdout", text="saved to /home/me/run"))
 
@@ -94,6 +98,10 @@ def svg(book):
     book.cells[2].outputs.append(new_output("display_data", {"image/svg+xml": "<svg/>"}))
 
 
+def lost_section(book):
+    book.cells[0].source += "\n\n## 1 · The idea\n\n## 3 · The result"
+
+
 def long_cell(book):
     book.cells[1].source = "\n".join(["1"] * 31)
     book.cells.append(new_code_cell("1", execution_count=3))
@@ -121,6 +129,7 @@ BROKEN = {
     empty_cell: "is empty",
     stderr: "stderr",
     error: "ended in an error",
+    bare_false: "shows a bare False",
     path_in_output: "path of one machine",
     path_in_source: "path of one machine",
     path_on_windows: "path of one machine",
@@ -131,6 +140,7 @@ BROKEN = {
     html_picture_without_text: "alternative text",
     output_picture_without_text: "alternative text",
     svg: "image/svg",
+    lost_section: "numbered 1, 3",
     long_cell: "31 lines",
     long_median: "median cell has 9",
     widget_without_state: "state is not saved",

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import ttest_rel
 
 from tasnlib.attention import bilinear_attention, pooled_attention, trilinear_attention
 from tasnlib.course.exercises import EXERCISES
 from tasnlib.distillation import soft_target_cross_entropy, tasn_loss
 from tasnlib.research import localization
+from tasnlib.research.ablations.tables import Row, significant
 from tasnlib.sampler import sampling_matrices, sampling_positions, zoom_profiles
 from tasnlib.training.recipes import RECIPES
 from tasnlib.training.schedule import learning_rate_at
@@ -21,8 +23,11 @@ def solution(name):
 def test_attention():
     features, channel = torch.rand(3, 5, 4, 6), torch.tensor([0, 4, 2])
     relation = bilinear_attention(features, scale=7.0)
-    torch.testing.assert_close(solution("bilinear")(features, 7.0), relation)
+    where = solution("where_it_fires")(features, 7.0)
+    torch.testing.assert_close(solution("fires_there_too")(where, features), relation)
     maps = trilinear_attention(features, scale=7.0)
+    from_second = (relation[:, :, 1, None, None] * features[:, None, 1]).sum((1, 2, 3)) / maps.sum((1, 2, 3))
+    torch.testing.assert_close(solution("share_from")(features, 7.0)[:, 1], from_second)
     torch.testing.assert_close(solution("attend_over_channels")(features, 7.0), maps)
     torch.testing.assert_close(solution("maps_from_relation")(relation, features), maps)
     pooled = pooled_attention(features, scale=7.0, channel=channel)
@@ -40,7 +45,8 @@ def test_sampler():
     zoom = solution("limit_zoom")(solution("marginal_zoom")(attention), 2.0)
     torch.testing.assert_close(zoom, zoom_profiles(attention[None], (9, 9), 2.0)[0][0])
     positions = sampling_positions(attention[None], (9, 9), (5, 5), 2.0)[0][0]
-    torch.testing.assert_close(solution("positions_of")(zoom, 5), positions)
+    middles = torch.arange(5, dtype=torch.float64) + 0.5
+    torch.testing.assert_close(solution("to_sampled")(zoom, positions, 5), middles)
     matrix = solution("reading_matrix")(positions, 9)
     torch.testing.assert_close(matrix, sampling_matrices(attention[None], (9, 9), (5, 5), 2.0)[0][0])
     values = torch.rand(9, dtype=torch.float64)
@@ -72,6 +78,13 @@ def test_measures():
     magnifications = 5 * torch.rand(6, 4)
     reached = solution("share_reached")(magnifications, 3.0)
     torch.testing.assert_close(reached, localization.coverage(magnifications[:, None], at_least=3.0))
-    x, y = torch.linspace(1, 79, 20), torch.linspace(1, 39, 10)
-    share = localization.magnification(x[None], y[None], torch.tensor([[[10.0, 5.0, 30.0, 25.0]]]), (40, 80))
-    assert solution("part_magnification")(x, y, (10, 5, 30, 25), 40, 80) == pytest.approx(share.item())
+
+
+def test_significance():
+    base, *others = (
+        Row(title, (60.0 + d[0], 62.0 + d[1], 61.0 + d[2]), (), {}, 1, 1.0)
+        for title, d in {"base": (0, 0, 0), "no": (1, 2, -1), "yes": (5, 5.1, 5.2), "second": (2, 2.5, 3)}.items()
+    )
+    p_values = torch.tensor([ttest_rel(row.accuracies, base.accuracies).pvalue for row in others])
+    found = {row.title for row, one in zip(others, solution("holm")(p_values), strict=True) if one}
+    assert found == significant([base, *others], base) == {"yes", "second"}

@@ -62,8 +62,13 @@ def picture(widget):
 
 def upload(widget, name, content):
     """Open a file as the browser hands it over."""
-    file = {"name": name, "type": "image/png", "size": len(content), "content": content}
-    parts(widget, ipywidgets.FileUpload)[0].value = [file | {"last_modified": datetime.now(timezone.utc)}]
+    (button,) = parts(widget, ipywidgets.FileUpload)
+    file = {"name": name, "type": "image/png", "size": len(content), "last_modified": datetime.now(timezone.utc)}
+    if ipywidgets.__version__.startswith("7."):
+        button.metadata, button.data = [file], [content]
+        button._counter += 1
+    else:
+        button.value = [file | {"content": content}]
 
 
 def png(size=(40, 90)) -> bytes:

@@ -393,3 +393,87 @@ def spoil(path, how: str) -> None:
                 "rubbish inside": content[:20] + bytes(len(content) - 20),
             }[how]
         )
+
+
+# -- Sets that have no download script of their own --------------------------------------------------------------------
+
+
+def make_nabirds(folder: str | Path) -> Path:
+    """NABirds: hexadecimal image numbers, classes with gaps between them, and some that have no images."""
+    home = Path(folder) / "nabirds"
+    names = {0: "Birds", 295: "American Crow", 817: "Oak Titmouse", 1003: "Oak Titmouse", 52: "Ducks"}
+    rows = []
+    for number, kind in enumerate([295, 817, 1003] * 4):
+        image = f"{number:08x}-21dc-4d0c-bfe1-4cae3c85c829"
+        file = f"{kind:04d}/{image.replace('-', '')}.jpg"
+        _draw_shape(_photo(file, number % 3, True, number, 0), home / "images" / file)
+        rows.append((image, file, kind, int(number < 9)))
+    for table, column in (("images.txt", 1), ("image_class_labels.txt", 2), ("train_test_split.txt", 3)):
+        (home / table).write_text("".join(f"{row[0]} {row[column]}\n" for row in rows))
+    (home / "classes.txt").write_text("".join(f"{number} {name}\n" for number, name in names.items()))
+    (home / "hierarchy.txt").write_text("".join(f"{number} 0\n" for number in names if number))
+    return home
+
+
+def make_stanford_dogs(folder: str | Path) -> Path:
+    """Stanford Dogs: Images/, and the lists as MATLAB cell arrays."""
+    home = Path(folder) / "stanford_dogs"
+    for split, of_each in (("train", 3), ("test", 2)):
+        files, labels = [], []
+        for label, breed in enumerate(("n02085620-Chihuahua", "n02106662-German_shepherd"), 1):
+            for number in range(of_each):
+                file = f"{breed}/{breed.split('-')[0]}_{number + 10 * (split == 'test')}.jpg"
+                _draw_shape(_photo(file, label, True, number, 0), home / "Images" / file)
+                files.append(file)
+                labels.append(label)
+        cells = np.empty((len(files), 1), dtype=object)
+        cells[:, 0] = files
+        _save_mat(home / f"{split}_list.mat", file_list=cells, annotation_list=cells, labels=np.array(labels)[:, None])
+    return home
+
+
+def make_torchvision_set(folder: str | Path, name: str) -> Path:
+    """One of `torchvision_sets.SETS`, as torchvision unpacks it; of two or three classes. Returns the given folder."""
+    root = Path(folder)
+    written = iter(range(1000))
+
+    def draw(*files: str) -> None:
+        for file in files:
+            number = next(written)
+            _draw_shape(_photo(file, number % 3, True, number, 0), root / file)
+
+    def write(file: str, text: str) -> None:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(text)
+
+    if name == "aircraft":
+        home, kinds = "fgvc-aircraft-2013b/data", ("707-320", "Boeing 717")
+        write(f"{home}/variants.txt", "".join(f"{kind}\n" for kind in kinds))
+        for split, first in (("trainval", 1), ("test", 5)):
+            images = {f"{first + i:07d}": kinds[i % 2] for i in range(4)}
+            draw(*(f"{home}/images/{image}.jpg" for image in images))
+            write(f"{home}/images_variant_{split}.txt", "".join(f"{i} {kind}\n" for i, kind in images.items()))
+    elif name == "flowers102":  # two of the 102 have images
+        draw(*(f"flowers-102/jpg/image_{number:05d}.jpg" for number in range(1, 9)))
+        _save_mat(root / "flowers-102/imagelabels.mat", labels=np.array([[1, 102, 1, 102, 1, 102, 1, 102]], np.uint8))
+        parts = {"trnid": [[2, 1]], "valid": [[4, 3]], "tstid": [[5, 6, 7, 8]]}
+        _save_mat(root / "flowers-102/setid.mat", **{part: np.array(ids, np.uint16) for part, ids in parts.items()})
+    elif name == "pets":
+        for split, numbers in (("trainval", (1, 2)), ("test", (3, 4))):
+            images = [
+                (f"{kind}_{i}", k) for k, kind in enumerate(("Abyssinian", "american_bulldog"), 1) for i in numbers
+            ]
+            draw(*(f"oxford-iiit-pet/images/{image}.jpg" for image, _ in images))
+            write(f"oxford-iiit-pet/annotations/{split}.txt", "".join(f"{image} {k} {k} 1\n" for image, k in images))
+    elif name == "food101":
+        for split, first in (("train", 10), ("test", 20)):
+            lists = {kind: [f"{kind}/{first + i}" for i in range(2)] for kind in ("waffles", "apple_pie")}
+            draw(*(f"food-101/images/{image}.jpg" for images in lists.values() for image in images))
+            write(f"food-101/meta/{split}.json", json.dumps(lists))
+    else:
+        ranks = "Annelida_Clitellata_Haplotaxida_Lumbricidae"
+        kinds = (f"00000_Animalia_{ranks}_Lumbricus_terrestris", f"00001_Animalia_{ranks}_Ficus_variegata")
+        kinds += ("00002_Plantae_Tracheophyta_Magnoliopsida_Rosales_Moraceae_Ficus_variegata",)
+        for part in ("2021_train" if name == "inat2021" else "2021_train_mini", "2021_valid"):
+            draw(*(f"{part}/{kind}/{letter * 8}-1.jpg" for kind in kinds for letter in "ba"))
+    return root

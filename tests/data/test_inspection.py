@@ -5,12 +5,13 @@ import hashlib
 import json
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from tasnlib.data import inspection
-from tasnlib.data.inspection import inspect_files
+from tasnlib.data import photographs
+from tasnlib.data.photographs import ImageFiles
 
 
 @pytest.fixture
@@ -23,9 +24,12 @@ def files(tmp_path):
     return root, paths
 
 
-def inspect(files, labels=(0, 1, 2, 3), **options):
+def inspect(files, labels=(0, 1, 2, 3), progress=False, **options):
+    """What became known of the files."""
     root, paths = files
-    return inspect_files(paths, labels, root, "birds, test", workers=2, progress=False, **options)
+    images = ImageFiles(paths, labels, ["a", "b", "c", "d"], 8, "birds, test", root)
+    found = images.inspected(workers=2, progress=progress, **options)
+    return SimpleNamespace(unreadable=found.unreadable, data_hash=found.data_hash)
 
 
 def test_the_hash_is_that_of_its_definition(files):
@@ -33,7 +37,7 @@ def test_the_hash_is_that_of_its_definition(files):
     expected = hashlib.sha256()
     for label, (path, name) in enumerate(zip(paths, ["a.png", "b/참새 1.png", "b/c.png", "d.png"], strict=True)):
         expected.update(f"{name}\0{label}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
-    assert inspect(files)[:2] == ({}, expected.hexdigest())
+    assert inspect(files) == SimpleNamespace(unreadable=frozenset(), data_hash=expected.hexdigest())
 
 
 def test_the_hash_follows_bytes_labels_names_and_order_but_not_times(files):
@@ -59,7 +63,7 @@ def test_the_result_is_remembered_for_these_files(files, tmp_path, monkeypatch, 
     paths[2].write_bytes(paths[2].read_bytes()[:40])
     reads = []
     monkeypatch.setattr(
-        inspection, "decode_image", lambda *given, real=inspection.decode_image: reads.append(given) or real(*given)
+        photographs, "decode_image", lambda *given, real=photographs.decode_image: reads.append(given) or real(*given)
     )
     first = inspect(files, folder=tmp_path / "memory")
     assert len(reads) == 4
@@ -115,7 +119,7 @@ def test_ten_names_and_the_number_of_the_rest(tmp_path, capsys):
         Image.new("L", (4, 4)).save(path)
         if number % 2:
             path.write_bytes(b"")
-    found = inspect_files(paths, [0] * 26, tmp_path, progress=False)  # exactly half
+    found = inspect((tmp_path, paths), [0] * 26)  # exactly half
     assert sorted(found.unreadable) == list(range(1, 26, 2))
     printed = capsys.readouterr().out
     assert printed.count(".png") == 10
@@ -123,14 +127,14 @@ def test_ten_names_and_the_number_of_the_rest(tmp_path, capsys):
     assert printed.endswith("19.png (it is not a readable image: it is empty, 0 bytes) and 3 more\n")
     paths[0].unlink()
     with pytest.raises(ValueError, match=r"14 of 26.*00\.png \(it cannot be read: No such file.*the right folder"):
-        inspect_files(paths, [0] * 26, tmp_path, progress=False, folder=tmp_path / "memory")
+        inspect((tmp_path, paths), [0] * 26, folder=tmp_path / "memory")
     assert not any((tmp_path / "memory").glob("*.json"))
 
 
 def test_a_bar_only_where_one_is_asked_for(files, capsys):
     inspect(files)
     assert capsys.readouterr() == ("", "")
-    inspect_files(files[1], [0] * 4, files[0], "birds, test", progress=True)
+    inspect(files, progress=True)
     printed = capsys.readouterr()
     assert "inspecting birds, test: 100%" in printed.out
     assert printed.err == ""
@@ -145,14 +149,14 @@ def test_a_file_that_was_replaced_is_noticed(files, tmp_path):
     second = inspect(files, folder=tmp_path / "memory")
     assert second.data_hash != first.data_hash
     paths[2].unlink()
-    assert inspect(files, folder=tmp_path / "memory").unreadable.keys() == {2}
+    assert inspect(files, folder=tmp_path / "memory").unreadable == {2}
 
 
 def test_of_processes_that_start_at_once_one_inspects(files, tmp_path, monkeypatch):
     """Threads stand for the processes of a run: the lock is on a file."""
     decoded, found, gate = [], [], threading.Barrier(4)
     monkeypatch.setattr(
-        inspection, "decode_image", lambda *given, real=inspection.decode_image: decoded.append(given) or real(*given)
+        photographs, "decode_image", lambda *given, real=photographs.decode_image: decoded.append(given) or real(*given)
     )
 
     def process():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tasnlib.data.stanford_cars import load_stanford_cars
+from tasnlib.data.stanford import load_stanford_cars
 from tests.data.photo_sets import make_stanford_cars, stanford_cars_photos
 
 COMMAND = "python data_scripts/download_stanford_cars.py"

@@ -11,7 +11,7 @@ import pytest
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.grocery import load_grocery
 from tasnlib.data.inat2017 import load_inat2017
-from tasnlib.data.stanford_cars import load_stanford_cars
+from tasnlib.data.stanford import load_stanford_cars
 from tests.data.photo_sets import make_cub200, make_grocery, make_inat2017, make_stanford_cars
 
 

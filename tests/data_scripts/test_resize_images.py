@@ -15,7 +15,7 @@ from PIL import Image
 from tasnlib.data.cub200 import load_cub200
 from tasnlib.data.image_folder import load_folder
 from tasnlib.data.inat2017 import load_inat2017
-from tasnlib.data.stanford_cars import load_stanford_cars
+from tasnlib.data.stanford import load_stanford_cars
 from tests.data.photo_sets import (
     STORED,
     make_cub200,

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision import models
 
 from tasnlib.networks.backbones import attention_trunk, classifier_backbone
-from tasnlib.networks.weights import weights_file
+from tasnlib.networks.pretrained import weights_file
 
 BUILDERS = (classifier_backbone, attention_trunk)
 NAMES = ["resnet18", "timm/mobilenetv3_small_050"]

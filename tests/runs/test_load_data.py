@@ -226,12 +226,12 @@ def test_drawn_birds_are_as_the_settings_say_and_kept(tmp_path, monkeypatch):
     assert torch.equal(load_data(settings)[0].images, train_set.images)
 
 
-def test_without_a_data_folder_data_are_kept_in_the_project_and_nowhere_else(tmp_path, monkeypatch):
+def test_without_a_data_folder_data_are_kept_in_the_project_or_outside_of_one_here(tmp_path, monkeypatch):
+    (tmp_path / "project" / "notebooks").mkdir(parents=True)
+    (tmp_path / "project" / "notebooks" / "05_train_full.ipynb").touch()
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match="outside of the project; start it inside, or name a data_folder"):
+    for here, kept in (("project/notebooks", "project"), ("elsewhere", "elsewhere")):
+        monkeypatch.chdir(tmp_path / here)
         load_data(Settings(**TINY))
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "05_train_full.ipynb").touch()
-    load_data(Settings(**TINY))
-    assert list((tmp_path / "datasets").iterdir()) != []
+        assert list((tmp_path / kept / "datasets").iterdir()) != []
+    assert [path.name for path in (tmp_path / "project" / "notebooks").iterdir()] == ["05_train_full.ipynb"]

@@ -1,7 +1,6 @@
 """A trained model in three lines: predicts what the test does, on any image file."""
 
 import io
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,23 +11,16 @@ import tasnlib
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
 from tasnlib.runs.__main__ import main
-from tasnlib.runs.prediction import Prediction
+from tasnlib.runs.prediction import VIEWS, Prediction, prepared
 from tasnlib.training.checkpoints import load_model, save_weights
-from tasnlib.training.recipes import RECIPES
 from tests.data.photo_sets import make_cub200
-
-SMOKE = replace(RECIPES["smoke"], image_size=64)
-NAMES = ["wren", "robin", "lark"]
+from tests.runs.tiny_run import NAMES, SMOKE, save_tiny_run
 
 
 @pytest.fixture
 def run(tmp_path):
     """The folder of a finished run, with lively predictions."""
-    torch.manual_seed(0)
-    model = build_model("tasn", SMOKE, len(NAMES))
-    torch.nn.init.normal_(model.classifier.weight, std=5.0)
-    torch.nn.init.ones_(model.attention_net.norm.bias)  # nor is its attention 0 everywhere
-    save_weights(tmp_path / "run" / "tasn.safetensors", model, "tasn", SMOKE, NAMES)
+    save_tiny_run(tmp_path / "run")
     save_weights(
         tmp_path / "run" / "downsampled.safetensors", build_model("downsampled", SMOKE, 3), "downsampled", SMOKE, NAMES
     )
@@ -181,3 +173,34 @@ def test_a_prediction_is_one_line():
     assert repr(prediction) == "<Prediction: wren 90.0 %, robin 10.0 %>"
     titles = [axes.get_title() for axes in prediction.figure().axes]
     assert titles == ["image", "attention", "structure image", "wren, 90.0 %"]
+
+
+# -- Batches and views -------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_gives_what_one_at_a_time_gives(run, photographs):
+    predictor = tasnlib.load(run, device="cpu")
+    shares = predictor.shares(torch.stack([prepared(path, 64) for path in photographs]))
+    for path, found in zip(photographs, shares, strict=True):
+        single = predictor.predict(path)
+        expected = dict(zip(single.class_names, single.probabilities, strict=True))
+        assert dict(zip(NAMES, found.tolist(), strict=True)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_views_average_the_image_its_mirror_image_and_its_crops(run, photographs):
+    predictor = tasnlib.load(run, device="cpu")
+    images = torch.stack([prepared(path, 64) for path in photographs])
+    whole, flip, crops = (predictor.shares(images, views) for views in VIEWS)
+    mirrored = predictor.shares(images.flip(3))
+    torch.testing.assert_close(flip, (whole + mirrored) / 2)
+    assert not torch.allclose(whole, mirrored)
+    torch.testing.assert_close(predictor.shares(images.flip(3), "flip and crops"), crops)  # the same twelve views
+    corner = torch.nn.functional.interpolate(images[..., :56, :56].float(), (64, 64), mode="bilinear", antialias=True)
+    seen = []
+    real = predictor.model.predict
+    predictor.model.predict = lambda pixels: seen.append(pixels) or real(pixels)
+    predictor.shares(images, "flip and crops")
+    assert len(seen) == 12
+    assert any(torch.allclose(pixels, corner / 255, atol=1e-5) for pixels in seen)
+    with pytest.raises(ValueError, match="views is 'all'; it must be one of whole, flip, flip and crops"):
+        predictor.shares(images, "all")

@@ -119,6 +119,19 @@ def test_the_project_is_found_from_any_folder_in_it(tmp_path, monkeypatch):
 def test_the_saved_run_is_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (saved_run() / "tasn.safetensors").is_file()
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "05_train_full.ipynb").touch()  # notebooks that somebody copied, without the saved run
+    assert (saved_run() / "tasn.safetensors").is_file()
+
+
+def test_an_installed_package_carries_the_saved_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "site-packages" / "tasnlib"
+    monkeypatch.setattr(run_folder, "__file__", str(package / "runs" / "run_folder.py"))
+    with pytest.raises(FileNotFoundError, match="installed without the saved runs"):
+        saved_run()
+    (package / "notebooks" / "saved_run").mkdir(parents=True)
+    assert saved_run() == package / "notebooks" / "saved_run"
 
 
 # -- Held by one process -----------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ BAD = {
     "backbone": ["", 50],
     "attention_trunk": ["", 18],
     "num_workers": [-1, "2", True],
+    "track": ["tensorbord", "", 3, True],
 }
 
 
@@ -69,7 +70,8 @@ def test_any_value_is_accepted_and_kept_or_rejected_by_name(name, value):
 
 @pytest.mark.parametrize(
     ("name", "value", "nearest"),
-    [("dataset", "birdshard", "birds_hard"), ("recipe", "labtop", "laptop"), ("precision", "bfloat", "bfloat16")],
+    [("dataset", "birdshard", "birds_hard"), ("recipe", "labtop", "laptop"), ("precision", "bfloat", "bfloat16"),
+     ("track", "tensorbord", "tensorboard"), ("dataset", "stanford_dog", "stanford_dogs")],
 )  # fmt: skip
 def test_a_misspelt_choice_suggests_the_nearest(name, value, nearest):
     with pytest.raises(ValueError, match=f"Did you mean {nearest!r}"):
@@ -229,5 +231,5 @@ def test_a_folder_that_papermill_made_a_number_of_is_rejected_with_the_remedy(na
 
 def test_texts_are_the_parameters_that_may_be_text():
     accept = {name for name in NAMES if "str" in str(Settings.__annotations__[name])}
-    literal = {"dataset", "precision"}
+    literal = {"dataset", "recipe", "precision", "track"}
     assert set(TEXTS) == accept - {"baselines"} | literal  # which may be True as well

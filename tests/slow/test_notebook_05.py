@@ -148,16 +148,19 @@ def test_its_script_runs_where_nothing_of_unix_is_to_be_had(edited, tmp_path):
 
 
 def test_every_module_can_be_imported_on_windows(tmp_path):
-    program = """
-        import importlib, pkgutil, tasnlib
-        for module in pkgutil.walk_packages(tasnlib.__path__, "tasnlib."):
-            importlib.import_module(module.name)
-            print(module.name)
+    program = f"""
+        import benchmarks, importlib, pkgutil, tasnlib
+        sys.path.insert(0, {str(ROOT / "data_scripts")!r})
+        places = (tasnlib.__path__, "tasnlib."), (benchmarks.__path__, "benchmarks."), (sys.path[:1], "")
+        for folder, prefix in places:
+            for module in pkgutil.walk_packages(folder, prefix):
+                importlib.import_module(module.name)
+                print(module.name)
     """
     (tmp_path / "windows.py").write_text(textwrap.dedent(HIDE) + textwrap.dedent(program))
     done = call(["windows.py"], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "tasnlib.runs.__main__" in done.stdout
+    assert {"tasnlib.runs.__main__", "benchmarks.high_resolution.drawings", "make_birds"} <= set(done.stdout.split())
 
 
 # -- Several processes -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tasnlib.training.checkpoints import load_training_state
-from tasnlib.training.divergence import require_finite
+from tasnlib.training.fit import require_finite
 from tasnlib.training.schedule import build_optimizer
 from tests.training.tiny import STEPS, TINY, new_model, run
 

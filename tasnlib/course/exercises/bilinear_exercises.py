@@ -1,8 +1,9 @@
 """Exercises of notebook 01. Solutions are written as a student would write them."""
 
 import torch
+from torch.nn.functional import normalize
 
-from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise, without_loop
+from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise
 from tasnlib.course.exercises.random_inputs import feature_maps, features_and_scale, uniform, whole
 
 
@@ -63,15 +64,14 @@ def strongest_partner(relation, channel):
 
 
 def share_in_box(maps, cover):
-    inside = (maps * cover[:, None]).sum(dim=(2, 3))  # (b, c)
-    total = maps.sum(dim=(2, 3))  # (b, c)
-    return inside / total.clamp_min(1e-12)  # a dead channel: 0
+    maps = torch.where(maps.sum(dim=(2, 3), keepdim=True) > 0, maps, 1.0)  # a map of zeros: uniform
+    return (maps * cover[:, None]).sum(dim=(2, 3)) / maps.sum(dim=(2, 3))  # (b, c)
 
 
-def bilinear(features, scale):
-    x = features.flatten(2)  # (b, c, hw)
-    where = (scale * x).softmax(dim=-1)  # (b, c, hw)
-    return (where @ x.transpose(1, 2)).softmax(dim=-1)  # (b, c, c)
+def share_from(features, scale):
+    relation = fires_there_too(where_it_fires(features, scale), features)  # (b, c, c)
+    given = relation.sum(dim=1) * features.sum(dim=(2, 3))  # (b, c): what channel j gives to all maps together
+    return given / given.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 EXERCISES = [
@@ -114,9 +114,7 @@ EXERCISES = [
                 lambda where, x: (where.flatten(2) @ x.flatten(2).mT).softmax(1)
             ),
             "You swapped the factors: row i weights all channels by where channel i fires. Multiply `where` by the "
-            "transposed features, not the features by the transposed `where`.": lambda where, x: fires_there_too(
-                x, where
-            ),
+            "transposed features, not the features by the transposed `where`.": lambda w, x: fires_there_too(x, w),
         },
         properties=ROWS_SUM_TO_ONE,
         hint="Entry (i, j) before the softmax is channel j's mean over all cells, weighted by where channel i fires.",
@@ -145,21 +143,20 @@ EXERCISES = [
                 lambda maps, cover: (maps * cover[:, None]).sum((2, 3)) / cover.sum((1, 2))[:, None]
             ),
         },
-        properties={"A dead channel has a share of 0.": lambda inputs, result: bool(result[0, 0] == 0)},
-        hint="Multiply each map by the cover, sum over both spatial axes, divide by the map's own sum.",
+        hint="Sum each map times the cover over space, divide by the map's own sum. Zeros count as uniform.",
     ),
     Exercise(
-        bilinear,
+        share_from,
         features_and_scale,
         mistakes={
-            "The inner softmax is missing: you normalised X Xᵀ only once. First turn s·X into weights over space, then "
-            "multiply by Xᵀ.": lambda x, s: (s * x.flatten(2) @ x.flatten(2).mT).softmax(-1),
-            "Your result does not depend on s. Multiply the features by s inside the inner softmax.": lambda x, s: (
-                bilinear(x, 1)
+            "That is the share of each channel's own map. Take its column of R, which feeds all maps, not its row.": (
+                lambda x, s: normalize((fires_there_too(where_it_fires(x, s), x) @ x.flatten(2)).sum(2), p=1)
             ),
+            "You added up weights alone. A weight multiplies a channel: the louder it is, the more it gives.": (
+                lambda x, s: fires_there_too(where_it_fires(x, s), x).mean(1)
+            ),
+            "That is the share in the mean of the channels, without R.": lambda x, s: normalize(x.sum((2, 3)), p=1),
         },
-        properties=ROWS_SUM_TO_ONE,
-        rules={"No loops: a matrix product does it for all channels at once.": without_loop},
-        hint="Weights over space from s·X, then the softmax over channels of weights times Xᵀ.",
+        hint="Channel j gives its volume times the sum of column j of R; divide by what all channels give.",
     ),
 ]

@@ -12,10 +12,8 @@ SIZES = ((6, 2.0), (5, 1.0), (3, 10.0), (7, 3.0), (1, 2.0), (5, 3.0))
 
 def _logits(generator, turn, deviation=2.0):
     b, temperature = SIZES[turn % 6]
-    return {
-        "logits": deviation * torch.randn(b, whole(3, 8, generator), generator=generator),
-        "temperature": temperature,
-    }
+    logits = deviation * torch.randn(b, whole(3, 8, generator), generator=generator)
+    return {"logits": logits, "temperature": temperature}
 
 
 def _some_equal(generator, turn):
@@ -32,12 +30,8 @@ def _probabilities(generator, turn):
 def _pair(generator, turn):
     """The teacher is more confident, so that a swap is noticed; in the last round the two agree."""
     teacher, temperature = _logits(generator, turn, deviation=6.0).values()
-    student = 2 * torch.randn(teacher.shape, generator=generator)
-    return {
-        "student_logits": teacher.clone() if turn == 11 else student,
-        "teacher_logits": teacher,
-        "temperature": temperature,
-    }
+    student = teacher.clone() if turn == 11 else 2 * torch.randn(teacher.shape, generator=generator)
+    return {"student_logits": student, "teacher_logits": teacher, "temperature": temperature}
 
 
 def _joint_inputs(generator, turn):
@@ -138,9 +132,7 @@ EXERCISES = [
             "The sign is wrong: it is the student's softmax minus the teacher's.": lambda student, teacher, T: (
                 -soft_gradient(student, teacher, T)
             ),
-            "You left out 1/T, the inner derivative of z/T.": lambda student, teacher, T: (
-                T * soft_gradient(student, teacher, T)
-            ),
+            "You left out 1/T, the inner derivative of z/T.": lambda s, t, T: T * soft_gradient(s, t, T),
             "The loss is a mean over the batch: divide by the number of birds.": lambda student, teacher, T: (
                 len(student) * soft_gradient(student, teacher, T)
             ),

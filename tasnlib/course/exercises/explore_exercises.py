@@ -97,13 +97,9 @@ EXERCISES = [
         _map_and_size,
         mistakes={
             "You returned the cell's upper left corner. Its centre is half a cell further on.": (
-                lambda a, *size: (
-                    brightest_cell(a, *size) - brightest_cell(a[:1, :1], *size) / torch.tensor(a.shape).flip(0)
-                )
+                lambda a, *size: brightest_cell(a, *size) - (torch.tensor(size) / torch.tensor(a.shape)).flip(0) / 2
             ),
-            "You returned (y, x). x, the column, comes first.": lambda attention, height, width: brightest_cell(
-                attention, height, width
-            ).flip(0),
+            "You returned (y, x). x, the column, comes first.": lambda *given: brightest_cell(*given).flip(0),
             "You counted cells, not pixels. A cell is width / w pixels wide and height / h pixels high.": (
                 lambda attention, height, width: brightest_cell(attention, *attention.shape)
             ),

@@ -41,9 +41,7 @@ DILATION = Exercise(
             lambda features, kernel, dilations: sum(_convolved(features, kernel, d) for d in dilations)
         ),
         "You applied the dilations one after another. Apply each to the block's input, and sum the results.": (
-            lambda features, kernel, dilations: reduce(
-                lambda x, d: _convolved(x, kernel, d).relu(), dilations, features
-            )
+            lambda x, kernel, dilations: reduce(lambda x, d: _convolved(x, kernel, d).relu(), dilations, x)
         ),
         "You applied the same plain convolution for every d. Pass dilation=d, and padding=d to keep the size.": (
             lambda features, kernel, dilations: _convolved(features, kernel, 1).relu() * len(dilations)

@@ -29,6 +29,7 @@ SECONDS = 5.0  # for one call; a right answer takes milliseconds
 LARGEST = 2**29  # bytes
 TOO_SLOW = f"was stopped after {SECONDS:g} seconds. Does a loop never end?"
 TOO_LARGE = f"asked for more than {LARGEST / 2**30:g} GiB of memory. Look at the shapes that it makes."
+NOT_DONE = "not done yet. Replace the ... by your code and run the cell again."
 MEMORY = Path("/proc/self/statm")  # of this process; on Linux only
 JUMPS = {*dis.hasjrel, *dis.hasjabs}
 STATE: dict[str, tuple[Callable, Callable]] = {
@@ -84,7 +85,7 @@ def run(function: Callable, arguments: dict[str, Any]) -> tuple[Any, Record]:
         if isinstance(error, MemoryError) or "allocate memory" in lines[0]:
             record.problem = f"your function {TOO_LARGE}"
     if not record.problem and (result is None or result is ...):
-        result, record.problem = ..., "not done yet. Replace the ... by your code and run the cell again."
+        result, record.problem = ..., NOT_DONE
     elif not record.problem and any(_changed(value, given[name]) for name, value in arguments.items()):
         record.problem = "your function changed its input. Work on a copy, or avoid in-place operations."
     return (... if record.problem else result), record

@@ -1,39 +1,91 @@
-"""Exercises of notebook 03, from the zoom to the sampled image. Solutions are written as a student would write them."""
+"""Exercises of notebook 03. Solutions are written as a student would write them."""
 
 import torch
 from torch.nn import functional as F
 
-from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise, without_loop
+from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise, without, without_loop
 from tasnlib.course.exercises.random_inputs import uniform, whole
 
 NO_LOOP = {"Do it without a loop: torch computes all positions at once.": without_loop}
 
 
-def _zoom_and_size(generator, turn):
-    """Sizes that divide, so that even zoom has positions on edges, and that do not; one position; more positions than
-    pixels; pixels that are never read. The first level often falls into the first pixel, where a missing edge at 0 is
-    noticed."""
+def _zoom_and_interval(generator, turn):
+    """The stretch lies inside, at either end, or is a single pixel or the whole line; the last zoom is even."""
+    size = whole(8, 14, generator)
+    left, right = whole(1, 3, generator), whole(5, 7, generator)
+    left, right = ((left, right), (0, right), (left, size), (left, left + 1), (0, size), (left, right))[turn % 6]
+    zoom = uniform(size, 0.3, 1, generator) ** 2 if turn % 6 < 5 else torch.ones(size)
+    return {"zoom": zoom / zoom.mean(), "left": left, "right": right}
+
+
+def magnification(zoom, left, right):
+    return zoom[left:right].mean()
+
+
+def _map(generator, turn):
+    """Wide, high, of one row, square; with columns of zeros, and uniform."""
+    h, w = ((4, 6), (7, 3), (1, 5), (5, 5))[turn % 4]
+    attention = uniform((h, w), 0.1, 3, generator)
+    if turn % 3 == 1:
+        attention[:, :2] = 0
+    return {"attention": torch.full((h, w), 22.8) if turn % 6 == 5 else attention}
+
+
+def marginal_zoom(attention):
+    profile = attention.amax(dim=0)  # (w,): the maximum over the rows
+    return profile / profile.mean()
+
+
+def _zoom_and_cap(generator, turn):
+    """One pixel above the cap, and one so close below it that spreading the excess evenly lifts it above; nothing above
+    the cap; the cap at the peak; near 1 and at 1, all but a few pixels clipped; all attention in one pixel; even."""
+    size = whole(8, 12, generator)
+    cap = float(uniform((), 1.8, 2.5, generator))
+    rest = uniform(size - 2, 0.1, 1, generator)
+    rest *= (size - 2 * cap - 1) / rest.sum()  # so that the mean is 1
+    zoom = torch.cat([torch.tensor([cap + 1.02, cap - 0.02]), rest])[torch.randperm(size, generator=generator)]
+    peak = torch.nn.functional.one_hot(torch.tensor(whole(0, size - 1, generator)), size) * float(size)
+    other = [(zoom, cap + 1.5), (zoom, zoom.max().item()), (zoom, 1.05), (zoom, 1.0), (peak, 4.0), (peak * 0 + 1, cap)]
+    zoom, cap = other[turn // 2] if turn % 2 else (zoom, cap)
+    return {"zoom": zoom, "cap": cap}
+
+
+def limit_zoom(zoom, cap):
+    low, high = 0.0, cap  # d lies between them
+    for _ in range(60):
+        d = (low + high) / 2
+        if (zoom + d).clamp(max=cap).mean() < 1:
+            low = d
+        else:
+            high = d
+    return (zoom + d).clamp(max=cap)
+
+
+def _spread_over_the_others(zoom, cap):
+    clipped = zoom.clamp(max=cap)
+    under = zoom < cap
+    return clipped + under * (zoom - clipped).sum() / under.sum()
+
+
+def _zoom_and_positions(generator, turn):
+    """Positions inside pixels and on edges, at both ends, in any order; a pixel of zoom 0; an even zoom; one output
+    pixel, and more of them than pixels."""
     size, out_size = ((12, 4), (9, 4), (7, 1), (5, 11), (10, 5), (8, 3))[turn % 6]
     zoom = uniform(size, 0, 1, generator) ** 2 + 0.1
-    if turn % 3 == 0:
-        zoom[0] += zoom.sum() / out_size
     if turn % 3 == 1:
         zoom[whole(1, size - 2, generator)] = 0
-    return {"zoom": torch.ones(size) if turn % 4 == 2 else zoom / zoom.mean(), "out_size": out_size}
+    zoom = torch.ones(size) if turn % 4 == 2 else zoom / zoom.mean()
+    inside = uniform(5, 0, size, generator)
+    ends = torch.tensor([0.0, float(size)])
+    positions = torch.cat([inside.floor() if turn % 3 == 2 else inside, ends])
+    return {"zoom": zoom, "positions": positions[torch.randperm(7, generator=generator)], "out_size": out_size}
 
 
-def _inverse(zoom, quantiles):
-    at_edges = F.pad(zoom.cumsum(0), (1, 0))
-    levels = quantiles * at_edges[-1]
-    pixel = torch.searchsorted(at_edges[1:].contiguous(), levels).clamp(max=len(zoom) - 1)
-    return pixel + (levels - at_edges[pixel]) / zoom[pixel]
-
-
-def positions_of(zoom, out_size):
+def to_sampled(zoom, positions, out_size):
     at_edges = F.pad(zoom.cumsum(0), (1, 0))  # F at every pixel edge, 0 first
-    levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
-    pixel = torch.searchsorted(at_edges[1:], levels)  # the first pixel whose right edge reaches the level
-    return pixel + (levels - at_edges[pixel]) / zoom[pixel]
+    pixel = positions.long().clamp(max=len(zoom) - 1)  # the right border belongs to the last pixel
+    heights = at_edges[pixel] + (positions - pixel) * zoom[pixel]
+    return out_size * heights / at_edges[-1]
 
 
 def _row_and_positions(generator, turn):
@@ -69,25 +121,70 @@ def reading_matrix(positions, size):
 
 EXERCISES = [
     Exercise(
-        positions_of,
-        _zoom_and_size,
+        magnification,
+        _zoom_and_interval,
         mistakes={
-            "You used the levels i/n, the left edges of the output pixels. Take their centres, (i + ½)/n.": (
-                lambda zoom, out_size: _inverse(zoom, torch.arange(out_size) / out_size)
+            "You summed the zoom. That counts samples in units of plain resizing; divide by the number of pixels.": (
+                lambda zoom, left, right: zoom[left:right].sum()
             ),
-            "Your levels include both 0 and 1. Take the centres of n equal steps, (i + ½)/n.": (
-                lambda zoom, out_size: _inverse(zoom, torch.linspace(0, 1, out_size))
-            ),
-            "You returned the pixel that each level falls into. Interpolate within it: F is linear inside a pixel.": (
-                lambda zoom, out_size: positions_of(zoom, out_size).floor()
-            ),
-            "These are the positions of plain resizing. Use the zoom: invert its cumulative sum.": (
-                lambda zoom, out_size: (torch.arange(out_size) + 0.5) / out_size * len(zoom)
+            "You counted pixel `right` too. The stretch ends at the edge `right`, so its last pixel is right - 1.": (
+                lambda zoom, left, right: zoom[left : right + 1].mean()
             ),
         },
-        properties={"Positions increase from left to right.": lambda inputs, result: bool((result.diff() > 0).all())},
+        hint="Plain resizing has a zoom of 1 everywhere, so the result is the mean of the zoom over the stretch.",
+    ),
+    Exercise(
+        marginal_zoom,
+        _map,
+        mistakes={
+            "You summed over the rows. The paper takes the maximum, so faint cells cannot outweigh a bright one.": (
+                lambda attention: attention.sum(0) / attention.sum(0).mean()
+            ),
+            "You took the maximum along the wrong axis. Axis 0 is the rows; x needs one value per column.": (
+                lambda attention: marginal_zoom(attention.T)
+            ),
+        },
+        properties={"A zoom has mean 1.": lambda inputs, result: abs(float(result.mean()) - 1) < 1e-5},
+        hint="One maximum for each column, then divided by the mean of these maxima.",
+    ),
+    Exercise(
+        limit_zoom,
+        _zoom_and_cap,
+        mistakes={
+            "You only clipped. Give the excess to the other pixels, so that the mean stays 1.": (
+                lambda zoom, cap: zoom.clamp(max=cap)
+            ),
+            "You spread the excess over all pixels, the clipped ones too: they end above the cap. (The authors' code "
+            "does this once per round.)": lambda zoom, cap: zoom.clamp(max=cap) + 1 - zoom.clamp(max=cap).mean(),
+            "You spread the excess evenly over the pixels below the cap, which lifts one of them above it. It must "
+            "stop at the cap, and the others take the rest.": _spread_over_the_others,
+        },
+        properties={
+            "No value is above the cap.": lambda inputs, result: float(result.max()) <= inputs["cap"] + 1e-5,
+            "The mean is still 1.": lambda inputs, result: abs(float(result.mean()) - 1) < 1e-4,
+        },
+        rules={"Do it without sorting.": without("sort", "argsort", "sorted", "topk")},
+        hint="Bisect the interval that contains d until the mean of min(u + d, cap) is 1.",
+    ),
+    Exercise(
+        to_sampled,
+        _zoom_and_positions,
+        mistakes={
+            "You returned the height F(x). Divide it by F(W) and multiply it by the number of output pixels.": (
+                lambda zoom, positions, out_size: to_sampled(zoom, positions, len(zoom))
+            ),
+            "You took F at the left edge of each position's pixel. F is linear inside a pixel: go as far as it says.": (
+                lambda zoom, positions, out_size: to_sampled(zoom, positions.floor(), out_size)
+            ),
+            "You subtracted ½. The result is in pixel-edge units too, in which output pixel i covers i to i + 1.": (
+                lambda zoom, positions, out_size: to_sampled(zoom, positions, out_size) - 0.5
+            ),
+            "This is right for plain resizing only. Use the zoom: take its cumulative sum.": (
+                lambda zoom, positions, out_size: out_size * positions / len(zoom)
+            ),
+        },
         rules=NO_LOOP,
-        hint="F at the edges is the cumulative sum with a 0 before it; find the pixel of each level, then interpolate.",
+        hint="F at the edges is the cumulative sum with a 0 before it; add the way into the pixel, then scale.",
     ),
     Exercise(
         read_row,

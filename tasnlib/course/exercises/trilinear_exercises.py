@@ -107,7 +107,7 @@ STRUCTURE = Exercise(
         "Your detail map is weighted by the channel's column. Its weights are the row relation[b, channel].": (
             lambda relation, x, k: (_weighted(relation.mean(1), x), _weighted(_own(relation.mT, k), x))
         ),
-        "Your structure map weights all channels equally. Its weights are the mean of the rows of R (dim=1).": (
+        "Your mean map weights all channels equally. Its weights are the mean of the rows of R (dim=1).": (
             lambda relation, x, k: (x.mean(1), _weighted(_own(relation, k), x))
         ),
         "Your detail map is the channel's raw feature map. Use the channel's row of the relation.": (

@@ -33,7 +33,6 @@ def draw_grid(
 ) -> None:
     """Where the sampler reads an image that has been drawn.
 
-    >>> from matplotlib.figure import Figure
     >>> axes = Figure().add_subplot()
     >>> draw_grid(axes, torch.rand(3, 8, 8), torch.rand(2, 2), 4.0)
     >>> len(axes.collections)
@@ -41,12 +40,10 @@ def draw_grid(
     """
     size = image.shape[1], image.shape[2]
     x, y = (position[0] for position in sampling_positions(attention[None], size, GRID_LINES, max_zoom))
-    _draw_lines(axes, x, y, size, alpha)
+    _lines(axes, x, y, size, alpha)
 
 
-def _draw_lines(
-    axes: Axes, x: Float[Tensor, " n"], y: Float[Tensor, " m"], size: tuple[int, int], alpha: float
-) -> None:
+def _lines(axes: Axes, x: Float[Tensor, " n"], y: Float[Tensor, " m"], size: tuple[int, int], alpha: float) -> None:
     axes.vlines(x.tolist(), 0, size[0], colors="white", linewidth=0.8, alpha=alpha)
     axes.hlines(y.tolist(), 0, size[1], colors="white", linewidth=0.8, alpha=alpha)
 
@@ -62,7 +59,7 @@ def _grid_and_sample(
     sampled = attention_sample(image[None], attention[None], out_size, max_zoom)[0]
     draw_image(right, sampled, f"sampled, {out_size[1]} × {out_size[0]} pixels", COLOURS["structure"])
     straight = (torch.arange(GRID_LINES) + 0.5) / GRID_LINES
-    _draw_lines(right, straight * out_size[1], straight * out_size[0], out_size, alpha=0.2)
+    _lines(right, straight * out_size[1], straight * out_size[0], out_size, alpha=0.2)
 
 
 def bump(

@@ -22,7 +22,6 @@ def channel_maps(
 ) -> Figure:
     """Some channels over some images: one column per image, one row and one brightness scale per channel.
 
-    >>> import torch
     >>> boxes, names = torch.zeros(2, 3, 4), {3: "head", 0: "wing"}
     >>> figure = channel_maps(torch.rand(2, 3, 24, 24), torch.ones(2, 5, 4, 4), [3, 0], boxes, names, ["red", "blue"])
     >>> [axes.get_title() for axes in figure.axes[::2]]
@@ -48,7 +47,6 @@ def channel_gallery(
 ) -> Figure:
     """One image and some of its channels in two rows, all on one brightness scale.
 
-    >>> import torch
     >>> len(channel_gallery(torch.rand(3, 24, 24), torch.rand(5, 4, 4), [3, 0]).axes)
     3
     """
@@ -72,7 +70,6 @@ def where_and_who(
     From left to right: the channel; the inner softmax over space at this scale; the row of R, one bar per channel, its
     own bar darker, the three largest numbered; the channel with the largest weight in that row.
 
-    >>> import torch
     >>> figure = where_and_who(torch.rand(3, 24, 24), torch.rand(5, 4, 4), channel=2, scale=7.0)
     >>> len(figure.axes[2].patches)
     5
@@ -90,8 +87,7 @@ def where_and_who(
     maps = (features[channel], where, features[strongest])
     for axes, attention, title in zip((first, second, last), maps, titles, strict=True):
         draw_attention(axes, image, attention, title, smooth=False)
-        if boxes is not None:
-            draw_boxes(axes, boxes)
+        draw_boxes(axes, boxes)
     colours = [COLOURS["attention"]] * len(row)
     colours[channel] = "#004D38"  # the attention network's green, darker
     largest = row.topk(min(3, len(row))).indices.tolist()

@@ -69,9 +69,8 @@ def relations(matrices: Mapping[str, Float[Tensor, "c c"]], order: Tensor | None
     >>> len(relations({"one": torch.rand(4, 4), "two": torch.rand(4, 4)}).axes)
     3
     """
-    figure, grid = plt.subplots(
-        1, len(matrices), figsize=(4.3 * len(matrices) + 0.5, 4.3), squeeze=False, layout="constrained"
-    )
+    size = (4.3 * len(matrices) + 0.5, 4.3)
+    figure, grid = plt.subplots(1, len(matrices), figsize=size, squeeze=False, layout="constrained")
     suffix = f", {ends}" if ends else ""
     for axes, (title, matrix) in zip(grid[0], matrices.items(), strict=True):
         order = torch.arange(len(matrix)) if order is None else order

@@ -31,7 +31,6 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
 
     Positions are computed here because a layout solver takes longer than the drawing, and sliders draw these.
 
-    >>> import torch
     >>> rows = [[Picture(torch.rand(3, 8, 8), "image"), Picture(torch.rand(3, 8, 8), attention=torch.rand(2, 2))]]
     >>> [axes.get_title() for axes in picture_grid(rows).axes]
     ['image', '']
@@ -58,8 +57,7 @@ def picture_grid(rows: Sequence[Sequence[Picture]], width: float = 2.0, titles: 
             colour = picture.colour or "black"
             title = axes.set_title(picture.title, fontsize=titles, color=colour, pad=3, y=1.0, parse_math=False)
             title.set(x=0 if only_title else 0.5, ha="left" if only_title else "center")
-            if picture.boxes is not None:
-                draw_boxes(axes, picture.boxes)
+            draw_boxes(axes, picture.boxes)
     return figure
 
 
@@ -68,7 +66,6 @@ def image_row(
 ) -> Figure:
     """Images (3, h, w) of any sizes side by side, each framed in its colour.
 
-    >>> import torch
     >>> len(image_row([torch.rand(3, 8, 8), torch.rand(3, 4, 4)], ["large", "small"], [None, "black"]).axes)
     2
     """
@@ -85,7 +82,6 @@ def attention_row(
 ) -> Figure:
     """Attention maps (a, b) of any sizes over one image, side by side, each drawn up to its own maximum.
 
-    >>> import torch
     >>> len(attention_row(torch.rand(3, 8, 8), [torch.rand(4, 4), torch.rand(2, 2)], ["fine", "coarse"]).axes)
     2
     """
@@ -104,7 +100,6 @@ def contact_sheet(
 ) -> Figure:
     """Images row by row, each with its title and its part boxes.
 
-    >>> import torch
     >>> len(contact_sheet(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), columns=2).axes)
     3
     """
@@ -128,7 +123,6 @@ def overview(
         columns: by title: maps (n, a, b), drawn over the images, or images (n, 3, s, s), framed in the colour of what
             their title begins with: structure, detail, downsampled.
 
-    >>> import torch
     >>> images = torch.rand(2, 3, 8, 8)
     >>> figure = overview(images, {"structure map": torch.rand(2, 4, 4), "structure image": images})
     >>> [axes.get_title() for axes in figure.axes]

@@ -36,9 +36,8 @@ def seeds_and_means(tables: dict[str, Sequence[Row]], chance: dict[str, float], 
     1
     """
     count = max(len(rows) for rows in tables.values())
-    figure, panels = plt.subplots(
-        1, len(tables), figsize=(3.2 + 3.6 * len(tables), 0.36 * count + 1.2), squeeze=False, layout="constrained"
-    )
+    size = (3.2 + 3.6 * len(tables), 0.36 * count + 1.2)
+    figure, panels = plt.subplots(1, len(tables), figsize=size, squeeze=False, layout="constrained")
     named: list[str] = []
     for axes, (name, rows) in zip(panels[0], tables.items(), strict=True):
         for place, row in enumerate(rows):

@@ -21,7 +21,6 @@ def hard_cases(
 ) -> Figure:
     """One column per bird: above, attention and the boxes of the parts; below, the structure image.
 
-    >>> import torch
     >>> boxes = torch.zeros(2, 3, 4)
     >>> len(hard_cases(torch.rand(2, 3, 9, 9), torch.rand(2, 3, 3), torch.rand(2, 3, 6, 6), ["a", "b"], boxes).axes)
     4
@@ -68,7 +67,6 @@ def two_species(
     Raises:
         ValueError: for a name that is no class.
 
-    >>> import torch
     >>> names = ["grey, head along", "grey, head across"]
     >>> figure = two_species(torch.rand(4, 3, 9, 9), torch.tensor([0, 1, 0, 1]), torch.rand(4, 3, 3),
     ...     torch.rand(4, 3, 6, 6), names, *names)

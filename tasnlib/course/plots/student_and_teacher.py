@@ -21,9 +21,9 @@ def soft_predictions(
     genus_names: Sequence[str],
     temperatures: Sequence[float] = (1.0, 10.0),
 ) -> Figure:
-    """The input of both nets for one bird, and their softmaxes at some temperatures. A triangle marks the true class.
+    """The input of both nets for one bird, and their softmaxes at some temperatures. A triangle marks the true class,
+    and under each class stands in how many traits, the binary digits of its number, it agrees with the true one.
 
-    >>> import torch
     >>> image, logits = torch.rand(3, 8, 8), torch.randn(4)
     >>> len(soft_predictions(image, image, logits, logits, 0, ["red", "blue"]).axes)
     4
@@ -33,6 +33,8 @@ def soft_predictions(
     draw_image(row[0], detail_image, "detail image,\ninput of the part net", COLOURS["detail"])
     draw_image(row[1], structure_image, "structure image,\ninput of the master net", COLOURS["structure"])
     species, places = len(part_logits) // len(genus_names), np.arange(len(part_logits))
+    traits = (len(places) - 1).bit_length()
+    shared = [traits - (label ^ other).bit_count() for other in range(len(places))]
     for axes, temperature in zip(row[2:], temperatures, strict=True):
         for offset, logits, name in ((-0.2, part_logits, "part"), (0.2, master_logits, "master")):
             probabilities = softmax_at(logits, temperature)
@@ -42,7 +44,11 @@ def soft_predictions(
         axes.vlines(places[species::species] - 0.5, 0, 1.15 * highest, color="black", linewidth=0.6)
         centres = (np.arange(len(genus_names)) + 0.5) * species - 0.5
         axes.set_xticks(centres, [name.replace("-", "\n") for name in genus_names], fontsize=8)
-        axes.set(ylim=(0, 1.15 * highest), ylabel="softmax at T", title=f"T = {temperature:g}", xlabel="class")
+        axes.set_xticks(places, shared, minor=True, fontsize=8)
+        axes.tick_params(axis="x", which="both", length=0)
+        axes.tick_params(axis="x", which="major", pad=15)
+        axes.set(ylim=(0, 1.15 * highest), ylabel="softmax at T", title=f"T = {temperature:g}")
+        axes.set_xlabel("traits in common with the true class; genus", fontsize=9)
     row[2].legend(fontsize=9)
     return figure
 
@@ -61,7 +67,6 @@ def training_epoch(
         structure, structure_images: before training (epoch 0) and after every epoch.
         history: of `training.fit`; its first entry is epoch 1.
 
-    >>> import torch
     >>> history = [{"epoch": 1, "accuracy": {"master": 0.5, "part": 0.4, "attention": 0.1}}]
     >>> images, maps, sampled = torch.rand(2, 3, 8, 8), torch.rand(2, 2, 4, 4), torch.rand(2, 2, 3, 6, 6)
     >>> len(training_epoch(images, maps, sampled, history, epoch=1).axes)
@@ -76,8 +81,7 @@ def training_epoch(
     ).subplots(squeeze=False)
     for column, (above, below) in enumerate(pictures.T):
         draw_attention(above, images[column], structure[epoch, column], "" if column else "attention")
-        if boxes is not None:
-            draw_boxes(above, boxes[column])
+        draw_boxes(above, None if boxes is None else boxes[column])
         title = "" if column else "structure image"
         draw_image(below, structure_images[epoch, column], title, COLOURS["structure"])
     axes = figure.add_axes(((1.6 * count + 0.8) / width, 0.15, 3.1 / width, 0.75))

@@ -59,8 +59,8 @@ def draw_image(axes: Axes, image: Tensor, title: str = "", colour: str | None = 
     axes.spines[:].set(visible=colour is not None, color=colour, linewidth=3)
 
 
-def draw_boxes(axes: Axes, boxes: Float[Tensor, "parts 4"]) -> None:
-    for x0, y0, x1, y1 in boxes.tolist():
+def draw_boxes(axes: Axes, boxes: Float[Tensor, "parts 4"] | None) -> None:
+    for x0, y0, x1, y1 in [] if boxes is None else boxes.tolist():
         axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="white", linewidth=1.2))
 
 

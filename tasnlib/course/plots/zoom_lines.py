@@ -17,9 +17,8 @@ POSITION = "position on the line, in pixels"
 
 
 def _zoom_bars(axes: Axes, zoom: Float[Tensor, " size"]) -> BarContainer:
-    bars = axes.bar(
-        torch.arange(len(zoom)) + 0.5, zoom, width=1.0, color=COLOURS["attention"], alpha=0.8, edgecolor="white"
-    )
+    centres = torch.arange(len(zoom)) + 0.5
+    bars = axes.bar(centres, zoom, width=1.0, color=COLOURS["attention"], alpha=0.8, edgecolor="white")
     axes.set(xlim=(0, len(zoom)), ylabel="zoom")
     return bars
 
@@ -74,9 +73,8 @@ def cap_bars(zooms: Sequence[Float[Tensor, " n"]], titles: Sequence[str], cap: f
     >>> len(cap_bars([torch.ones(4), torch.ones(4)], ["before", "after"], cap=1.5).axes)
     2
     """
-    figure, row = plt.subplots(
-        1, len(zooms), figsize=(2.9 * len(zooms), 2.6), sharey=True, squeeze=False, layout="constrained"
-    )
+    size = (2.9 * len(zooms), 2.6)
+    figure, row = plt.subplots(1, len(zooms), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axes, zoom, title in zip(row[0], zooms, titles, strict=True):
         bars = _zoom_bars(axes, zoom)
         axes.axhline(cap, color=COLOURS["detail"], linewidth=1.5)

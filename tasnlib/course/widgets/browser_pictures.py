@@ -21,7 +21,6 @@ from tasnlib.data.image_file import decode_image
 def picture_html(figure: Figure, alt: str) -> str:
     """A figure as an HTML image of 256 colours: a third of the size, because a notebook file keeps what a widget shows.
 
-    >>> from matplotlib.figure import Figure
     >>> picture_html(Figure(), "nothing")[:50]
     '<img alt="nothing" src="data:image/png;base64,iVBO'
     """
@@ -44,9 +43,9 @@ def upload_button(use: Callable[[Image.Image], None]) -> tuple[ipywidgets.FileUp
     button, message = ipywidgets.FileUpload(accept="image/*", description="your picture"), ipywidgets.HTML()
 
     def opened(change: traitlets.Bunch) -> None:
-        (file,) = change.new
+        (file,) = change.new.values() if isinstance(change.new, dict) else change.new  # a dict in ipywidgets 7
         try:
-            image = decode_image(bytes(file["content"]), Path(file["name"]))
+            image = decode_image(bytes(file["content"]), Path(file.get("metadata", file)["name"]))
         except ValueError as reason:
             message.value = html.escape(str(reason))
             return

@@ -10,7 +10,7 @@ from IPython.display import display
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
 from tasnlib.course.plots.single_image import settings_view
@@ -28,7 +28,6 @@ PRERENDERED_SPECIES = 8
 def birds_it_knows(predictor: Predictor) -> BirdsConfig | None:
     """The drawn birds that a model was trained on, at its image size; None for a model of anything else.
 
-    >>> import tasnlib
     >>> birds_it_knows(tasnlib.load("notebooks/saved_run", device="cpu")) == EASY
     True
     """
@@ -60,7 +59,6 @@ def a_drawn_bird(number: int, config: BirdsConfig = EASY) -> Image.Image:
 def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
     """The prediction for any image file, or for a drawn bird by its number, 0 to 99; `bird` is the first.
 
-    >>> import tasnlib
     >>> open_a_picture(tasnlib.load("notebooks/saved_run", device="cpu"))
     VBox(...)
     """
@@ -89,11 +87,7 @@ def open_a_picture(predictor: Predictor, bird: int = 5) -> None:
 def view_with(predictor: Predictor, image: Float[Tensor, "3 h w"], mean_map: Float[Tensor, "a b"]) -> partial:
     """`plots.single_image.settings_view` of a model and image: a function of max_zoom, exponent and temperature."""
     model = predictor.model
-
-    def classify(structure_images: Tensor) -> Tensor:
-        return model.classifier(model.backbone(structure_images))
-
-    names = predictor.class_names
+    classify, names = nn.Sequential(model.backbone, model.classifier), predictor.class_names
     return partial(settings_view, image, mean_map, classify, names, model.out_size, antialias=model.antialias)
 
 
@@ -104,7 +98,6 @@ def change_the_settings(predictor: Predictor, image: Float[Tensor, "3 h w"], mea
         image: in [0, 1], on the model's device.
         mean_map: the mean of all channels' maps, not raised to any power yet.
 
-    >>> import tasnlib, torch
     >>> change_the_settings(tasnlib.load("notebooks/saved_run", "cpu"), torch.rand(3, 144, 144), torch.rand(12, 12))
     VBox(...)
     """

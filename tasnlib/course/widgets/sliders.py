@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -91,12 +92,8 @@ def _prerendered(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: st
             f'<input type="range" min="0" max="{len(frames) - 1}" value="{at}" oninput="turnPage(this)"> '
             f"<output>{html.escape(_text(slider.start))}</output></label>{pictures}</fieldset>"
         )
-    script = (
-        "<script>function turnPage(range) { const box = range.closest('fieldset');"
-        " box.querySelectorAll('.frame').forEach((frame, n) => { frame.hidden = n != range.value });"
-        " box.querySelector('output').textContent = JSON.parse(box.dataset.values)[range.value]; }</script>"
-    )
-    display(HTML(script + "".join(rows)))
+    script = Path(__file__).with_name("turn_page.js").read_text(encoding="utf-8")
+    display(HTML(f"<script>{script}</script>" + "".join(rows)))
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The wall of channels: the attention maps of all channels over one image. A click on a tile shows that channel."""
 
 import os
+from pathlib import Path
 
 import anywidget
 import ipywidgets
@@ -29,7 +30,6 @@ class Channels:
         image: in [0, 1], as `Prediction.image`.
         most: how many channels to show, the strongest on this image.
 
-    >>> import tasnlib
     >>> channels = Channels(tasnlib.load("notebooks/saved_run", device="cpu"), torch.rand(3, 144, 144), most=5)
     >>> channels.maps.shape, len(channels.shown)
     (torch.Size([32, 12, 12]), 5)
@@ -48,79 +48,16 @@ class Channels:
     def view(self, channel: int) -> Figure:
         """One channel: its map, its detail image, and the part net's prediction from that."""
         attention = self.maps[channel]
-        detail_image = self.model.sample(self.image[None].to(self.device), attention[None].to(self.device))
-        probabilities = self.model.classifier(self.model.backbone(detail_image)).float().softmax(1)[0].cpu()
+        detail = self.model.sample(self.image[None].to(self.device), attention[None].to(self.device))
+        probabilities = self.model.classifier(self.model.backbone(detail)).float().softmax(1)[0].cpu()
         dead = not self.features[channel].any()
-        return channel_view(
-            self.image, attention, detail_image[0].cpu(), probabilities, self.class_names, channel, dead
-        )
+        return channel_view(self.image, attention, detail[0].cpu(), probabilities, self.class_names, channel, dead)
 
 
 class Wall(anywidget.AnyWidget):
     """A picture of tiles. Click one, or move with the arrow keys; `chosen` counts them from 0."""
 
-    _esm = """
-    function render({ model, el }) {
-      const [count, columns, tile, gap] = model.get("shape");
-      const labels = model.get("labels");
-      const step = tile + gap, rows = Math.ceil(count / columns);
-      const width = Math.min(columns, count) * step - gap, height = rows * step - gap;
-      const list = document.createElement("div");
-      const name = "tasn-wall-" + Math.random().toString(36).slice(2);
-      list.className = "tasn-wall";
-      list.tabIndex = 0;
-      list.setAttribute("role", "listbox");
-      list.setAttribute("aria-label", "Attention maps of the channels. Click one, or use the arrow keys.");
-      list.style.cssText = "position:relative;display:inline-block;max-width:100%;width:" + width + "px";
-      const picture = document.createElement("img");
-      picture.alt = "attention maps of " + count + " channels over the image";
-      picture.draggable = false;
-      picture.style.cssText = "display:block;width:100%";
-      list.append(picture);
-      const tiles = labels.map((label, n) => {
-        const one = document.createElement("div");
-        one.className = "tasn-tile";
-        one.id = name + "-" + n;
-        one.setAttribute("role", "option");
-        one.setAttribute("aria-label", "channel " + label);
-        one.textContent = label;
-        one.style.cssText = "position:absolute;box-sizing:border-box;cursor:pointer;padding:1px 4px;color:white;" +
-          "font:bold 11px sans-serif;text-shadow:0 0 3px black;left:" + 100 * (n % columns) * step / width +
-          "%;top:" + 100 * Math.floor(n / columns) * step / height + "%;width:" + 100 * tile / width + "%;height:" +
-          100 * tile / height + "%";
-        one.addEventListener("click", () => choose(n));
-        list.append(one);
-        return one;
-      });
-      el.append(list);
-      const mark = () => {
-        const chosen = model.get("chosen");
-        picture.src = model.get("picture");
-        list.setAttribute("aria-activedescendant", name + "-" + chosen);
-        tiles.forEach((one, n) => {
-          one.setAttribute("aria-selected", n === chosen);
-          one.style.boxShadow = n === chosen ? "0 0 0 3px #D55E00" : "none";
-        });
-      };
-      const choose = (n) => {
-        model.set("chosen", Math.min(count - 1, Math.max(0, n)));
-        model.save_changes();
-        mark();
-      };
-      list.addEventListener("keydown", (event) => {
-        const chosen = model.get("chosen");
-        const goal = { ArrowLeft: chosen - 1, ArrowRight: chosen + 1, ArrowUp: chosen - columns,
-          ArrowDown: chosen + columns, Home: 0, End: count - 1 }[event.key];
-        if (goal === undefined) return;
-        event.preventDefault();
-        event.stopPropagation();
-        if (goal >= 0 && goal < count) choose(goal);
-      });
-      ["change:chosen", "change:picture"].forEach((what) => model.on(what, mark));
-      mark();
-    }
-    export default { render };
-    """
+    _esm = Path(__file__).with_name("wall.js")
     picture = traitlets.Unicode().tag(sync=True)
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # tiles, columns, pixels per tile, per gap
@@ -130,7 +67,6 @@ class Wall(anywidget.AnyWidget):
 def click_a_channel(channels: Channels) -> None:
     """The wall, to click on; below it the chosen channel. On a page without a kernel a slider replaces the wall.
 
-    >>> import tasnlib
     >>> predictor = tasnlib.load("notebooks/saved_run", device="cpu")
     >>> click_a_channel(Channels(predictor, torch.rand(3, 144, 144), most=8))
     VBox(...)

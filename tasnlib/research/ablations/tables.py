@@ -207,7 +207,7 @@ def open_study(
     Raises:
         ValueError: for other arguments; for "gpu" without a GPU if results are missing; for a result that is damaged
             or belongs to another run, naming its file.
-        FileNotFoundError: without a checkout of the project, where the results are.
+        FileNotFoundError: if neither a project nor the installed package has the results.
     """
     smoke = profile == "smoke"
     folder = (project_folder() / "runs" / "ablations" if smoke else course_folder() / "ablations") / profile

@@ -160,3 +160,13 @@ def part() -> Tensor:
     """Logits of the 300 test birds, each seen through the map of one channel, as notebook 04 draws it."""
     drawn = draw_channels(torch.arange(300), 32, seed=0, epoch=0)
     return tasn().classifier(tasn().backbone(sampled(images(), maps()[torch.arange(300), drawn])))
+
+
+def soft(logits, temperature=1.0):
+    powers = torch.exp((logits - logits.amax(-1, keepdim=True)) / temperature)
+    return powers / powers.sum(-1, keepdim=True)
+
+
+def length(student, teacher, temperature):
+    """Of the distillation gradient at the student's logits, one per bird."""
+    return ((soft(student, temperature) - soft(teacher, temperature)) / temperature).square().sum(-1).sqrt()

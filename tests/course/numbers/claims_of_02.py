@@ -53,20 +53,25 @@ def of_doubled_features():
     return (without_softmaxes(2 * TINY).sum() / without_softmaxes(TINY).sum()).item()
 
 
-def votes():
-    """In percent, of the noisy channel's row: its own weight, and that of the channels that do not fire there."""
-    row, there = relation(x()[87])[15], x()[87, :, x()[87, 15].argmax()]
-    return 100 * row[15], 100 * row[there == 0].sum()
+def own_weight(value):
+    return math.exp(value) / (math.exp(value) + 31)
 
 
 def moved(before, after):
+    before, after = (torch.where(maps.sum(-1, keepdim=True) > 0, maps, 1.0) for maps in (before, after))
     before, after = (maps / maps.sum(-1, keepdim=True) for maps in (before, after))
-    return ((before - after).abs().sum(-1) / 2).nanmean().item()
+    return ((before - after).abs().sum(-1) / 2).mean().item()
 
 
 def moved_by_the_trilinear_step():
     maps = relation(x()) @ x()
-    return moved(x(), maps), moved(x().mean(1), maps.mean(1))
+    return 100 * moved(x(), maps), 100 * moved(x().mean(1), maps.mean(1))
+
+
+def diverse(maps):
+    """Mean of the mass moved between two channels, over birds and pairs."""
+    c = maps.shape[1]
+    return sum(moved(maps[:, i], maps[:, j]) for i in range(c) for j in range(i)) / (c * (c - 1) / 2)
 
 
 def loudest_to_median():
@@ -108,13 +113,43 @@ def narrow():
         return net, net(shrinking @ hard @ shrinking.T)[1]
 
 
-def partners_after_the_norm():
-    """Mean of the numbers at s = 1 and s = 7."""
+@cache
+def both_places():
+    """X before and after the norm, (100, 64, 81) each."""
     net, found = narrow()
     with torch.no_grad():
-        after = F.relu(net.norm(found)).flatten(2)
-    rows = torch.stack([relation(after, s) for s in (1.0, 7.0)])
+        return {"before": found.flatten(2), "after": F.relu(net.norm(found)).flatten(2)}
+
+
+def partners_after_the_norm():
+    """Mean of the numbers at s = 1 and s = 7."""
+    rows = torch.stack([relation(both_places()["after"], s) for s in (1.0, 7.0)])
     return torch.exp(-(rows * rows.clamp_min(1e-30).log()).sum(-1)).mean()
+
+
+def share_in_four_parts(maps):
+    """Percent, mean over the hard birds."""
+    parts = draw_birds(HARD, seed=0, split="test", indices=range(100)).boxes[:, :-1].unbind(1)
+    found = maps / maps.sum(-1, keepdim=True)
+    return 100 * sum((found * by_hand.cover(box, cells=9)).sum(-1) for box in parts).mean().item()
+
+
+def mean_maps_in_four_parts():
+    uniform = share_in_four_parts(torch.ones(100, 81))
+    shares = [share_in_four_parts((relation(x) @ x).mean(1)) for x in both_places().values()]
+    return all(1.7 < share / uniform < 2.5 for share in shares) and (2, uniform, *shares)
+
+
+def the_mean_map_stays_within_two_points():
+    gains = [
+        share_in_four_parts((relation(x) @ x).mean(1)) - share_in_four_parts(x.mean(1)) for x in both_places().values()
+    ]
+    return max(map(abs, gains)) < 2
+
+
+def single_maps_lose_more_than_half():
+    some = {name: x[:20] for name, x in both_places().items()}
+    return all(diverse(relation(x) @ x) < 0.5 * diverse(x) for x in some.values())
 
 
 def axis_ends_at():
@@ -133,7 +168,10 @@ CLAIMS: Claims = {
     "12×12": lambda: (math.isqrt(x().shape[2]),) * 2,
     "144×144": lambda: (EASY.image_size,) * 2,
     "four of the 32 channels": lambda: (4, x().shape[1]) if "channels, bird = [0, 9, 15, 17], 87" in CODE else False,
-    "its own map gets only 2 % of the weight, and 72 % goes to channels that are 0 in its brightest cell": votes,
+    "0.6 in its brightest cell, where other channels reach up to 17 in theirs": lambda: (
+        x()[87, 15].max(),
+        x()[87].max(),
+    ),
     "We use 7, as the authors' code does": lambda: (
         by_hand.tasn().scale == RECIPES["official"].scale and (RECIPES["official"].scale,)
     ),
@@ -153,15 +191,16 @@ CLAIMS: Claims = {
     "Try channel 17 (dead), 15 (noisy), 0 and 9. Then lower $s$ to 0.1": lambda: (
         (15, 9, 0.1) if "(17, 7.0), (15, 7.0), (9, 7.0), (9, 0.1)" in CODE else False
     ),
+    "this channel has the value $v$ there, and the 31 others are silent. The softmax of $v$ and 31 zeros": lambda: (
+        *(x().shape[1] - 1, x().shape[1] - 1),
+    ),
+    "From 4 on it keeps more than half": lambda: own_weight(3) < 0.5 < own_weight(4),
+    "We keep the 7 of the authors' code": lambda: (RECIPES["official"].scale,),
     # Section 5
     "does not use 32 maps, or 512": lambda: (x().shape[1], 512),
     "(79 and 78 % on its 100 birds)": means_on_100_birds,
-    "half the sum of the absolute differences": lambda: moved(torch.eye(2)[:1], torch.eye(2)[1:]) == 1,
-    "0 % means the same map, 100 % means no overlap": lambda: (
-        100 * moved(TINY[:1], TINY[:1]),
-        100 * moved(torch.eye(2)[:1], torch.eye(2)[1:]),
-    ),
-    "more than a third of the mass of a single map, and a twentieth of that of the mean": moved_by_the_trilinear_step,
+    "Half the sum of the absolute differences": lambda: moved(torch.eye(2)[:1], torch.eye(2)[1:]) == 1,
+    "39 % of the mass of a single map, and 5 % of that of the mean": moved_by_the_trilinear_step,
     "Within one point, the mean of the raw maps puts as much on the bird": lambda: (
         abs(on_bird(x().mean(1)).mean() - on_bird((relation(x()) @ x()).mean(1)).mean()) < 1
     ),
@@ -176,7 +215,7 @@ CLAIMS: Claims = {
     "The model loaded above uses 2": lambda: (by_hand.tasn().structure_power,),
     # Section 8
     "a well-known network with 18 weight layers": lambda: resnet()[:1],
-    "A layer with a *stride* of 2 steps over": lambda: (
+    "A layer with a *stride* of 2 skips every": lambda: (
         nn.Conv2d(1, 1, 1, stride=2)(torch.ones(1, 1, 8, 8)).shape[2] == 4
     ),
     "ResNet-18 does this five times": lambda: resnet()[1:],
@@ -187,13 +226,18 @@ CLAIMS: Claims = {
     "how wide is the field of one 3×3 kernel at dilation 1, 2, 3? Of a block with 1 and 2? Of that block followed by "
     "one with 1, 2 and 3?": dilations_in_the_text,
     "113 of 11 × 11 = 121 cells are read": cells_read,
-    "Its cells see 7 of 48 pixels, which are 21 of the image's 144": small_field,
-    "head and wing are 16 and 19 pixels wide and high on average": lambda: (sides_of("head"), sides_of("wing")),
+    "Its cells see 7 of 48 pixels, which correspond to 21 of the image's 144": small_field,
+    "A head is 16 and a wing 19 pixels across": lambda: (sides_of("head"), sides_of("wing")),
     "after 7×7": lambda: "widths = (1, 3, 5, 7)" in CODE,
     "an eighth of its width, 64 channels of 9×9 cells": lambda: (64 / 512, *narrow()[1].shape[1:]),
-    "*hard* birds: 64 species": lambda: (HARD.classes,),
+    "*hard* birds: 64 classes": lambda: (HARD.classes,),
     "It was trained for 24 epochs": lambda: (FEATURES_EPOCHS["hard"],),
     "about thirty of 64 channels": lambda: (partners_after_the_norm(), 64),
+    "lose more than half of their diversity": single_maps_lose_more_than_half,
+    "within two points of the mean of the raw maps": the_mean_map_stays_within_two_points,
+    "about twice the share of a uniform map in the parts (5 %): 11 % before the norm, which is how this network was "
+    "trained, and 9 %": mean_maps_in_four_parts,
+    "Two points from one network": the_mean_map_stays_within_two_points,
     "between 256 and 512 it counts in steps of 2, and a step of 2 going into a softmax is a factor of 7": lambda: (
         *(256, 512, step_above(256), step_above(510), math.e**2),
     ),

@@ -191,12 +191,12 @@ CLAIMS: Claims = {
     "there are 32 maps": lambda: (by_hand.maps().shape[1],),
     "the 32 channels look at three kinds of locations: the wing (25, 26, 9, …), the shoulder between wing and head "
     "(16, 0, 6, …), and the whole bird with something at the borders (28, 15)": three_kinds_of_locations,
-    "12 % go to the species whose *wing* stripes run the other way": doubt_of_channel_6,
+    "12 % of the probability goes to the species whose *wing* stripes run the other way": doubt_of_channel_6,
     'The stripes are misread, "head along" for "head across": at 48 × 48': without_zoom_genus_right_and_head_misread,
     "without zoom a period of the stripes has fewer than two pixels": lambda: EASY.stripe_period / (SIZE / SMALL) < 2,
     "**Temperature 10**": lambda: '"temperature": 10}' in CODE,
     # Section 5
-    "300 of the test split": lambda: 'split="test", indices=range(300)' in CODE,
+    "300 birds from the test split": lambda: 'split="test", indices=range(300)' in CODE,
     "means over 18 or 19 birds per species": birds_per_species,
     "one doubtful bird accounts for most of each": one_bird_accounts_for_most,
     "In four of them, all but the fourth, one part is a sliver at the border: the head in three, the wing in one": (
@@ -211,26 +211,26 @@ CLAIMS: Claims = {
     "magnified at least 6 times": lambda: "at_least=6.0" in CODE,
     "(6 is our choice. At 2 the first draw already reaches nearly all.)": lambda: reached(1, times=2) > 95,
     "300 drawn birds": lambda: 'split="test", indices=range(300)' in CODE,
-    "heads get 17 % of the attention from 1.3 % of the area, and wings 21 % from 1.7 %; but nearly half of all "
+    "heads get 17 % of the attention on 1.3 % of the area, and wings 21 % on 1.7 %; but nearly half of all "
     "attention lies elsewhere on the bird, and 15 % off the bird": lambda: (
         *(on_parts()[0], areas()[0], on_parts()[1], areas()[1]),
         *((on_parts()[2] - on_parts()[0] - on_parts()[1]) / 100, 100 - on_parts()[2]),
     ),
-    "the brightest cell is on the bird in 97 %, but in a part's box in only 35 %": lambda: (
+    "the brightest cell is on the bird for 97 % of the birds, but in a part's box for only 35 %": lambda: (
         *(percent(points_into(structure(), boxes("bird"))), into_a_part()),
     ),
     "a head or a wing gets 9 to 10 times the pixels": lambda: tuple(sorted(magnified(structure()).mean(0).tolist())),
-    "one random detail image brings 69 % of the parts to 6 times their size, the structure image 87 %; four draws "
+    "one random detail image magnifies 69 % of the parts at least 6 times, and the structure image 87 %; four draws "
     "together reach 96 %": lambda: (reached(1), 6, percent(magnified(structure()) >= 6), reached(4)),
     "the maps of one image differ by 0.31, the raw features by 0.70": lambda: (
         *(diversity(by_hand.maps()), diversity(by_hand.features())),
     ),
     # Section 8
-    "images of 144 × 144 pixels, nine times what TASN's networks see": lambda: (SIZE, SIZE, SIZE**2 / SMALL**2),
+    "images of 144 × 144 pixels, nine times as many as TASN's networks see": lambda: (SIZE, SIZE, SIZE**2 / SMALL**2),
     "every one of 1,000 test birds right": right_of_1000,
     "on the head for 61 % and on the wing for 39 %": lambda: (brightest_in("head"), brightest_in("wing")),
-    "over a third of its map lies off the bird, on clutter with the same stripes; squared, 7 %": lambda: (
-        *(off_the_bird(1) / 100, off_the_bird(2)),
+    "over a third of its map lies off the bird, on clutter with the same stripes; for the squared map it is 7 %": (
+        lambda: (off_the_bird(1) / 100, off_the_bird(2))
     ),
     "it takes 171 million multiply-adds, TASN's attention network 1 million": cost_of_both,
     "* 32 channels look at": lambda: (by_hand.maps().shape[1],),

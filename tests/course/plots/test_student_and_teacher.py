@@ -17,6 +17,7 @@ def test_soft_predictions_mark_the_true_class_and_keep_the_colours():
     expected = [*(TEACHER / 2).softmax(0).tolist(), *(STUDENT / 2).softmax(0).tolist()]
     assert [bar.get_height() for bar in axes.patches] == pytest.approx(expected)
     assert axes.lines[0].get_xdata()[0] == 3
+    assert [text.get_text() for text in axes.get_xticklabels(minor=True)] == ["0", "1", "1", "2"]  # traits as class 3
     assert axes.patches[0].get_facecolor() == matplotlib.colors.to_rgba(COLOURS["part"])
 
 

@@ -1,4 +1,4 @@
-"""Write the solutions notebooks from the exercises: `python -m tasnlib.course.exercises.solutions [FOLDER]`"""
+"""Write the solutions notebooks from the exercises: `python docs/make_solutions.py [FOLDER]`"""
 
 import inspect
 import sys
@@ -8,29 +8,28 @@ import nbformat
 from nbformat import NotebookNode
 
 from tasnlib.course.exercises import BY_NOTEBOOK, Exercise
+from tasnlib.course.headless import KERNEL, LANGUAGE
 
-FOLDER = Path(__file__).parents[3] / "notebooks" / "solutions"
+FOLDER = Path(__file__).parents[1] / "notebooks" / "solutions"
 IMPORTS = (
     "import math\n\nimport torch\nfrom torch.nn import functional as F\n\nfrom tasnlib.course.exercises import check"
 )
-METADATA = {
-    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
 
 
 def solutions_notebook(notebook: str, exercises: list[Exercise]) -> NotebookNode:
-    """One cell per exercise: the solution, and its check."""
+    """The notebook's own first cell, then one per exercise: the solution, and its check."""
     code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
     link = f"[the notebook](../{notebook}.ipynb)"
     heading = f"# Solutions of notebook {notebook[:2]}\n\nTry each exercise in {link} first."
-    cells = [text(heading), code(IMPORTS)]
+    course = nbformat.read(FOLDER.parent / f"{notebook}.ipynb", as_version=4)
+    first = next(cell.source for cell in course.cells if cell.cell_type == "code")
+    cells = [text(heading), code(first), code(IMPORTS)]
     for exercise in exercises:
         cells.append(text(f"## {exercise.name}"))
         cells.append(code(f"{inspect.getsource(exercise.solution).strip()}\n\n\n_ = check({exercise.name})"))
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:02d}"
-    return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": LANGUAGE})
 
 
 def main(folder: Path = FOLDER) -> None:

@@ -1,0 +1,43 @@
+"""Get a data set that torchvision downloads: python data_scripts/download_torchvision_set.py flowers102
+
+Aircraft, Flowers-102, Oxford-IIIT Pets, Food-101 and iNaturalist 2021, into datasets/ in the project. torchvision
+checks the hash of every archive but Aircraft's, which has none. A stopped download starts again with its archive.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from typed_path import typed_path
+
+from tasnlib.data.torchvision_sets import SETS, load_torchvision
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Get a data set that torchvision downloads.")
+    parser.add_argument("name", choices=SETS, metavar="NAME", help=", ".join(SETS))
+    parser.add_argument("folder", nargs="?", type=typed_path, default=PROJECT / "datasets", metavar="FOLDER")
+    parser.add_argument("--verify", action="store_true", help="open every image of a finished data set; fetch nothing")
+    given = parser.parse_args(arguments)
+    try:
+        known = SETS[given.name]
+        for part in () if given.verify else (*known.train, *known.test):
+            known.reader(given.folder, part, download=True)
+        for split in ("train", "test"):
+            images = load_torchvision(given.name, given.folder, split)
+            print(f"{images.name}: {len(images):,} images of {images.classes:,} classes", flush=True)
+            if given.verify and images.inspected().unreadable:
+                return 1
+    except (ValueError, OSError, RuntimeError) as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Sharing a trained model, as a folder or on the Hugging Face Hub, with a card that says what was measured."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin, snapshot_download
+
+from tasnlib.data.files import expanded, read_json
+from tasnlib.runs.prediction import Predictor, load
+
+FILES = ["tasn.safetensors", "result.json", "by_class.json"]
+LOADING = "`SharedModel.from_pretrained(REPOSITORY).predict(IMAGE)`, from `tasnlib.runs.sharing`."
+SHOWN = ("dataset", "recipe", "epochs", "precision", "data", "recipe_values", "versions")  # of result.json
+
+
+class SharedModel(Predictor, ModelHubMixin):
+    """The TASN in a run's folder: `save_pretrained(FOLDER)`, `push_to_hub(REPOSITORY)`, `from_pretrained(EITHER)`.
+
+    Runs with other seeds give the model card their accuracies. Raises as `prediction.load`."""
+
+    def __init__(self, folder: str | Path, other_seeds: Sequence[str | Path] = (), device: Any = None):
+        loaded = load(folder, device)
+        super().__init__(loaded.model, loaded.class_names, loaded.image_size)
+        self.folder = expanded(folder, "folder")
+        paths = [expanded(one, "folder") / "result.json" for one in (folder, *other_seeds)]
+        self.results = [read_json(path) for path in paths if path.is_file()]
+        self._hub_mixin_config = None  # the recipe is in the file of the weights, and the folder's path is private
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Create the repository if need be, and upload; raises OSError for what the hub answers, or if it does not."""
+        with _explained(f"{repo_id} was not uploaded, and {self.folder} is as it was"):
+            return super().push_to_hub(repo_id, **options)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **options: Any) -> "SharedModel":  # type: ignore[override]
+        """From a folder, or from a repository of the hub; raises OSError as `push_to_hub`."""
+        if not Path(model).is_dir():
+            with _explained(f"{model} could not be loaded"):
+                model = snapshot_download(str(model), allow_patterns=FILES, **options)
+        return cls(model)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        for name in FILES:
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, save_directory / name)
+        if (result := save_directory / "result.json").is_file():
+            public = {name: value for name, value in read_json(result).items() if name != "checkpoint"}  # a path
+            result.write_text(json.dumps(public, indent=1))
+
+    def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
+        """From result.json: data, recipe, the accuracy with each seed, and what was not measured."""
+        tags = ["tasn", "fine-grained-recognition"]
+        data = ModelCardData(library_name="tasnlib", pipeline_tag="image-classification", tags=tags)
+        lines = [f"---\n{data.to_yaml()}\n---", "# TASN: a Trilinear Attention Sampling Network", LOADING]
+        lines += ["## Data and recipe", f"{len(self.class_names)} classes: {', '.join(self.class_names)}."]
+        lines += [f"* {name}: `{value}`" for name, value in next(iter(self.results), {}).items() if name in SHOWN]
+        lines += ["## Accuracy", "Of all test images, one view of each; an image that cannot be read counts as wrong."]
+        missing = set()
+        for result in self.results:
+            shares = result.get("accuracy", {})
+            missing |= {f"* {net}" for net, share in shares.items() if share is None}
+            found = ", ".join(f"{net} {100 * share:.1f} %" for net, share in shares.items() if share is not None)
+            lines.append(f"* seed {result.get('seed')}, {result.get('test_images')} test images: {found}")
+        lines += ["## Not measured", f"* more seeds than {len(self.results)}", *sorted(missing)]
+        lines.append("* images of other sources than the test set's, and whether the probabilities are calibrated")
+        return ModelCard("\n\n".join(lines))
+
+
+@contextlib.contextmanager
+def _explained(failed: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as reason:  # the hub's own errors, and those of the connection, which have no common type
+        said = " ".join(str(reason).split())[:300]
+        remedy = "log in (hf auth login), or pass a token" if "401" in said else "try again later"
+        raise OSError(f"{failed}: {said} What to do: {remedy}") from reason

@@ -1,0 +1,124 @@
+"""Predictions for folders of images: every file has one row, whatever was stopped, unreadable or asked for."""
+
+import csv
+
+import pytest
+from PIL import Image
+
+import tasnlib
+from tasnlib.runs import predict_files as module
+from tasnlib.runs.__main__ import main
+from tasnlib.runs.predict_files import find_images, predict_files
+from tests.runs.tiny_run import save_tiny_run
+
+
+@pytest.fixture
+def predictor(tmp_path):
+    return tasnlib.load(save_tiny_run(tmp_path / "run"), device="cpu")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Seven images in two folders, one of them damaged, and what is no image."""
+    home = tmp_path / "photos"
+    (home / "b, c" / ".cache").mkdir(parents=True)
+    for number in range(7):
+        place = home / "b, c" if number % 2 else home
+        Image.effect_noise((40 + number, 50), 90).convert("RGB").save(place / f"{number}.png")
+    (home / "4.png").write_bytes((home / "4.png").read_bytes()[:90])
+    (home / "notes.txt").write_text("three wrens")
+    (home / "b, c" / ".hidden.png").write_bytes(b"x")
+    (home / "@eaDir" / "0.png").mkdir(parents=True)  # what a server keeps of each picture
+    Image.new("RGB", (8, 8)).save(home / "@eaDir" / "0.png" / "SYNOPHOTO_THUMB_M.jpg")
+    return home
+
+
+def rows_of(table):
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_folders_patterns_and_names_are_found_once_each(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    everything = [*(f"photos/{n}.png" for n in (0, 2, 4, 6)), *(f"photos/b, c/{n}.png" for n in (1, 3, 5))]
+    assert find_images(["photos"]) == everything
+    assert find_images(["photos/*.png", "photos/0.png"]) == everything[:4]
+    assert sorted(find_images(["photos/**/*.png"])) == sorted(everything)
+    assert find_images(["photos/notes.txt"]) == ["photos/notes.txt"]  # named, so it is tried
+    assert find_images(["photos/b, c/../0.png"]) == ["photos/b, c/../0.png"]
+    for nothing in ("photos/*.gif", "nowhere", "photos/b, c/.cache"):
+        with pytest.raises(ValueError, match="leads to no image"):
+            find_images(["photos", nothing])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_file_has_the_row_of_its_own_prediction(predictor, photos, tmp_path, capsys, monkeypatch, workers):
+    monkeypatch.setattr(module, "BATCH", 3)
+    names = find_images([str(photos)])
+    predict_files(predictor, names, tmp_path / "out.csv", top=2, num_workers=workers)
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["file"] for row in rows] == names
+    for row in rows:
+        if row["file"] == str(photos / "4.png"):
+            assert "4.png is not a readable image" in row["problem"]
+            assert not row["class_1"]
+            continue
+        expected = predictor.predict(row["file"])
+        assert [row["class_1"], row["class_2"]] == expected.class_names[:2]
+        assert [float(row["share_1"]), float(row["share_2"])] == pytest.approx(expected.probabilities[:2], abs=1e-4)
+        assert (row["views"], row["problem"]) == ("whole", "")
+    printed = capsys.readouterr().out
+    assert "7 images in" in printed
+    assert "1 of 7 cannot be read: " in printed
+    assert "4.png" in printed
+    predict_files(predictor, names, tmp_path / "out.csv", top=2)
+    assert "1 of 7 cannot be read: " in capsys.readouterr().out  # also of those that were there before
+
+
+def test_a_stopped_call_goes_on_and_a_row_cut_short_is_written_again(predictor, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 2)
+    names, table, asked = find_images([str(photos)]), tmp_path / "out.csv", []
+    predict_files(predictor, names, table)
+    whole = table.read_bytes()
+    real = predictor.shares
+    predictor.shares = lambda images, views: asked.append(len(images)) or real(images, views)
+    for kept in (len(whole) - 5, whole.index(b"\n", 200) + 1, whole.index(b"\n") + 1, 0):
+        table.write_bytes(whole[:kept])
+        predict_files(predictor, names, table)
+        assert table.read_bytes() == whole
+    assert asked[0] == 1  # the last row alone
+    predict_files(predictor, names, table)
+    assert table.read_bytes() == whole
+    assert "0 images in" in capsys.readouterr().out
+
+
+def test_rows_of_other_views_another_model_or_another_table_are_not_mixed(predictor, photos, tmp_path):
+    names, table = find_images([str(photos / "b, c")]), tmp_path / "out.csv"
+    predict_files(predictor, names, table, views="flip")
+    assert {row["views"] for row in rows_of(table)} == {"flip"}
+    before = table.read_bytes()
+    with pytest.raises(ValueError, match=r"out\.csv .*name another file"):
+        predict_files(predictor, names, table)
+    with pytest.raises(ValueError, match=r"out\.csv .*name another file"):
+        predict_files(predictor, names, table, top=1, views="flip")
+    predictor.model.classifier.bias.data += 1
+    with pytest.raises(ValueError, match=r"out\.csv .*name another file"):
+        predict_files(predictor, names, table, views="flip")
+    assert table.read_bytes() == before
+    (tmp_path / "mine.csv").write_text("a diary without a last line end")
+    with pytest.raises(ValueError, match=r"mine\.csv .*name another file"):
+        predict_files(predictor, names, tmp_path / "mine.csv")
+    assert (tmp_path / "mine.csv").read_text() == "a diary without a last line end"
+
+
+def test_the_command(predictor, photos, tmp_path, capsys):
+    words = ["predict", str(tmp_path / "run"), str(photos), "--num-workers", "0", "--csv"]
+    assert main([*words, str(tmp_path / "nowhere" / "out.csv")]) == 1
+    said = capsys.readouterr()
+    assert "out.csv" in said.err
+    assert "cannot be written" in said.err
+    assert "images in" not in said.out
+    assert main([*words, str(tmp_path / "out.csv"), "--views", "flip and crops", "--top", "9"]) == 0
+    assert {row["views"] for row in rows_of(tmp_path / "out.csv")} == {"flip and crops"}
+    assert main(["predict", str(tmp_path / "run"), str(photos / "b, c")]) == 0
+    assert capsys.readouterr().out.count("%") >= 9
