@@ -144,8 +144,15 @@ PHOTOGRAPHS_CHOICES = (
     *PHOTOGRAPHS[8:10],
     *(
         Variant(f"both looks, {title}", "class activation", part="looks", map_change=change, changes=changes)
-        for title, change, changes in (("floor", "floor", {}), ("zoom up to 2", "", {"max_zoom": 2.0}))
+        for title, change, changes in (
+            ("floor", "floor", {}),
+            ("zoom up to 2", "", {"max_zoom": 2.0}),
+            ("zoom up to 2, not squared", "", {"max_zoom": 2.0, "structure_power": 1.0}),
+            ("zoom up to 2, first at 80 px", "", {"max_zoom": 2.0, "attention_size": 80}),
+        )
     ),
+    Variant("both looks, crop", "class activation", "crop", part="looks", changes={"max_zoom": 2.0}),
+    Variant("zoom up to 2, centre", map_change="centre", changes={"max_zoom": 2.0}),
     Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
     Variant("TASN, T = 4, λ = 8", part="shared", changes={"temperature": 4.0, "distillation_weight": 8.0}),
 )
