@@ -92,8 +92,8 @@ class Run:
         # Fields at their default are left out, so that a new field does not rename saved results.
         identity = [
             VERSION,
-            _changed(self.variant, but="title"),
-            _changed(self.recipe, but="name"),
+            _changed(self.variant, "title", "predicts"),
+            _changed(self.recipe, "name"),
             asdict(self.style) if self.style else self.dataset,
             self.split,
             self.precision,
@@ -102,9 +102,9 @@ class Run:
         return f"{self.dataset}-{digest}-seed{self.seed}.json"
 
 
-def _changed(values: Any, but: str) -> dict[str, Any]:
+def _changed(values: Any, *but: str) -> dict[str, Any]:
     default = {field.name: field.default for field in fields(values)}
-    return {name: value for name, value in asdict(values).items() if name != but and value != default[name]}
+    return {name: value for name, value in asdict(values).items() if name not in but and value != default[name]}
 
 
 def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:

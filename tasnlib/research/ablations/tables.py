@@ -98,7 +98,9 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
         rows.append(
             Row(
                 title=variant.title,
-                accuracies=tuple(100 * next(a[net] for net in NETS if net in a) for a in accuracies),
+                accuracies=tuple(
+                    100 * next(a[net] for net in (variant.predicts, *NETS) if net in a) for a in accuracies
+                ),
                 part=tuple(100 * a["part"] for a in accuracies if "part" in a),
                 attention={name: statistics.fmean(r["attention"][name] for r in found) for name in measures},
                 multiply_adds=found[0]["multiply_adds"],

@@ -72,10 +72,11 @@ class TASNVariant(nn.Module):
             second = downsample(images, self.tasn.out_size) if plain else self.sample(images, detail)
             both = self.tasn.classifier(self.tasn.backbone(torch.cat([structure_images, second])))
             logits["master"], logits["part"] = both.chunk(2)
-            if plain:  # the two views' mean prediction
-                logits["both"] = both.softmax(dim=1).view(2, len(images), -1).mean(dim=0).log()
         else:
             logits["master"] = self.tasn.classifier(self.tasn.backbone(structure_images))
+        if self.variant.part in ("view", "looks"):  # the mean prediction
+            other = logits["part" if self.variant.part == "view" else "attention"]
+            logits["both"] = torch.stack([logits["master"], other]).softmax(dim=-1).mean(dim=0).log()
         if self.part_backbone and self.part_classifier:
             logits["part"] = self.part_classifier(self.part_backbone(self.sample(images, detail)))
         return VariantOutput(structure, detail, features, logits)

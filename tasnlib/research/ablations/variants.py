@@ -19,7 +19,8 @@ class Variant:
             "boxes" (attention sampling with the true part boxes as attention, an upper bound), "full" (the whole image,
             not downsampled).
         part: the part net: "none" (structure only), "shared" weights with the master, or its "own"; or the plainly
-            downsampled image in its place, "view".
+            downsampled image in its place, "view"; or none, and the mean prediction with the first look, "looks".
+        predicts: the net whose accuracy the row shows; "": the first of `tables.NETS`. The training is the same.
         changes: of the recipe's fields.
         equal_compute: train for as many epochs as cost the multiply-adds of the complete TASN.
         one_channel: the structure map is the map of one channel instead of the mean of all.
@@ -38,6 +39,7 @@ class Variant:
     attention_stages: int = 0
     normalized: bool = False
     map_change: str = ""
+    predicts: str = ""
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with the variant's changes."""
@@ -111,9 +113,11 @@ PHOTOGRAPHS = (
     # For the price of TASN's prediction: more pixels, or more cells.
     Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),
     Variant("plain, 52 px, strides removed", sampler="trunk", changes={"out_size": 52}),
+    Variant("plain, 160 px", sampler="plain", changes=PLAIN | {"out_size": 160}),
     Variant("plain, 224 px", sampler="plain", changes=PLAIN | {"out_size": 224}),
     Variant("plain, 336 px", sampler="full"),
-    Variant("class activation map", attention="class activation"),
+    Variant("class activation map", attention="class activation", part="looks", predicts="master"),
+    Variant("class activation map, both looks", attention="class activation", part="looks"),
     replace(STRUCTURE_ONLY, title="TASN, structure only"),
     replace(TASN, title="TASN"),
 )
@@ -133,9 +137,22 @@ PHOTOGRAPHS_CHOICES = (
     Variant("its attention net sees 96 px", changes={"attention_size": 96}),
     Variant("sees 224 px", changes={"attention_size": 224}),
     Variant("deeper", changes={"attention_stages": 3, "attention_stride": 16, "attention_size": 160}),
+    Variant("deeper, 112 px", changes={"attention_stages": 3, "attention_stride": 16}),
+    Variant("deeper, 80 px", changes={"attention_stages": 3, "attention_size": 80}),
     *(Variant(f"map changed: {change}", map_change=change) for change in ("floor", "centre", "median")),
     Variant("with the plain image as a second view", part="view"),
-    Variant("class activation map, floor", attention="class activation", map_change="floor"),
+    *PHOTOGRAPHS[8:10],
+    *(
+        Variant(f"both looks, {title}", "class activation", part="looks", map_change=change, changes=changes)
+        for title, change, changes in (
+            ("floor", "floor", {}),
+            ("zoom up to 2", "", {"max_zoom": 2.0}),
+            ("zoom up to 2, not squared", "", {"max_zoom": 2.0, "structure_power": 1.0}),
+            ("zoom up to 2, first at 80 px", "", {"max_zoom": 2.0, "attention_size": 80}),
+        )
+    ),
+    Variant("both looks, crop", "class activation", "crop", part="looks", changes={"max_zoom": 2.0}),
+    Variant("zoom up to 2, centre", map_change="centre", changes={"max_zoom": 2.0}),
     Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
     Variant("TASN, T = 4, λ = 8", part="shared", changes={"temperature": 4.0, "distillation_weight": 8.0}),
 )
