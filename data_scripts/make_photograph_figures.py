@@ -8,19 +8,22 @@ notebooks/photographs/*.png. A second call only draws.
 """
 
 import argparse
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import torch
 from accelerate.utils import set_seed
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor, nn
 
 from tasnlib.attention_sampler import class_activation
-from tasnlib.course.plots.notebook_display import figure_bytes
+from tasnlib.course.plots.notebook_display import palette_png
 from tasnlib.course.plots.picture_grids import Picture, picture_grid
 from tasnlib.data.files import write_atomically
 from tasnlib.data.grocery import load_grocery
@@ -132,10 +135,13 @@ def attention_figure(test: ImageFiles, tasn: nn.Module, plain: Any, chosen: Sequ
         [
             [Picture(small(image), name) for image, name in zip(images, names, strict=True)],
             *(
-                [Picture(small(image), attention=one) for image, one in zip(images, attention, strict=True)]
-                for attention in (maps, activation)
+                [
+                    Picture(small(image), "" if n else title, attention=one)
+                    for n, (image, one) in enumerate(zip(images, attention, strict=True))
+                ]
+                for title, attention in (("TASN's attention", maps), ("class activation map", activation))
             ),
-            [Picture(image) for image in sampled],
+            [Picture(image, "" if n else "structure image, 112 px") for n, image in enumerate(sampled)],
         ],
         width=1.5,
         titles=8,
@@ -160,9 +166,11 @@ def outcomes_figure(test: ImageFiles, tasn: nn.Module, by_tasn: Tensor, by_plain
 
 
 def save(name: str, figure: Figure) -> None:
-    height = figure.get_figheight()
-    figure.text(0.995, 0.03 / height, NOTICE, fontsize=6, ha="right", va="bottom", color="#666666")
-    write_atomically(FIGURES / f"{name}.png", figure_bytes(figure))
+    figure.text(1, 0, NOTICE, fontsize=7, ha="right", va="top", color="#666666")  # below the pictures
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
+    plt.close(figure)
+    write_atomically(FIGURES / f"{name}.png", palette_png(Image.open(png)))
     print(FIGURES / f"{name}.png")
 
 

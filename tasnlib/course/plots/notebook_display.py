@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 
-def _with_palette(image: Image.Image) -> bytes:
+def palette_png(image: Image.Image) -> bytes:
     """A PNG of 256 colours, a third of the size.
 
     "Maximum coverage" chooses the palette by how far colours lie apart, not by how often they occur, so that a small
@@ -48,7 +48,7 @@ def show(figure: Figure, alt: str, largest: int = 30_000) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
     plt.close(figure)
-    _display(png.getvalue() if png.tell() <= largest else _with_palette(Image.open(png)), alt)
+    _display(png.getvalue() if png.tell() <= largest else palette_png(Image.open(png)), alt)
 
 
 def show_strip(figures: Sequence[Figure], alt: str) -> None:
@@ -59,7 +59,7 @@ def show_strip(figures: Sequence[Figure], alt: str) -> None:
     for frame in frames:
         strip.paste(frame, (0, top))
         top += frame.height
-    _display(_with_palette(strip), alt)
+    _display(palette_png(strip), alt)
 
 
 def show_file(path: Path, alt: str) -> None:

@@ -106,55 +106,46 @@ FEATURES = {
 
 # Photographs at 336 px, of which every network sees 112 px where nothing else is said.
 PLAIN = {"antialias": True}
+LOOKS = Variant("class activation map", attention="class activation", part="looks", predicts="master")
+CROP = replace(LOOKS, title="crop at its maximum", sampler="crop", changes={"max_zoom": 2.0})
 PHOTOGRAPHS = (
     Variant("plain", sampler="plain", changes=PLAIN),
-    Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
     Variant("the middle half", sampler="centre", changes={"max_zoom": 2.0}),
-    # For the price of TASN's prediction: more pixels, or more cells.
-    Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),
-    Variant("plain, 52 px, strides removed", sampler="trunk", changes={"out_size": 52}),
-    Variant("plain, 160 px", sampler="plain", changes=PLAIN | {"out_size": 160}),
-    Variant("plain, 224 px", sampler="plain", changes=PLAIN | {"out_size": 224}),
-    Variant("plain, 336 px", sampler="full"),
-    Variant("class activation map", attention="class activation", part="looks", predicts="master"),
-    Variant("class activation map, both looks", attention="class activation", part="looks"),
+    # More pixels: the first two for about the price of TASN and of the class activation map.
+    *(Variant(f"plain, {px} px", sampler="plain", changes=PLAIN | {"out_size": px}) for px in (128, 160, 224)),
+    Variant("Gaussian in the middle", attention="centre"),
     replace(STRUCTURE_ONLY, title="TASN, structure only"),
     replace(TASN, title="TASN"),
+    LOOKS,
+    replace(LOOKS, title="class activation map, both looks", predicts=""),
+    CROP,
+    replace(CROP, title="crop at its maximum, both looks", predicts=""),
 )
 PHOTOGRAPHS_MORE = (
+    Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
+    Variant("plain, 52 px, strides removed", sampler="trunk", changes={"out_size": 52}),
+    Variant("plain, 336 px", sampler="full"),
     Variant("plain, aliased", sampler="plain", changes={"antialias": False}),
     Variant("the middle two thirds", sampler="centre", changes={"max_zoom": 1.5}),
-    Variant("Gaussian in the middle", attention="centre"),
-    Variant("crop at its maximum", attention="class activation", sampler="crop", changes={"max_zoom": 2.0}),
     replace(NO_DISTILLATION, title="TASN, no distillation"),
     Variant("mean of the features", attention="features"),
     *(Variant(f"zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
     Variant("features after the norm", attention_stages=2, normalized=True),
 )
+MILD = {"max_zoom": 2.0}
 PHOTOGRAPHS_CHOICES = (
     PHOTOGRAPHS[0],
     replace(STRUCTURE_ONLY, title="TASN, structure only"),
     Variant("its attention net sees 96 px", changes={"attention_size": 96}),
-    Variant("sees 224 px", changes={"attention_size": 224}),
-    Variant("deeper", changes={"attention_stages": 3, "attention_stride": 16, "attention_size": 160}),
-    Variant("deeper, 112 px", changes={"attention_stages": 3, "attention_stride": 16}),
-    Variant("deeper, 80 px", changes={"attention_stages": 3, "attention_size": 80}),
-    *(Variant(f"map changed: {change}", map_change=change) for change in ("floor", "centre", "median")),
-    Variant("with the plain image as a second view", part="view"),
-    *PHOTOGRAPHS[8:10],
-    *(
-        Variant(f"both looks, {title}", "class activation", part="looks", map_change=change, changes=changes)
-        for title, change, changes in (
-            ("floor", "floor", {}),
-            ("zoom up to 2", "", {"max_zoom": 2.0}),
-            ("zoom up to 2, not squared", "", {"max_zoom": 2.0, "structure_power": 1.0}),
-            ("zoom up to 2, first at 80 px", "", {"max_zoom": 2.0, "attention_size": 80}),
-        )
-    ),
-    Variant("both looks, crop", "class activation", "crop", part="looks", changes={"max_zoom": 2.0}),
-    Variant("zoom up to 2, centre", map_change="centre", changes={"max_zoom": 2.0}),
+    Variant("deeper attention net", changes={"attention_stages": 3, "attention_stride": 16}),
+    Variant("map with a floor", map_change="floor"),
+    Variant("map with a prior at the centre", map_change="centre"),
+    Variant("zoom up to 2, prior at the centre", map_change="centre", changes=MILD),
+    Variant("plain image as a second view", part="view"),
     Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
-    Variant("TASN, T = 4, λ = 8", part="shared", changes={"temperature": 4.0, "distillation_weight": 8.0}),
+    *PHOTOGRAPHS[8:],
+    replace(LOOKS, title="both looks, zoom up to 2", predicts="", changes=MILD),
+    replace(LOOKS, title="both looks, zoom up to 2, not squared", predicts="", changes=MILD | {"structure_power": 1.0}),
 )
 
 # On easy birds everything that resolves the stripes is near the ceiling: temperatures and weights show no effect.
