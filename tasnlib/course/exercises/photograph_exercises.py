@@ -1,4 +1,4 @@
-"""Exercises of notebook 08: two networks on the same photographs. Solutions are written as a student would write them."""
+"""Exercises of notebook 08: two networks on the same photographs. Solutions are as a student would write them."""
 
 import torch
 

@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +32,8 @@ class Row:
     multiply_adds: int  # of one image, forward
     seconds: float  # of training, mean over seeds
     epochs: int = 0
+    net: str = "master"  # that predicts
+    by_class: dict[str, float] = field(default_factory=dict)  # accuracy of each class of photographs, mean over seeds
 
     @property
     def mean(self) -> float:
@@ -94,18 +96,21 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
     for variant in table.variants:
         found = [results[run_of(profile, table, variant, seed).file_name] for seed in profile.seeds_of(table)]
         accuracies = [result["accuracy"] for result in found]
+        net = next(net for net in (variant.predicts, *NETS) if net in accuracies[0])
         measures = found[0]["attention"] or {}
+        shares = found[0].get("by_class", {}).get(net, {})
+        classes = [name for name, share in shares.items() if share is not None]  # those with an image
         rows.append(
             Row(
                 title=variant.title,
-                accuracies=tuple(
-                    100 * next(a[net] for net in (variant.predicts, *NETS) if net in a) for a in accuracies
-                ),
+                accuracies=tuple(100 * a[net] for a in accuracies),
                 part=tuple(100 * a["part"] for a in accuracies if "part" in a),
                 attention={name: statistics.fmean(r["attention"][name] for r in found) for name in measures},
                 multiply_adds=found[0]["multiply_adds"],
                 seconds=statistics.fmean(result["seconds"] for result in found),
                 epochs=found[0]["epochs"],
+                net=net,
+                by_class={name: 100 * statistics.fmean(r["by_class"][net][name] for r in found) for name in classes},
             )
         )
     return rows
