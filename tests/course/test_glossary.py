@@ -13,7 +13,7 @@ from tasnlib.course.site import GLOSSARY, terms_of, with_links, write_pages
 
 TEXT = GLOSSARY.read_text(encoding="utf-8")
 TERMS = terms_of(TEXT)
-NOTEBOOKS = sorted((GLOSSARY.parent.parent / "notebooks").glob("0[1-7]*.ipynb"))
+NOTEBOOKS = sorted((GLOSSARY.parent.parent / "notebooks").glob("0[1-8]*.ipynb"))
 
 
 @pytest.fixture(scope="module")

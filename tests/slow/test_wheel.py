@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from tasnlib.course.headless import CLIENT
 
 PROJECT = Path(__file__).parents[2]
-SAVED = ("notebooks/saved_run", "notebooks/ablations")
+SAVED = ("notebooks/saved_run", "notebooks/ablations", "notebooks/photographs")
 
 
 @pytest.fixture(scope="module")

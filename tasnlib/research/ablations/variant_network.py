@@ -56,7 +56,9 @@ class TASNVariant(nn.Module):
         return PooledAttention(detail if self.variant.one_channel else structure, detail, channel)
 
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
-        if self.variant.sampler == "crop":
+        if self.variant.sampler == "centre":
+            attention = attention.new_ones(len(images), 1, 1)  # of one cell the maximum is in the middle
+        if self.variant.sampler in ("crop", "centre"):
             return crop_at_maximum(images, attention, self.tasn.out_size, self.tasn.max_zoom)
         if self.variant.sampler == "saliency":
             return saliency_sample(images, attention, self.tasn.out_size)
@@ -111,7 +113,7 @@ def build_variant(variant: Variant, recipe: Recipe, classes: int) -> nn.Module:
     >>> list(model(torch.rand(2, 3, 144, 144), torch.tensor([0, 1])).logits)
     ['attention', 'master']
     """
-    if variant.sampler in ("plain", "boxes", "full", "centre"):
+    if variant.sampler in ("plain", "boxes", "full", "centre") and variant.part == "none":
         whole = "downsampled" if recipe.antialias else "downsampled_aliased"
         plain = build_plain(recipe, classes, {"full": "full", "centre": "crop"}.get(variant.sampler, whole))
         plain.crop = 1 / recipe.max_zoom

@@ -120,6 +120,7 @@ PHOTOGRAPHS = (
     replace(LOOKS, title="class activation map, both looks", predicts=""),
     CROP,
     replace(CROP, title="crop at its maximum, both looks", predicts=""),
+    replace(CROP, title="the middle half, both looks", predicts="", sampler="centre"),  # without attention
 )
 PHOTOGRAPHS_MORE = (
     Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),

@@ -1,4 +1,4 @@
-"""Every number that a sentence of notebooks 01 to 07 states is printed beside it, or holds when recomputed."""
+"""Every number that a sentence of notebooks 01 to 08 states is printed beside it, or holds when recomputed."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.course.numbers.claims import verify, verify_all_numbers
 
-NOTEBOOKS = {f"0{n}": import_module(f"tests.course.numbers.claims_of_0{n}") for n in range(1, 8)}
+NOTEBOOKS = {f"0{n}": import_module(f"tests.course.numbers.claims_of_0{n}") for n in range(1, 9)}
 SENTENCES = [(name, sentence) for name, module in NOTEBOOKS.items() for sentence in module.CLAIMS]
 
 
