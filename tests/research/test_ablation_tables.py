@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasnlib.research.ablations import study as study_module
-from tasnlib.research.ablations.plan import PROFILES, run_of
+from tasnlib.research.ablations.plan import PROFILES, Profile, run_of
 from tasnlib.research.ablations.tables import Row, as_text, open_study, significant, table_rows
 from tasnlib.research.ablations.variants import STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 
@@ -65,6 +65,19 @@ def test_accuracy_is_that_of_the_net_that_predicts(shares, predicts):
     table = Table("one", "easy", (STRUCTURE_ONLY,), seeds=1)
     (found,) = table_rows(table, PROFILE, {run_of(PROFILE, table, STRUCTURE_ONLY, 0).file_name: one})
     assert found.accuracies == pytest.approx((predicts,))
+
+
+def test_classes_are_averaged_over_seeds_where_they_have_images():
+    table = Table("one", "grocery", (STRUCTURE_ONLY,), seeds=2)
+    profile = Profile({"grocery": PROFILE.recipes["easy"]}, seeds=(0, 1))
+    kept = {}
+    for seed, share in ((0, 0.5), (1, 1.0)):
+        by_class = {"attention": {"Milk": 0.1, "Juice": 0.2}, "master": {"Milk": share, "Juice": None}}
+        one: dict[str, object] = {"accuracy": {"attention": 0.1, "master": share}, "by_class": by_class}
+        one |= {"attention": None, "multiply_adds": 1, "seconds": 1.0, "epochs": 1}
+        kept[run_of(profile, table, STRUCTURE_ONLY, seed).file_name] = one
+    (found,) = table_rows(table, profile, kept)
+    assert (found.net, found.by_class) == ("master", {"Milk": 75.0})
 
 
 def test_differences_are_paired(results):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from tasnlib.attention import pooled_attention
 from tasnlib.data.birds import Birds, BirdsConfig
@@ -22,7 +23,16 @@ from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
 from tasnlib.research.ablations.study import inside_boxes, study
 from tasnlib.research.ablations.tables import open_study
 from tasnlib.research.ablations.variant_network import build_variant
-from tasnlib.research.ablations.variants import ATTENTION, PHOTOGRAPHS, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
+from tasnlib.research.ablations.variants import (
+    ATTENTION,
+    PHOTOGRAPHS,
+    PHOTOGRAPHS_MORE,
+    STRUCTURE_ONLY,
+    TABLES,
+    TASN,
+    Table,
+    Variant,
+)
 from tasnlib.research.cost import cost_by_part, multiply_adds
 from tasnlib.runs import run_folder
 from tasnlib.training.recipes import RECIPES
@@ -130,12 +140,11 @@ def test_every_variant_predicts_with_its_nets():
             model = build_variant(variant, recipe, 4)
             arguments = (images, channel) if hasattr(model, "attention_net") else (images,)
             names = set(model(*arguments).logits)
-            if variant.sampler in ("plain", "full", "centre", "trunk"):
+            if variant.sampler in ("plain", "full", "centre", "trunk") and variant.part == "none":
                 assert len(names) == 1
-            elif variant.part == "none":
-                assert names == {"master", "attention"}
             else:
-                assert names - {"both"} == {"master", "part", "attention"}
+                more = {"none": set(), "looks": {"both"}, "view": {"part", "both"}}.get(variant.part, {"part"})
+                assert names == {"attention", "master"} | more
 
 
 def test_unchanged_variant_is_tasn():
@@ -389,8 +398,17 @@ def test_the_middle_is_the_share_of_the_side_that_the_zoom_leaves(zoom, first, l
     assert (seen[0].item(), seen[-1].item()) == pytest.approx((first, last), abs=1)
 
 
+def test_the_middle_half_is_seen_second_without_attention():
+    (row,) = (one for one in PHOTOGRAPHS if one.title == "the middle half, both looks")
+    model = build_variant(row, row.recipe(replace(RECIPES["photos"], weights=None)), classes=24)
+    images, attention = torch.rand(2, 3, 336, 336), torch.rand(2, 4, 4)
+    middle = F.interpolate(images[:, :, 84:252, 84:252], (112, 112), mode="bilinear", align_corners=False)
+    assert torch.allclose(model.sample(images, attention), middle, atol=1e-4)
+    assert list(model.eval()(images, torch.zeros(2, dtype=torch.int64)).logits) == ["attention", "master", "both"]
+
+
 def test_a_trunk_without_its_last_strides_classifies_alone():
-    row = next(variant for variant in PHOTOGRAPHS if variant.sampler == "trunk")
+    row = next(variant for variant in PHOTOGRAPHS_MORE if variant.sampler == "trunk")
     recipe = replace(row.recipe(RECIPES["photos"]), weights=None)
     model = build_variant(row, recipe, classes=24)
     assert model(torch.rand(2, 3, 336, 336)).logits["downsampled"].shape == (2, 24)
@@ -407,7 +425,8 @@ def test_planning_needs_no_pretrained_weights(monkeypatch):
 
     real = backbones.headless_network
     monkeypatch.setattr(backbones, "headless_network", headless)
-    plain, equal = plan(PROFILES["photos"], [Table("some", "grocery", PHOTOGRAPHS[:2], seeds=1)])
+    rows = (PHOTOGRAPHS[0], PHOTOGRAPHS_MORE[0])
+    plain, equal = plan(PROFILES["photos"], [Table("some", "grocery", rows, seeds=1)])
     assert equal.recipe.epochs > plain.recipe.epochs
     assert equal.recipe.weights == "DEFAULT"
 
