@@ -108,6 +108,7 @@ FEATURES = {
 PLAIN = {"antialias": True}
 LOOKS = Variant("class activation map", attention="class activation", part="looks", predicts="master")
 CROP = replace(LOOKS, title="crop at its maximum", sampler="crop", changes={"max_zoom": 2.0})
+VIEW = Variant("plain image as a second view", part="view")
 PHOTOGRAPHS = (
     Variant("plain", sampler="plain", changes=PLAIN),
     Variant("the middle half", sampler="centre", changes={"max_zoom": 2.0}),
@@ -120,7 +121,10 @@ PHOTOGRAPHS = (
     replace(LOOKS, title="class activation map, both looks", predicts=""),
     CROP,
     replace(CROP, title="crop at its maximum, both looks", predicts=""),
-    replace(CROP, title="the middle half, both looks", predicts="", sampler="centre"),  # without attention
+    replace(CROP, title="the middle half, second look", sampler="centre"),  # without attention
+    replace(CROP, title="the middle half, both looks", sampler="centre", predicts=""),
+    replace(VIEW, title="TASN, trained with the plain image", predicts="master"),
+    replace(VIEW, title="TASN and the plain image"),
 )
 PHOTOGRAPHS_MORE = (
     Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
@@ -142,7 +146,7 @@ PHOTOGRAPHS_CHOICES = (
     Variant("map with a floor", map_change="floor"),
     Variant("map with a prior at the centre", map_change="centre"),
     Variant("zoom up to 2, prior at the centre", map_change="centre", changes=MILD),
-    Variant("plain image as a second view", part="view"),
+    VIEW,
     Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
     *PHOTOGRAPHS[8:],
     replace(LOOKS, title="both looks, zoom up to 2", predicts="", changes=MILD),
