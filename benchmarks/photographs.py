@@ -26,8 +26,10 @@ CLASSES = 24
 
 
 def predicting(variant: Variant) -> Variant:
-    """The row as it predicts: the part net is only trained with."""
-    return replace(variant, part="none") if variant.part in ("shared", "own") else variant
+    """The row as it predicts, without what is only trained with: a part net, or another look than the last."""
+    if variant.part == "shared" or (variant.part == "view" and variant.predicts):
+        return replace(variant, part="none")
+    return replace(variant, part="none", predicts="") if variant.sampler == "centre" and variant.predicts else variant
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:

@@ -109,29 +109,31 @@ PLAIN = {"antialias": True}
 LOOKS = Variant("class activation map", attention="class activation", part="looks", predicts="master")
 CROP = replace(LOOKS, title="crop at its maximum", sampler="crop", changes={"max_zoom": 2.0})
 VIEW = Variant("plain image as a second view", part="view")
+MIDDLE = replace(CROP, title="the middle half, second look", sampler="centre")  # without attention
 PHOTOGRAPHS = (
     Variant("plain", sampler="plain", changes=PLAIN),
     Variant("the middle half", sampler="centre", changes={"max_zoom": 2.0}),
-    # More pixels: the first two for about the price of TASN and of the class activation map.
-    *(Variant(f"plain, {px} px", sampler="plain", changes=PLAIN | {"out_size": px}) for px in (128, 160, 224)),
-    Variant("Gaussian in the middle", attention="centre"),
+    # More pixels: the first for about the price of two looks.
+    *(Variant(f"plain, {px} px", sampler="plain", changes=PLAIN | {"out_size": px}) for px in (160, 224)),
+    MIDDLE,
+    replace(MIDDLE, title="the middle half, both looks", predicts=""),
     replace(STRUCTURE_ONLY, title="TASN, structure only"),
     replace(TASN, title="TASN"),
+    replace(VIEW, title="TASN, trained with the plain image", predicts="master"),
+    replace(VIEW, title="TASN and the plain image"),
     LOOKS,
     replace(LOOKS, title="class activation map, both looks", predicts=""),
     CROP,
     replace(CROP, title="crop at its maximum, both looks", predicts=""),
-    replace(CROP, title="the middle half, second look", sampler="centre"),  # without attention
-    replace(CROP, title="the middle half, both looks", sampler="centre", predicts=""),
-    replace(VIEW, title="TASN, trained with the plain image", predicts="master"),
-    replace(VIEW, title="TASN and the plain image"),
 )
 PHOTOGRAPHS_MORE = (
     Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
+    Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),
     Variant("plain, 52 px, strides removed", sampler="trunk", changes={"out_size": 52}),
     Variant("plain, 336 px", sampler="full"),
     Variant("plain, aliased", sampler="plain", changes={"antialias": False}),
     Variant("the middle two thirds", sampler="centre", changes={"max_zoom": 1.5}),
+    Variant("Gaussian in the middle", attention="centre"),
     replace(NO_DISTILLATION, title="TASN, no distillation"),
     Variant("mean of the features", attention="features"),
     *(Variant(f"zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
@@ -146,12 +148,15 @@ PHOTOGRAPHS_CHOICES = (
     Variant("map with a floor", map_change="floor"),
     Variant("map with a prior at the centre", map_change="centre"),
     Variant("zoom up to 2, prior at the centre", map_change="centre", changes=MILD),
-    VIEW,
     Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
-    *PHOTOGRAPHS[8:],
+    VIEW,
+    replace(MIDDLE, title="the middle half, both looks", predicts=""),
+    replace(LOOKS, title="class activation map, both looks", predicts=""),
+    replace(CROP, title="crop at its maximum, both looks", predicts=""),
     replace(LOOKS, title="both looks, zoom up to 2", predicts="", changes=MILD),
     replace(LOOKS, title="both looks, zoom up to 2, not squared", predicts="", changes=MILD | {"structure_power": 1.0}),
 )
+PHOTOGRAPHS_CHOSEN = (*PHOTOGRAPHS_CHOICES[:2], VIEW)
 
 # On easy birds everything that resolves the stripes is near the ceiling: temperatures and weights show no effect.
 DISTILLATION_IN_SHORT = DISTILLATION[:4]
@@ -181,9 +186,10 @@ TABLES = (
     Table("distillation", "easy", DISTILLATION_IN_SHORT, seeds=5),
     Table("distillation", "hard", DISTILLATION, seeds=5),
     Table("photographs", "grocery_look_alikes", PHOTOGRAPHS),
-    Table("photographs", "grocery", PHOTOGRAPHS, seeds=1),
+    Table("photographs", "grocery", PHOTOGRAPHS, seeds=1, optional=True),
     Table("photographs, more", "grocery_look_alikes", PHOTOGRAPHS_MORE, seeds=1),
-    Table("photographs, choices", "grocery_look_alikes", PHOTOGRAPHS_CHOICES, split="val"),
+    Table("photographs, choices", "grocery_look_alikes", PHOTOGRAPHS_CHOICES, split="val", seeds=1),
+    Table("photographs, chosen", "grocery_look_alikes", PHOTOGRAPHS_CHOSEN, split="val"),
     Table("features", "easy", FEATURES["easy"], optional=True),
     Table("features", "hard", FEATURES["hard"], optional=True),
 )
