@@ -153,7 +153,8 @@ def outcomes_figure(test: ImageFiles, tasn: nn.Module, by_tasn: Tensor, by_plain
     rows: list[list[Picture]] = []
     for who, right, wrong in (("TASN", by_tasn, by_plain), ("plain", by_plain, by_tasn)):
         only = ((right == test.labels) & (wrong != test.labels)).nonzero().flatten().tolist()
-        chosen = first_of_each_class(test, only)[:count]
+        one_each = first_of_each_class(test, only)
+        chosen = one_each[:: max(1, len(one_each) // count)][:count]
         images = shown(test, chosen)
         titles = [
             f"{wrapped(test.class_names[test.labels[i]])}\ntaken for\n{wrapped(test.class_names[wrong[i]])}"
