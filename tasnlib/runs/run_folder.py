@@ -158,9 +158,8 @@ def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles])
         changed = f"only then: {sorted({*was} - {*now})[:5]}, only now: {sorted({*now} - {*was})[:5]}"
         differing = [f"classes ({changed}; {len(was)} then, {len(now)} now)"]
     if differing:
-        problem = f"the data are not those that the run in {str(folder)!r} was begun with"
-        advice = "name the data_folder it was begun with, or another output_folder"
-        raise ValueError(f"{problem}: other {' and '.join(differing)}; {advice}")
+        problem = f"the data are not those that the run in {str(folder)!r} was begun with: other"
+        raise ValueError(f"{problem} {' and '.join(differing)}; name its data_folder, or another output_folder")
 
 
 def described(images: Birds | ImageFiles) -> dict[str, Any]:
