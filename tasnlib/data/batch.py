@@ -41,7 +41,7 @@ class BatchDataset(Dataset):
             raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
         return self.take([index])
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: Indices) -> Batch:
         return self.take(indices)  # a data loader that finds this method does not collate image by image
 
 

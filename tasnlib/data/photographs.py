@@ -71,7 +71,7 @@ class ImageFiles(BatchDataset):
         return Batch(images, self.labels[chosen], chosen)
 
     def augmented(self, style: str, seed: int) -> "ImageFiles":
-        """A copy that hands out training images of a style of `transforms.augment`."""
+        """A copy that hands out training images of a style of `transforms.augment`. Raises ValueError for any other."""
         augmentation(style, self.image_size)  # raises for an unknown style
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")

@@ -26,7 +26,7 @@ class Predictor:
         self.model, self.class_names, self.image_size = model, class_names, image_size
 
     def predict(self, image: str | Path | Image.Image) -> Prediction:
-        """The master net's prediction for an image file or an opened image, `prepared` as in testing."""
+        """The master net's prediction for an image file or an opened one, `prepared`; raises as that."""
         pixels = self._pixels(prepared(image, self.image_size)[None])
         structure, structure_image = look(self.model, pixels)
         with evaluation_mode(self.model):

@@ -57,7 +57,7 @@ def _damaged(path: Path, reason: object) -> ValueError:
 
 
 def save_weights(path: Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]) -> None:
-    """Write a model with its recipe and class names; its kind is a name of `build.build_model`."""
+    """Write a model, of a kind in `build.NAMES`. Raises ValueError for class names of another number, and OSError."""
     classes = model.classifier.out_features
     if len(class_names) != classes:
         raise ValueError(f"class_names are {len(class_names)}, but the model has {classes} classes")

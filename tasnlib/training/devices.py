@@ -26,7 +26,7 @@ def require_tracker(track: str | None) -> None:
 
 def make_accelerator(precision: str = "float32", track: str | None = None, folder: Path | None = None) -> Accelerator:
     """This machine's hardware. "bfloat16" applies to convolutions and matrix products; processes share a batch.
-    `track` names a tracker that Accelerate knows; some write into `folder`."""
+    `track` names a tracker that Accelerate knows; some write into `folder`. Raises ValueError for others."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
     require_tracker(track)
