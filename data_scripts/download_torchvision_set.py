@@ -10,6 +10,7 @@ from pathlib import Path
 
 from typed_path import typed_path
 
+from tasnlib.data.inspection import inspected
 from tasnlib.data.torchvision_sets import SETS, load_torchvision
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         for split in ("train", "test"):
             images = load_torchvision(given.name, given.folder, split)
             print(f"{images.name}: {len(images):,} images of {images.classes:,} classes", flush=True)
-            if given.verify and images.inspected().unreadable:
+            if given.verify and inspected(images).unreadable:
                 return 1
     except (ValueError, OSError, RuntimeError) as reason:
         print(f"error: {reason}", file=sys.stderr)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.data.image_file import open_image
+from tasnlib.data.inspection import inspected
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.backbones import attention_trunk, classifier_backbone
 from tasnlib.networks.build import build_model
@@ -156,10 +157,10 @@ def test_hostile_record_of_photographs_is_made_again(tmp_path):
     for path in paths:
         Image.new("RGB", (40, 30), "brown").save(path)
     images = ImageFiles(paths, [0, 1], ["wren", "robin"], 24, "two birds")
-    first = images.inspected(folder=tmp_path / "cache", workers=1, progress=False)
+    first = inspected(images, folder=tmp_path / "cache", workers=1, progress=False)
     (record,) = (tmp_path / "cache").glob("*.json")
     DISGUISES["pickle"](Bomb(tmp_path / "executed"), record)
-    again = images.inspected(folder=tmp_path / "cache", workers=1, progress=False)
+    again = inspected(images, folder=tmp_path / "cache", workers=1, progress=False)
     assert again.data_hash == first.data_hash
     assert torch.equal(again.take([0, 1]).images, images.take([0, 1]).images)
     assert not (tmp_path / "executed").exists()

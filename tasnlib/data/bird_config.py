@@ -85,11 +85,13 @@ class BirdsConfig:
 
     @property
     def genus_names(self) -> list[str]:
+        """Of every genus: the colours of head and wing."""
         heads, wings = HEAD_COLOUR_NAMES[: self.head_colours], WING_COLOUR_NAMES[: self.wing_colours]
         return [f"{head}-{wing}" for head in heads for wing in wings]
 
     @property
     def class_names(self) -> list[str]:
+        """Of every class: its genus, and how the stripes run on each part."""
         directions = []
         for code in range(self.species):
             of_part = [("across" if code >> bit & 1 else "along") for bit in range(len(self.striped_parts))]

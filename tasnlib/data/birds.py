@@ -9,7 +9,6 @@ split is a pure function of (seed, split, i): see `randomness`.
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +19,9 @@ import safetensors.torch
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from tasnlib.data.batch import Batch, image_numbers
+from tasnlib.data.batch import Batch, BatchDataset, Indices, image_numbers
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.drawing import compose, render
 from tasnlib.data.files import expanded, write_atomically
@@ -45,11 +43,7 @@ class BirdsBatch(NamedTuple):
 
 
 def draw_birds(
-    config: BirdsConfig,
-    seed: int,
-    split: str,
-    indices: Iterable[int] | Tensor | np.ndarray,
-    device: torch.device | str = "cpu",
+    config: BirdsConfig, seed: int, split: str, indices: Indices, device: torch.device | str = "cpu"
 ) -> BirdsBatch:
     """Draw the images with these indices, on `device`: a GPU's pixels may differ from a CPU's by one level of 255.
 
@@ -66,7 +60,7 @@ def draw_birds(
     return BirdsBatch(render(config, scene, torch.device(device)), labels.to(device), boxes.to(device))
 
 
-class Birds(Dataset):
+class Birds(BatchDataset):
     """A split of drawn birds, held in memory.
 
     >>> birds = Birds.load(BirdsConfig(image_size=32), "test", count=20, progress=False)
@@ -79,20 +73,10 @@ class Birds(Dataset):
         self.config = config
         self.classes, self.class_names = config.classes, config.class_names
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):  # or a loop over the data set would never end
-            raise IndexError(f"index is {index}; it must be from 0 to {len(self) - 1}")
-        return self.take([index])
-
-    def take(self, indices: Iterable[int] | Tensor | np.ndarray) -> Batch:
-        """These images as one batch. The numbers go on from len without end; an image is the same in every epoch."""
+    def take(self, indices: Indices) -> Batch:
+        """These images as one batch; an image is the same in every epoch."""
         chosen = torch.tensor(image_numbers(indices), device=self.images.device) % len(self)
         return Batch(self.images[chosen], self.labels[chosen], chosen)
-
-    __getitems__ = take  # a data loader that finds this method does not collate image by image
 
     @property
     def data_hash(self) -> str:
@@ -140,11 +124,10 @@ class Birds(Dataset):
     @staticmethod
     def _draw(config: BirdsConfig, split: str, count: int, seed: int, progress: bool) -> BirdsBatch:
         images = torch.empty(count, 3, config.image_size, config.image_size, dtype=torch.uint8)
-        labels_and_boxes, title = [], f"drawing {split} birds"
-        with tqdm(total=count, desc=title, unit=" birds", file=sys.stdout, disable=not progress) as bar:
-            for start in range(0, count, TOGETHER):
-                some = draw_birds(config, seed, split, range(start, min(start + TOGETHER, count)))
-                images[start : start + len(some.images)] = some.images
-                labels_and_boxes.append(some[1:])
-                bar.update(len(some.images))
+        bar = {"desc": f"drawing {split} birds", "unit": " birds", "unit_scale": TOGETHER, "file": sys.stdout}
+        labels_and_boxes = []
+        for start in tqdm(range(0, count, TOGETHER), disable=not progress, **bar):
+            some = draw_birds(config, seed, split, range(start, min(start + TOGETHER, count)))
+            images[start : start + len(some.images)] = some.images
+            labels_and_boxes.append(some[1:])
         return BirdsBatch(images, *map(torch.cat, zip(*labels_and_boxes, strict=True)))

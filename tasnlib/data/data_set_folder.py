@@ -62,10 +62,8 @@ class DataSetFolder(NamedTuple):
         """Says what is wrong, what is expected, what was found instead and what to do."""
         inside = folder.iterdir() if is_folder(folder) else ()
         entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in inside)
-        return ValueError(
-            f"{self.name}: {folder}: {problem}.\nExpected:\n{self.layout}\n"
-            f"Found in {folder}: {first_of(entries, 8) or 'nothing'}.\n{self.advice}"
-        )
+        found = f"Found in {folder}: {first_of(entries, 8) or 'nothing'}."
+        return ValueError(f"{self.name}: {folder}: {problem}.\nExpected:\n{self.layout}\n{found}\n{self.advice}")
 
     def find(
         self, folder: str | Path, split: str, fits: Callable[[Path], bool], missing: str, splits: Sequence[str] = SPLITS

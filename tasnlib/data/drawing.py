@@ -20,7 +20,6 @@ BAND = 2**18  # pixels that a CPU paints at a time
 class Scene(NamedTuple):
     """Everything about a batch of images but their pixels: numbers in float64, the same on every machine."""
 
-    keys: np.ndarray  # (images,)
     labels: np.ndarray  # (images,)
     parts: dict[str, Ellipse]
     boxes: np.ndarray  # (images, parts, 4): x0, y0, x1, y1
@@ -67,7 +66,7 @@ def compose(config: BirdsConfig, seed: int, split: str, indices: np.ndarray) -> 
     boxes = np.stack([*(parts[name].boxes() for name in striped), bird + np.tile(shift, 2)], axis=1)
     phases = {name: uniform(0, 1) for name in striped}
     across = {name: (code >> bit & 1).astype(bool) for bit, name in enumerate(striped)}
-    return Scene(keys, labels, parts, boxes, phases, across, unit, legs, randomness)
+    return Scene(labels, parts, boxes, phases, across, unit, legs, randomness)
 
 
 def _rotation(angle: np.ndarray) -> np.ndarray:
@@ -103,9 +102,8 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
     present = uniform(0, 1, count) < config.clutter
     coverage = shapes.ellipse_coverage(along, across, semi_along, semi_across) * look_up(present)
 
-    palette = np.concatenate(
-        [looks.CLUTTER_COLOURS, looks.HEAD_COLOURS[: config.head_colours], looks.WING_COLOURS[: config.wing_colours]]
-    )
+    worn = looks.HEAD_COLOURS[: config.head_colours], looks.WING_COLOURS[: config.wing_colours]
+    palette = np.concatenate([looks.CLUTTER_COLOURS, *worn])
     plain = randomness.choice(len(looks.CLUTTER_COLOURS), count)
     decoy = len(looks.CLUTTER_COLOURS) + randomness.choice(len(palette) - len(looks.CLUTTER_COLOURS), count)
     chosen = palette[np.where(uniform(0, 1, count) < config.decoys, decoy, plain)]  # (images, cells², 3)
@@ -122,13 +120,13 @@ def _colour(values: np.ndarray | tuple[float, ...], device: torch.device) -> Flo
 def render(config: BirdsConfig, scene: Scene, device: torch.device) -> UInt8[Tensor, "images 3 size size"]:
     """The pixels of a scene. A CPU paints a band of rows at a time, which stays in its cache at any image size."""
     x, y = shapes.pixel_centres(config.image_size, device)
-    rows = max(1, BAND // (len(scene.keys) * config.image_size)) if device.type == "cpu" else config.image_size
+    rows = max(1, BAND // (len(scene.labels) * config.image_size)) if device.type == "cpu" else config.image_size
     return torch.cat([_render_band(config, scene, x, band) for band in y.split(rows)], dim=2)
 
 
 def _render_band(config: BirdsConfig, scene: Scene, x: Tensor, y: Tensor) -> UInt8[Tensor, "images 3 rows size"]:
     """The rows with these centres, painted from back to front."""
-    size, images, device = config.image_size, len(scene.keys), x.device
+    size, images, device = config.image_size, len(scene.labels), x.device
     randomness = copy.copy(scene.randomness)  # every band reads the same numbers
     uniform = randomness.uniform
 
@@ -166,5 +164,5 @@ def _render_band(config: BirdsConfig, scene: Scene, x: Tensor, y: Tensor) -> UIn
         paint(canvas, _colour((0.30, 0.46, 0.22), device), blade)
 
     light = uniform(0.8, 1.15)[:, None] * (1 + uniform(-0.05, 0.05, 3))
-    canvas = canvas * _colour(light, device) + config.noise * shapes.pixel_noise(scene.keys, x, y)
+    canvas = canvas * _colour(light, device) + config.noise * shapes.pixel_noise(scene.randomness.keys, x, y)
     return (canvas.clamp(0, 1) * 255).round().to(torch.uint8)

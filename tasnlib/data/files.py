@@ -78,9 +78,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def damaged(path: Path, reason: object) -> ValueError:
     """The error for a file of a run that is not as it was written."""
-    return ValueError(
-        f"{path} is damaged: {reason}. Put an undamaged copy in its place; or delete it, and this run writes its own"
-    )
+    return ValueError(f"{path} is damaged: {reason}. Put an undamaged copy in its place; or delete it for a new one")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -107,7 +105,11 @@ def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
 
 
 def first_of(names: Sequence[str], count: int) -> str:
-    """The first names of many, and how many more there are: "wren, robin and 3 more"."""
+    """The first names of many, and how many more there are.
+
+    >>> first_of(["wren", "robin", "finch"], 2)
+    'wren, robin and 1 more'
+    """
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 

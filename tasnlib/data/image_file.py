@@ -63,14 +63,12 @@ def decode_image(content: bytes, path: Path) -> Image.Image:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """An opened image as `open_image` gives it; as a copy."""
     image.load()  # of TIFF, this turns the pixels and forgets the orientation
-    if image.mode == "RGB" and "transparency" not in image.info:
-        rgb = image.copy()
-    elif image.mode.startswith(("I", "F")):
+    if image.mode.startswith(("I", "F")):
         rgb = Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     elif image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         rgb = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
     else:
-        rgb = image.convert("RGB")
+        rgb = image.convert("RGB")  # a copy in any case
     rgb.info = {}  # a damaged EXIF block must not make the image unreadable: its orientation is all that is needed
     with contextlib.suppress(Exception):  # whatever a damaged EXIF block makes Pillow raise
         rgb.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)

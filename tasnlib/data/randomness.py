@@ -30,11 +30,13 @@ class Randomness:
     """Uniform numbers for a batch of images, handed out column by column.
 
     The order of the calls is part of what an image is: a new call goes to the end.
+
+    >>> Randomness(image_keys(0, "train", np.arange(4))).uniform(0, 10, 2).shape
+    (4, 2)
     """
 
     def __init__(self, keys: np.ndarray):
-        self.keys = keys
-        self.drawn = 0
+        self.keys, self.drawn = keys, 0
 
     def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
         """Float64 numbers in [low, high), of shape (images, *shape)."""

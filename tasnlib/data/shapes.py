@@ -54,6 +54,9 @@ def ellipse_coverage(along: Tensor, across: Tensor, semi_along: Tensor, semi_acr
     """How much of each pixel an ellipse covers, from 0 to 1, with an edge one pixel soft.
 
     The distance to the edge is approximated to first order: f / |grad f| with f = |p / (a, b)| - 1.
+
+    >>> ellipse_coverage(torch.tensor([0.0, 2.0, 9.0]), torch.zeros(3), torch.tensor(2.0), torch.tensor(1.0)).tolist()
+    [1.0, 0.5, 0.0]
     """
     p, q = along / semi_along, across / semi_across
     radius = torch.sqrt(p * p + q * q)
@@ -103,8 +106,7 @@ def smooth_ground(corners: np.ndarray, x: Tensor, y: Tensor) -> Float[Tensor, "i
         pixel = centres.long()
         first, _ = torch.broadcast_tensors(torch.from_numpy(whole).to(x.device)[pixel], grid.narrow(axis, 0, 1))
         low, high = grid.gather(axis, first), grid.gather(axis, first + 1)  # index_select takes ten times as long
-        rise = (high - low) * share[pixel]
-        grid = low + rise
+        grid = low + (high - low) * share[pixel]
     return grid
 
 

@@ -52,22 +52,17 @@ def load_torchvision(name: str, folder: str | Path, split: str, image_size: int 
         parts = [known.reader(root, part) for part in getattr(known, split)]
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as reason:
         raise data_set.error(root, f"torchvision cannot read the images for {split!r} ({reason})") from reason
-    found = [one for part in parts for one in _images(part)]
-    labels = {file.relative_to(root).as_posix(): label for file, label in found}
-    return data_set.photographs(root, split, labels, _class_names(parts[0]), image_size, root / known.folder)
+    found = [_contents(part) for part in parts]
+    labels = {file.relative_to(root).as_posix(): label for images, _ in found for file, label in images}
+    return data_set.photographs(root, split, labels, found[0][1], image_size, root / known.folder)
 
 
-def _images(part: Any) -> list[tuple[Path, int]]:
-    """Every image with its label. torchvision keeps them under three names."""
-    if isinstance(part, datasets.INaturalist):  # in the order of the disk
-        return sorted((Path(part.root, part.all_categories[label], file), label) for label, file in part.index)
-    files = part._images if isinstance(part, datasets.OxfordIIITPet) else part._image_files
-    return list(zip(map(Path, files), part._labels, strict=True))
-
-
-def _class_names(part: Any) -> list[str]:
-    """As people write them: iNaturalist's 00000_Animalia_..._Lumbricus_terrestris is Lumbricus terrestris."""
+def _contents(part: Any) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Every image with its label, and the classes' names. torchvision keeps the images under three names."""
     if not isinstance(part, datasets.INaturalist):
-        return [name.replace("_", " ") for name in part.classes]
-    species = [" ".join(kind.split("_")[-2:]) for kind in part.all_categories]
-    return distinct_names(species, part.all_categories)  # a plant and an animal may share a name
+        files = part._images if isinstance(part, datasets.OxfordIIITPet) else part._image_files
+        return list(zip(map(Path, files), part._labels, strict=True)), [name.replace("_", " ") for name in part.classes]
+    kinds = part.all_categories  # 00000_Animalia_..._Lumbricus_terrestris is Lumbricus terrestris
+    species = [" ".join(kind.split("_")[-2:]) for kind in kinds]
+    images = sorted((Path(part.root, kinds[label], file), label) for label, file in part.index)  # listed as on the disk
+    return images, distinct_names(species, kinds)  # a plant and an animal may share a name

@@ -34,6 +34,9 @@ def augment(style: str, image: Image.Image, size: int) -> UInt8[Tensor, "3 size 
     "official" is as in the authors' code (they subtract the mean colour and do not divide; the model normalises here),
     "modern" is ours, "none" the square in the middle, which evaluation sees. Raises ValueError for an unknown style, or
     an image that is not RGB with a short side of `size`.
+
+    >>> augment("none", Image.new("RGB", (64, 48)), size=48).shape
+    torch.Size([3, 48, 48])
     """
     if min(image.size) != size or image.mode != "RGB":
         raise ValueError(f"image is {image.mode}, {image.size}; it must be RGB, its short side resized to {size}")

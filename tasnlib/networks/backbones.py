@@ -38,9 +38,8 @@ def classifier_backbone(name: str, weights: str | Path | None = "DEFAULT", size:
             network.set_input_size(img_size=(size, size))
         (dimension,) = _output_shape(backbone, size)
     except Exception as reason:
-        problem = f"{name} gives no feature vector for an image of {size}×{size} px ({reason})"
-        advice = f"Its own size is {native_size}; 'resnet50' and 'timm/convnext_tiny', for example, take any"
-        raise ValueError(f"{problem}. {advice}") from reason
+        problem = f"{name} gives no feature vector for an image of {size}×{size} px ({reason}). Its own size is"
+        raise ValueError(f"{problem} {native_size}; 'resnet50' and 'timm/convnext_tiny' take any") from reason
     return backbone, dimension
 
 
@@ -65,8 +64,7 @@ def attention_trunk(
             raise RuntimeError(f"{cells} cells for an image of {size}×{size} px")
     except (ArithmeticError, AssertionError, AttributeError, IndexError, RuntimeError, TypeError) as reason:
         problem = f"{name} gives no attention trunk with output_stride {output_stride} ({reason})"
-        advice = "Choose a ResNet of torchvision ('resnet18'), or a timm network that takes it ('timm/convnext_tiny')"
-        raise ValueError(f"{problem}. {advice}") from reason
+        raise ValueError(f"{problem}; choose a ResNet of torchvision ('resnet18'), or 'timm/convnext_tiny'") from reason
     return trunk, channels
 
 

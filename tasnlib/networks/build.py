@@ -105,7 +105,7 @@ def build_plain(architecture: Architecture, classes: int, view: str) -> PlainCla
 
 
 def build_model(kind: str, architecture: Architecture, classes: int) -> TASN | PlainClassifier:
-    """TASN, "tasn", or a baseline by the name of its view."""
+    """TASN, "tasn", or a baseline by the name of its view; raises ValueError for another kind, or without classes."""
     if kind not in NAMES or classes < 1:
         raise ValueError(f"kind is {kind!r} and classes {classes}; must be one of {', '.join(NAMES)}, and 1 or more")
     if kind == "tasn":

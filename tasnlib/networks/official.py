@@ -71,6 +71,7 @@ class OfficialTASN(TASN):
         return PooledAttention(structure, detail, channel)
 
     def classify(self, both: Float[Tensor, "both d"]) -> dict[str, Float[Tensor, "b k"]]:
+        """As `TASN.classify`, and the logits of master's and part net's own classifiers."""
         logits = super().classify(both)
         for name, classifier, own in zip(("master", "part"), self.own_classifiers, both.chunk(2), strict=True):
             logits[f"{name}_own"] = classifier(own)
@@ -78,6 +79,10 @@ class OfficialTASN(TASN):
 
 
 def own_distillation(logits: Mapping[str, Float[Tensor, "b k"]], temperature: float = 10.0) -> Float[Tensor, ""]:
-    """Cross entropy of the master's own soft predictions with the part net's own, the gradient flowing into both."""
+    """Cross entropy of the master's own soft predictions with the part net's own, the gradient flowing into both.
+
+    >>> own_distillation({"master_own": torch.zeros(2, 5), "part_own": torch.zeros(2, 5)}).exp().round().item()
+    5.0
+    """
     student, teacher = (logits[name].float() / temperature for name in ("master_own", "part_own"))
     return F.cross_entropy(student, teacher.softmax(dim=1))

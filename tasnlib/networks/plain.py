@@ -12,6 +12,8 @@ VIEWS = ("downsampled", "downsampled_aliased", "crop", "full")
 
 
 class PlainOutput(NamedTuple):
+    """What `PlainClassifier` returns."""
+
     images: Float[Tensor, "b 3 n n"]  #: as the backbone sees them
     logits: dict[str, Float[Tensor, "b k"]]  #: by the name of the view
 

@@ -20,7 +20,11 @@ AUXILIARY = ("googlenet", "inception_v3")  # more than one classifier in trainin
 
 
 def published_weights(name: str) -> list[str]:
-    """The names of the weights that can be downloaded: "DEFAULT", ...; raises ValueError for an unknown network."""
+    """The names of the weights that can be downloaded; raises ValueError for an unknown network.
+
+    >>> published_weights("resnet18")
+    ['DEFAULT', 'IMAGENET1K_V1']
+    """
     names = [other for other in models.list_models(module=models) if other not in AUXILIARY]
     if name.startswith(TIMM):
         import timm  # here, because it takes seconds
@@ -101,9 +105,9 @@ def weights_file(weights: str | Path | None, name: str, published: Collection[st
         return path
     files = sorted(file for file in path.glob(f"{name}[-.]*") if file.suffix in (".pth", ".safetensors"))
     if len(files) != 1:
-        found = f"(found: {', '.join(file.name for file in files) or 'none'})"
-        allowed = f"a file, a folder with one file {name}-*.pth or {name}.safetensors {found}, None, or one of"
-        raise ValueError(f"weights is {str(weights)!r}; for {name} it must be {allowed}: {', '.join(published)}")
+        allowed = f"a file, a folder with one file {name}-*.pth or {name}.safetensors, None, or one of"
+        found = f"{', '.join(published)}; found: {', '.join(file.name for file in files) or 'none'}"
+        raise ValueError(f"weights is {str(weights)!r}; for {name} it must be {allowed}: {found}")
     return files[0]
 
 

@@ -46,9 +46,7 @@ class NormalizedAttentionNet(AttentionNet):
         super().__init__(trunk, channels, classes, dilations=())
         nn.init.constant_(self.norm.bias, norm_bias)
 
-    def forward(
-        self, images: Float[Tensor, "b 3 height width"]
-    ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b c h w"]]:
         features = F.relu(self.norm(self.multi_dilation(self.trunk(images))))  # (b, c, h, w)
         return self.classifier(features.mean(dim=(2, 3))), features
 

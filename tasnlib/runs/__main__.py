@@ -75,6 +75,7 @@ def value_of(name: str, text: str) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status: 0, 1 after an error, which is printed, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tasnlib.runs", description="Train a model, or predict with it.")
     commands = parser.add_subparsers(dest="command", required=True)
     trains = commands.add_parser("train", help="train one model, on several devices or machines by accelerate launch")

@@ -14,6 +14,7 @@ from tasnlib.data.files import is_folder
 from tasnlib.data.grocery import load_grocery
 from tasnlib.data.image_folder import holds_images_by_class, load_folder
 from tasnlib.data.inat2017 import load_inat2017
+from tasnlib.data.inspection import inspected
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.stanford import load_stanford_cars, load_stanford_dogs
 from tasnlib.data.torchvision_sets import SETS, load_torchvision
@@ -70,7 +71,7 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
         print(f"{len(unseen)} of {sets[0].classes} classes have test images but no training images and {what}")
     # Nothing is written into a user's own folder of images.
     notes = (default if settings.dataset == "folder" else folder) / "cache"
-    train, test = (images.inspected(max(1, workers_for(settings)), folder=notes) for images in sets)
+    train, test = (inspected(images, max(1, workers_for(settings)), folder=notes) for images in sets)
     return train.augmented(recipe.augmentation, settings.seed), test
 
 
@@ -88,15 +89,12 @@ def workers_for(settings: Settings) -> int:
 
 def _draw(settings: Settings, folder: Path) -> tuple[Birds, Birds]:
     if settings.data_folder and is_folder(folder) and holds_images_by_class(folder):
-        given = f"data_folder is {settings.data_folder!r}, which holds images in folders"
-        drawn = f"dataset is {settings.dataset!r}, which is drawn"
-        raise ValueError(f"{given}, but {drawn}; for images of your own, pass dataset folder as well")
+        given = f"data_folder is {settings.data_folder!r}, which holds images, but dataset is {settings.dataset!r}"
+        raise ValueError(f"{given}, which is drawn; for images of your own, pass dataset folder as well")
     recipe = settings.resolved_recipe
     style = replace(_STYLES[settings.dataset], image_size=recipe.image_size, stripe_period=recipe.stripe_period)
     # Drawn images are kept on the GPU that uses them: no batch has to be copied.
     device = "cuda" if torch.cuda.is_available() and settings.num_processes == 1 else "cpu"
-    train, test = (
-        Birds.load(style, split, count, folder=folder, device=device)
-        for split, count in (("train", recipe.train_images), ("test", recipe.test_images))
-    )
+    counts = {"train": recipe.train_images, "test": recipe.test_images}
+    train, test = (Birds.load(style, split, count, folder=folder, device=device) for split, count in counts.items())
     return train, test

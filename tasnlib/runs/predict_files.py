@@ -20,7 +20,7 @@ from tasnlib.data.data_set_folder import is_litter
 from tasnlib.data.files import cannot_read, cannot_write, first_of, print_text
 from tasnlib.data.image_folder import is_image
 from tasnlib.runs.prediction import Predictor, prepared
-from tasnlib.training.devices import explained_worker_death, ignore_interrupt
+from tasnlib.training.loaders import explained_worker_death, ignore_interrupt
 
 BATCH = 32  # images that are predicted together
 

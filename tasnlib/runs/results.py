@@ -31,9 +31,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
     seconds = sum(entry["seconds"] for entry in tasn.history)
     speed = sum(entry["images_per_second"] * entry["seconds"] for entry in tasn.history) / seconds
     return {
-        "dataset": settings.dataset,
-        "recipe": settings.recipe,
-        "seed": settings.seed,
+        **{name: getattr(settings, name) for name in ("dataset", "recipe", "seed")},
         "epochs": len(tasn.history),
         "seconds": round(seconds, 1),
         "images_per_second": round(speed, 1),
@@ -45,10 +43,7 @@ def summarise(settings: Settings, trained: dict[str, Trained], data: tuple[Data,
         "top5": accuracies(predictions, test_set.labels, TOP_K) if test_set.classes > TOP_K else None,
         "data": {split: described(images) for split, images in (("train", train_set), ("test", test_set))},
         "recipe_values": effective_values(settings),
-        "precision": settings.precision,
-        "num_processes": settings.num_processes,
-        "accumulate": settings.accumulate,
-        "compiled": settings.compiled,
+        **{name: getattr(settings, name) for name in ("precision", "num_processes", "accumulate", "compiled")},
         "device": device,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _RECORDED},
     }
@@ -59,16 +54,14 @@ def effective_values(settings: Settings) -> dict[str, Any]:
     recipe, idle = settings.resolved_recipe, {"augmentation"}
     if settings.dataset not in DRAWN:
         idle = {"stripe_period"} | {one for one in ("train_images", "test_images") if getattr(settings, one) is None}
-    if recipe.optimizer != "sgd":
-        idle |= {"momentum", "nesterov"}
-    if not recipe.official_extras:
-        idle |= {"own_weight"}
-    if not recipe.distillation_weight:
-        idle |= {"temperature"}
-    if recipe.attention_trunk == "small":
-        idle |= {"attention_stages", "attention_stride"}
-    if recipe.weights is None:
-        idle |= {"weights", "fresh_multiplier"}
+    needs = {
+        ("momentum", "nesterov"): recipe.optimizer == "sgd",
+        ("own_weight",): recipe.official_extras,
+        ("temperature",): recipe.distillation_weight > 0,
+        ("attention_stages", "attention_stride"): recipe.attention_trunk != "small",
+        ("weights", "fresh_multiplier"): recipe.weights is not None,
+    }
+    idle |= {name for names, met in needs.items() if not met for name in names}
     return {name: value for name, value in asdict(recipe).items() if name not in idle}
 
 

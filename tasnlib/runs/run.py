@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 from accelerate.utils import set_seed
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import nn
 
 from tasnlib.data.files import write_atomically
 from tasnlib.networks.build import build_model
@@ -24,8 +22,8 @@ from tasnlib.runs.settings import Settings
 from tasnlib.runs.tracking import tracked
 from tasnlib.training.checkpoints import load_model, progress_in, save_weights
 from tasnlib.training.devices import make_accelerator
-from tasnlib.training.evaluation import accuracies
-from tasnlib.training.fit import fit
+from tasnlib.training.evaluation import Predictions, accuracies
+from tasnlib.training.fit import Entry, fit
 
 PARENT = "TASN_PARENT_PROCESS"  # environment variable of the processes that `train` starts: its own process id
 
@@ -35,19 +33,17 @@ class Trained:
     """A trained model and its predictions on the test images."""
 
     model: nn.Module
-    history: list[dict[str, Any]]  # see `training.fit`
-    predictions: dict[str, Int[Tensor, "images top_k"]]  # by net, see `evaluation.evaluate`
+    history: list[Entry]
+    predictions: Predictions
     accuracy: dict[str, float]
     weights_path: Path
 
 
-def epoch_line(entry: dict[str, Any], epochs: int) -> str:
+def epoch_line(entry: Entry, epochs: int) -> str:
     """One line of progress: 'epoch  1/8   loss  8.500   master  90.0 %     6 s    500 images/s'."""
     nets = "   ".join(f"{name} {share:5.1%}".replace("%", " %") for name, share in entry["accuracy"].items())
-    return (
-        f"epoch {entry['epoch']:2d}/{epochs}   loss {entry['loss']:6.3f}   {nets}   "
-        f"{entry['seconds']:3.0f} s   {entry['images_per_second']:4.0f} images/s"
-    )
+    speed = f"{entry['seconds']:3.0f} s   {entry['images_per_second']:4.0f} images/s"
+    return f"epoch {entry['epoch']:2d}/{epochs}   loss {entry['loss']:6.3f}   {nets}   {speed}"
 
 
 def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) -> Trained:
@@ -93,11 +89,10 @@ def explained_interrupt(state: Path, command: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         saved = progress_in(state)
+        if not saved:
+            raise KeyboardInterrupt("stopped before anything was saved") from None
         how = f"To continue: {command} (in a notebook: the same output_folder, and resume = True)"
-        what = (
-            f"stopped; {state} was saved after epoch {saved}. {how}" if saved else "stopped before anything was saved"
-        )
-        raise KeyboardInterrupt(what) from None
+        raise KeyboardInterrupt(f"stopped; {state} was saved after epoch {saved}. {how}") from None
 
 
 def notebook_command(settings: Settings, folder: Path, notebook: Path | None = None) -> str:
@@ -111,7 +106,7 @@ def notebook_command(settings: Settings, folder: Path, notebook: Path | None = N
 
 def fit_one(
     name: str, settings: Settings, folder: Path, data: tuple[Data, Data]
-) -> tuple[nn.Module, list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
+) -> tuple[nn.Module, list[Entry], Predictions]:
     """The training itself, in this process, which may be one of several."""
     recipe = settings.resolved_recipe
     accelerator = make_accelerator(settings.precision, settings.track, folder / "track" / name)
@@ -120,7 +115,7 @@ def fit_one(
     model = build_model(name, recipe, train_set.classes)
     with tracked(accelerator, f"{folder.name} {name}", recipe, model, test) as track:
 
-        def report(entry: dict[str, Any]) -> None:
+        def report(entry: Entry) -> None:
             print(epoch_line(entry, recipe.epochs), flush=True)
             track(entry)
 

@@ -33,7 +33,7 @@ def project_folder() -> Path:
 
 
 def course_folder() -> Path:
-    """The folder notebooks/ of this project; an installed package carries the saved results of its own."""
+    """The folder notebooks/ of this project, or of the installed package. Raises FileNotFoundError without either."""
     package = Path(__file__).parents[1]
     for folder in (project_folder(), package.parent, package):
         if (folder / NOTEBOOK.parent / "saved_run").is_dir():
@@ -141,7 +141,7 @@ def noted_settings(noted: Path, **changes: Any) -> Settings:
 
 
 def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles]) -> None:
-    """Save which images and classes a run uses; or, if that is saved already, check that they are the same."""
+    """Save which images and classes a run uses; where they are saved already, raise ValueError if others are."""
     noted = folder / "data.json"
     found: dict[str, Any] = {split: described(images) for split, images in zip(("train", "test"), data, strict=True)}
     found["class_names"] = data[0].class_names
@@ -158,9 +158,8 @@ def same_data(folder: Path, data: tuple[Birds | ImageFiles, Birds | ImageFiles])
         changed = f"only then: {sorted({*was} - {*now})[:5]}, only now: {sorted({*now} - {*was})[:5]}"
         differing = [f"classes ({changed}; {len(was)} then, {len(now)} now)"]
     if differing:
-        problem = f"the data are not those that the run in {str(folder)!r} was begun with"
-        advice = "name the data_folder it was begun with, or another output_folder"
-        raise ValueError(f"{problem}: other {' and '.join(differing)}; {advice}")
+        problem = f"the data are not those that the run in {str(folder)!r} was begun with: other"
+        raise ValueError(f"{problem} {' and '.join(differing)}; name its data_folder, or another output_folder")
 
 
 def described(images: Birds | ImageFiles) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from tasnlib.data.files import expanded, is_file, is_folder
-from tasnlib.networks.build import Name
+from tasnlib.networks.build import STRICT, Count, Name
 from tasnlib.networks.plain import VIEWS
-from tasnlib.training.recipes import RECIPES, Recipe, scaled_learning_rate
+from tasnlib.training.recipes import RECIPES, Recipe, Weight, scaled_learning_rate
 
 DataSet = Literal[
     "birds", "birds_hard", "folder", "cub200", "nabirds", "stanford_cars", "stanford_dogs", "grocery",
@@ -46,15 +46,12 @@ def _baselines(given: bool | str) -> bool | str:
     return ",".join(dict.fromkeys(names)) or given
 
 
-def _whole(low: int) -> Any:
-    return Field(ge=low, le=2**31 - 1)
-
-
-Count = Annotated[int, _whole(1)]
+Natural = Annotated[int, Field(ge=0, lt=2**31)]
+Several = Annotated[int, Field(ge=2, lt=2**31)]
 Folder = Annotated[str, AfterValidator(_folder)]
 
 
-@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class Settings:
     """One run. None takes the recipe's value. `Settings(epochs=0)` raises pydantic's ValidationError, a ValueError."""
 
@@ -62,24 +59,24 @@ class Settings:
     data_folder: Folder | None = None  # None: datasets/ in the project
     recipe: Literal[tuple(RECIPES)] = "laptop"  # type: ignore[valid-type]
     epochs: Count | None = None
-    batch_size: Annotated[int, _whole(2)] | None = None
-    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
-    seed: Annotated[int, _whole(0)] = 0
+    batch_size: Several | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
+    seed: Natural = 0
     output_folder: Folder | None = None  # None: a new folder in runs/, named after the time
     resume: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     compiled: bool = False  # by torch.compile: a slow start, then faster steps
     num_processes: Count = 1
     accumulate: Count = 1  # parts of each process's share of a batch, one after the other: less memory, the same steps
-    train_images: Annotated[int, _whole(2)] | None = None
+    train_images: Several | None = None
     test_images: Count | None = None
     baselines: Annotated[bool | str, AfterValidator(_baselines)] = True  # by downsampling; or names of `plain.VIEWS`
     out_size: Count | None = None  # side of what master and part net see, in pixels
-    distillation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  # 0: no distillation
+    distillation_weight: Weight | None = None  # 0: no distillation
     weights: Annotated[str, AfterValidator(_weights)] | None = None
     backbone: Name | None = None  # these two: see `networks.backbones`
     attention_trunk: Name | None = None
-    num_workers: Annotated[int, _whole(0)] | None = None  # per process, reading photographs; None: one per core
+    num_workers: Natural | None = None  # per process, reading photographs; None: one per core
     track: Tracker | None = None  # see `tracking`
 
     @model_validator(mode="after")
@@ -172,9 +169,8 @@ def check_names(given: Iterable[str], known: list[str]) -> None:
         if name in known or name.startswith("PAPERMILL_"):
             continue
         if name in [field.name for field in fields(Recipe)]:
-            mine = f'such as "mine": replace(_LAPTOP, name="mine", {name}=...), and pass recipe mine'
-            where = "add a recipe of your own to RECIPES in tasnlib/training/recipes.py"
-            raise ValueError(f"{name} is not a parameter but a value of the recipe: {where}, {mine}")
+            mine = f'"mine": replace(_LAPTOP, name="mine", {name}=...) to RECIPES in tasnlib/training/recipes.py'
+            raise ValueError(f"{name} is not a parameter but a value of the recipe: add {mine}, and pass recipe mine")
         allowed = f"The parameters are: {', '.join(known)}" if known else "This notebook has no parameters"
         raise ValueError(f"there is no parameter {name!r}.{_nearest(name, known)} {allowed}")
 
@@ -190,9 +186,8 @@ def _sentence(error: Any) -> str:
     if not error["loc"]:
         return own  # of `_fit_together`
     name, value = error["loc"][0], error["input"]
-    allowed = own or error["msg"].replace("Input should be", "it must be").replace(
-        "String should", "it must be text and"
-    )
+    allowed = error["msg"].replace("Input should be", "it must be").replace("String should", "it must be text and")
+    allowed = own or allowed
     if error["type"] == "literal_error":
         allowed += "." + _nearest(value, error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
         if name == "dataset" and isinstance(value, str) and "/" in value:

@@ -13,8 +13,7 @@ from tasnlib.data.files import expanded, read_json
 from tasnlib.runs.prediction import Predictor, load
 
 FILES = ["tasn.safetensors", "result.json", "by_class.json"]
-LOADING = "`SharedModel.from_pretrained(REPOSITORY).predict(IMAGE)`, from `tasnlib.runs.sharing`."
-SHOWN = ("dataset", "recipe", "epochs", "precision", "data", "recipe_values", "versions")  # of result.json
+CARD = Path(__file__).with_name("model_card.md")
 
 
 class SharedModel(Predictor, ModelHubMixin):
@@ -55,19 +54,10 @@ class SharedModel(Predictor, ModelHubMixin):
         """From result.json: data, recipe, the accuracy with each seed, and what was not measured."""
         tags = ["tasn", "fine-grained-recognition"]
         data = ModelCardData(library_name="tasnlib", pipeline_tag="image-classification", tags=tags)
-        lines = [f"---\n{data.to_yaml()}\n---", "# TASN: a Trilinear Attention Sampling Network", LOADING]
-        lines += ["## Data and recipe", f"{len(self.class_names)} classes: {', '.join(self.class_names)}."]
-        lines += [f"* {name}: `{value}`" for name, value in next(iter(self.results), {}).items() if name in SHOWN]
-        lines += ["## Accuracy", "Of all test images, one view of each; an image that cannot be read counts as wrong."]
-        missing = set()
-        for result in self.results:
-            shares = result.get("accuracy", {})
-            missing |= {f"* {net}" for net, share in shares.items() if share is None}
-            found = ", ".join(f"{net} {100 * share:.1f} %" for net, share in shares.items() if share is not None)
-            lines.append(f"* seed {result.get('seed')}, {result.get('test_images')} test images: {found}")
-        lines += ["## Not measured", f"* more seeds than {len(self.results)}", *sorted(missing)]
-        lines.append("* images of other sources than the test set's, and whether the probabilities are calibrated")
-        return ModelCard("\n\n".join(lines))
+        shares = [entry for result in self.results for entry in result.get("accuracy", {}).items()]
+        missing = sorted({net for net, share in shares if share is None})
+        names, results = self.class_names, self.results
+        return ModelCard.from_template(data, str(CARD), class_names=names, results=results, missing=missing)
 
 
 @contextlib.contextmanager

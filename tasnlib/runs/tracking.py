@@ -1,7 +1,7 @@
 """Curves and attention pictures of a run in TensorBoard, or in another tracker that Accelerate knows."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import resize
 from tasnlib.model import TASN
 from tasnlib.runs.load_data import Data
 from tasnlib.training.evaluation import look
+from tasnlib.training.fit import Entry, Report
 from tasnlib.training.recipes import Recipe
 
 PICTURED = ("tensorboard", "wandb", "swanlab")  # take pictures from Accelerate as we have them
@@ -21,9 +22,7 @@ EVERY = 5  # epochs from picture to picture, beside the first and the last
 
 
 @contextlib.contextmanager
-def tracked(
-    accelerator: Accelerator, title: str, recipe: Recipe, model: Any, test: Data
-) -> Iterator[Callable[[dict[str, Any]], None]]:
+def tracked(accelerator: Accelerator, title: str, recipe: Recipe, model: Any, test: Data) -> Iterator[Report]:
     """A function to call after every epoch with its entry of the history, see `training.fit`. A tracker that fails then
     is given up with a line that says so; the training goes on. Raises ValueError for one that cannot be started."""
     values = {name: one if isinstance(one, int | float) else str(one) for name, one in vars(recipe).items()}
@@ -32,7 +31,7 @@ def tracked(
     except Exception as reason:  # each tracker has its own errors
         raise ValueError(f"the tracker cannot be started: {reason}; set it up, or leave track out") from reason
 
-    def log(entry: dict[str, Any]) -> None:
+    def log(entry: Entry) -> None:
         epoch = entry["epoch"]
         curves = {f"accuracy/{net}": share for net, share in entry["accuracy"].items()}
         curves |= {name: entry[name] for name in ("loss", "seconds", "images_per_second")}

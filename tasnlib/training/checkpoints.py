@@ -16,6 +16,7 @@ import torch
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tasnlib.data.files import is_file, write_atomically
 from tasnlib.model import TASN
@@ -55,14 +56,12 @@ def _damaged(path: Path, reason: object) -> ValueError:
     return ValueError(f"{path} is not a checkpoint of this kind, or is damaged: {textwrap.shorten(repr(reason), 300)}")
 
 
-def save_weights(
-    path: str | Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]
-) -> None:
-    """Write a model with its recipe and class names; its kind is a name of `build.build_model`."""
+def save_weights(path: Path, model: TASN | PlainClassifier, kind: str, recipe: Recipe, class_names: list[str]) -> None:
+    """Write a model, of a kind in `build.NAMES`. Raises ValueError for class names of another number, and OSError."""
     classes = model.classifier.out_features
     if len(class_names) != classes:
         raise ValueError(f"class_names are {len(class_names)}, but the model has {classes} classes")
-    _save(Path(path), model.state_dict(), {"kind": kind, "recipe": asdict(recipe), "class_names": class_names})
+    _save(path, model.state_dict(), {"kind": kind, "recipe": asdict(recipe), "class_names": class_names})
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, list[str]]:
@@ -121,7 +120,7 @@ def new_progress(recipe: Recipe, seed: int) -> Progress:
     return Progress(json.loads(json.dumps(values)))  # as read from a checkpoint: lists for tuples
 
 
-def save_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_training_state(path: Path, model: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
     """Write what resuming needs: weights, the optimiser's state and the progress; no random state, see `fit`. Raises
     OSError if the file cannot be written; the previous one is untouched."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
@@ -134,9 +133,7 @@ def save_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Opt
         raise OSError(reason.errno, f"{reason.strerror} Then resume continues after epoch {done}.") from reason
 
 
-def load_training_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, begun: Progress | None = None
-) -> Progress:
+def load_training_state(path: Path, model: nn.Module, optimizer: Optimizer, begun: Progress | None = None) -> Progress:
     """The inverse of `save_training_state`: load model and optimiser, return the progress.
 
     Raises as `load_model`, and ValueError for a run that did not begin as `begun`, see `new_progress`.

@@ -1,8 +1,8 @@
 """Predictions for a data set, each image exactly once, and their accuracy."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
@@ -13,9 +13,13 @@ from torch.utils.data import Dataset
 from tasnlib.data.batch import Batch
 from tasnlib.data.randomness import hash32
 from tasnlib.model import TASN
-from tasnlib.training.devices import explained_worker_death, isolated_random_state, make_accelerator, make_loader
+from tasnlib.training.devices import make_accelerator
+from tasnlib.training.loaders import explained_worker_death, make_loader
+from tasnlib.training.random_state import isolated_random_state
 
 TOP_K = 5  # classes kept per prediction: enough for top-5 accuracy, few among thousands
+Logits: TypeAlias = dict[str, Float[Tensor, "b k"]]  # by net
+Predictions: TypeAlias = dict[str, Int[Tensor, "images top_k"]]  # by net: the most probable classes, best first
 
 
 def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: int) -> Int[Tensor, " b"]:
@@ -23,9 +27,7 @@ def draw_channels(indices: Int[Tensor, " b"], channels: int, seed: int, epoch: i
     return hash32(hash32(indices) + seed * 0x9E3779B1 + epoch * 0x3C6EF372) % channels
 
 
-def predict_batch(
-    model: nn.Module, batch: Batch, seed: int, epoch: int, device: torch.device
-) -> dict[str, Float[Tensor, "b k"]]:
+def predict_batch(model: nn.Module, batch: Batch, seed: int, epoch: int, device: torch.device) -> Logits:
     """A model's logits, by net, for a batch with pixels from 0 to 255. Seed and epoch determine the channels."""
     images = batch.images.to(device, non_blocking=True).float() / 255
     inner: Any = getattr(model, "module", model)  # several processes wrap the model
@@ -48,9 +50,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def look(
-    model: TASN, pixels: Float[Tensor, "b 3 h w"]
-) -> tuple[Float[Tensor, "b rows cols"], Float[Tensor, "b 3 n n"]]:
+def look(model: TASN, pixels: Float[Tensor, "b 3 H W"]) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b 3 n n"]]:
     """Each image's structure map and structure image. The model's modes and the random state are left unchanged."""
     with evaluation_mode(model):
         _, features = model.look(pixels)
@@ -61,15 +61,14 @@ def look(
 
 def evaluate(
     model: nn.Module, data: Dataset, batch_size: int, accelerator: Accelerator | None = None, num_workers: int = 0
-) -> dict[str, Int[Tensor, "images top_k"]]:
+) -> Predictions:
     """The five most probable classes of every image, best first, by net; -1 for an image that cannot be read.
 
     Every image counts once, whatever the batch size or the number of processes. The model's modes and torch's global
     random state are left unchanged. `accelerator` is the one the model was prepared with; by default a new one. Raises
     ValueError for an empty data set, RuntimeError if a worker process died.
     """
-    count = len(data)  # type: ignore[arg-type]
-    if count == 0:
+    if not (count := len(data)):  # type: ignore[arg-type]
         raise ValueError("the data set to evaluate on is empty; give at least one image")
     accelerator = accelerator or make_accelerator()
     device = accelerator.device
@@ -91,9 +90,7 @@ def evaluate(
     return {name: places.cpu() for name, places in predictions.items()}
 
 
-def accuracies(
-    predictions: Mapping[str, Int[Tensor, "n top_k"]], labels: Int[Tensor, " n"], top: int = 1
-) -> dict[str, float]:
+def accuracies(predictions: Predictions, labels: Int[Tensor, " images"], top: int = 1) -> dict[str, float]:
     """The share of images, from 0 to 1, whose label is among each net's `top` most probable classes.
 
     >>> accuracies({"master": torch.tensor([[1, 0], [2, 0], [3, 0]])}, torch.tensor([1, 0, 3]))
@@ -113,7 +110,11 @@ def accuracies(
 def accuracies_by_class(
     predictions: Int[Tensor, "n top_k"], labels: Int[Tensor, " n"], class_names: Sequence[str]
 ) -> dict[str, float | None]:
-    """The share of right predictions among the images of each class; None for a class without images."""
+    """The share of right predictions among the images of each class; None for a class without images.
+
+    >>> accuracies_by_class(torch.tensor([[1], [0], [0]]), torch.tensor([1, 1, 0]), ["a", "b", "c"])
+    {'a': 1.0, 'b': 0.5, 'c': None}
+    """
     labels = labels.cpu()
     images = torch.bincount(labels, minlength=len(class_names)).tolist()
     right = torch.bincount(labels[predictions.cpu()[:, 0] == labels], minlength=len(class_names)).tolist()

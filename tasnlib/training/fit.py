@@ -8,24 +8,30 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.data import Dataset
 
 from tasnlib.data.batch import Batch
+from tasnlib.data.files import first_of
 from tasnlib.distillation import tasn_loss
 from tasnlib.networks.official import own_distillation
 from tasnlib.training.checkpoints import load_training_state, new_progress, not_finite, save_training_state
-from tasnlib.training.devices import explained_worker_death, isolated_random_state, make_loader, seed_step, speed_up
-from tasnlib.training.evaluation import accuracies, evaluate, evaluation_mode, predict_batch
+from tasnlib.training.devices import speed_up
+from tasnlib.training.evaluation import Predictions, accuracies, evaluate, evaluation_mode, predict_batch
+from tasnlib.training.loaders import explained_worker_death, make_loader
+from tasnlib.training.random_state import isolated_random_state, seed_step
 from tasnlib.training.recipes import Recipe
 from tasnlib.training.schedule import EpochOrder, build_optimizer, learning_rate_at
+
+Entry: TypeAlias = dict[str, Any]  # of the history: one epoch, see `fit`
+Report: TypeAlias = Callable[[Entry], None]
 
 
 def fit(
@@ -38,11 +44,11 @@ def fit(
     accelerator: Accelerator,
     *,
     resume: bool = False,
-    report: Callable[[dict[str, Any]], None] | None = None,
+    report: Report | None = None,
     num_workers: int = 0,
     accumulate: int = 1,
     compiled: bool = False,
-) -> tuple[list[dict[str, Any]], dict[str, Int[Tensor, "images top_k"]]]:
+) -> tuple[list[Entry], Predictions]:
     """Train with the recipe, evaluating and writing a checkpoint after every epoch.
 
     A stopped run resumes after its last whole epoch, and ends like an uninterrupted one: bit for bit on a CPU, on a GPU
@@ -78,7 +84,7 @@ def fit(
     inner, loader = model, make_loader(train, batch_size, num_workers, device, order)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
-    predictions: dict[str, Tensor] | None = None
+    predictions: Predictions | None = None
     with explained_worker_death(num_workers), isolated_random_state(device):
         for epoch in range(len(progress.history), recipe.epochs):
             started = printed = time.perf_counter()
@@ -139,9 +145,8 @@ def _check_sizes(
 
     def require_several_values(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(module, _BatchNorm) and inputs[0][0, 0].numel() == 1:
-            given = f"batch_size {batch_size}, in {processes} processes with accumulate {accumulate}"
-            problem = f"is one image at a time, which gives {module} one value per channel"
-            raise ValueError(f"{given}, {problem}; take a larger batch_size, or a lower accumulate")
+            given = f"batch_size {batch_size}, in {processes} processes with accumulate {accumulate}, is one image at a"
+            raise ValueError(f"{given} time, too few for {module}; take a larger batch_size, or a lower accumulate")
 
     if batch_size == processes * accumulate:
         image = train.__getitems__([next(iter(order))])  # type: ignore[attr-defined]
@@ -194,10 +199,7 @@ def require_finite(model: nn.Module, losses: Float[Tensor, " steps"], epoch: int
 
 def diverged(what: str, model: nn.Module, epoch: int, step: int) -> FloatingPointError:
     """The error, naming weights that are not finite. Epoch and step are counted from 0."""
-    names = not_finite(model.state_dict())
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    weights = ", ".join(names[:3]) or "none"
-    return FloatingPointError(
-        f"{what}, in epoch {epoch + 1}, at step {step + 1}. Weights that are not finite: {weights}{more}. The last "
-        "checkpoint is from before. Train again with a lower learning_rate, or with precision float32"
-    )
+    weights = first_of(not_finite(model.state_dict()), 3) or "none"
+    where = f"in epoch {epoch + 1}, at step {step + 1}. Weights that are not finite: {weights}"
+    remedy = "Train again with a lower learning_rate, or with precision float32"
+    return FloatingPointError(f"{what}, {where}. The last checkpoint is from before. {remedy}")

@@ -89,7 +89,8 @@ _LAPTOP = Recipe(
     warmup=0.2,
 )
 
-_PAPER = Recipe(
+# The paper's networks, sizes and optimisation, with the attention of the authors' code.
+_FULL_SIZE = Recipe(
     name="paper",
     image_size=512,
     attention_size=224,
@@ -100,8 +101,6 @@ _PAPER = Recipe(
     attention_trunk="resnet18",
     backbone="resnet50",
     weights="IMAGENET1K_V1",
-    scale=1.0,
-    structure_power=1.0,
     optimizer="sgd",
     learning_rate=0.1,
     momentum=0.0,
@@ -116,16 +115,9 @@ RECIPES = {
     "laptop": _LAPTOP,
     # The same path in seconds, for tests. It learns next to nothing.
     "smoke": replace(_LAPTOP, name="smoke", train_images=128, test_images=50, epochs=2),
-    "paper": _PAPER,
+    "paper": replace(_FULL_SIZE, scale=1.0, structure_power=1.0),
     "official": replace(
-        _PAPER,
-        name="official",
-        scale=7.0,
-        structure_power=2.0,
-        official_extras=True,
-        master_weight=0.5,
-        part_weight=0.5,
-        distillation_weight=1.0,
+        _FULL_SIZE, name="official", official_extras=True, master_weight=0.5, part_weight=0.5, distillation_weight=1.0
     ),
     # Photographs on a laptop: a small pretrained network twice, its early stages as the attention network.
     "photos": replace(
@@ -144,13 +136,11 @@ RECIPES = {
         batch_size=16,
     ),
     "modern": replace(
-        _PAPER,
+        _FULL_SIZE,
         name="modern",
         out_size=336,
         attention_stages=3,
         weights="DEFAULT",
-        scale=7.0,
-        structure_power=2.0,
         distillation_weight=0.0,
         temperature=4.0,
         label_smoothing=0.1,

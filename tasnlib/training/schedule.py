@@ -13,7 +13,10 @@ from tasnlib.training.recipes import Recipe
 class EpochOrder(Sampler[int]):
     """A shuffle for every epoch, determined by seed and epoch alone, of numbers epoch * size + image, see `Batch`.
 
-    Before an epoch, set `epoch`. `left_out` are images that cannot be read.
+    Before an epoch, set `epoch`. `left_out` are images that cannot be read. Raises ValueError for a seed out of range.
+
+    >>> sorted(EpochOrder(size=4, seed=0, left_out={2}))
+    [0, 1, 3]
     """
 
     def __init__(self, size: int, seed: int, left_out: Collection[int] = ()):

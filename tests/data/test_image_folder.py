@@ -13,6 +13,7 @@ import pytest
 from tasnlib.data import image_folder
 from tasnlib.data.files import print_once
 from tasnlib.data.image_folder import load_folder
+from tasnlib.data.inspection import inspected
 from tests.data.photo_sets import folder_photos, make_folder
 
 
@@ -128,7 +129,7 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
         load_folder(home, "train")
     (home / "lost").unlink()
     (home / "kind 1" / "lost.jpg").symlink_to(tmp_path / "unplugged.jpg")
-    images = load_folder(home, "train").inspected(progress=False)
+    images = inspected(load_folder(home, "train"), progress=False)
     both = {path.name for path in images.paths} | {path.name for path in load_folder(home, "test").paths}
     assert "lost.jpg" in both
     assert {images.paths[number].name for number in images.unreadable} <= {"lost.jpg"}

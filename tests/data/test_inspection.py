@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from tasnlib.data import photographs
+from tasnlib.data import inspection
+from tasnlib.data.inspection import inspected
 from tasnlib.data.photographs import ImageFiles
 
 
@@ -28,7 +29,7 @@ def inspect(files, labels=(0, 1, 2, 3), progress=False, **options):
     """What became known of the files."""
     root, paths = files
     images = ImageFiles(paths, labels, ["a", "b", "c", "d"], 8, "birds, test", root)
-    found = images.inspected(workers=2, progress=progress, **options)
+    found = inspected(images, workers=2, progress=progress, **options)
     return SimpleNamespace(unreadable=found.unreadable, data_hash=found.data_hash)
 
 
@@ -63,7 +64,7 @@ def test_the_result_is_remembered_for_these_files(files, tmp_path, monkeypatch, 
     paths[2].write_bytes(paths[2].read_bytes()[:40])
     reads = []
     monkeypatch.setattr(
-        photographs, "decode_image", lambda *given, real=photographs.decode_image: reads.append(given) or real(*given)
+        inspection, "decode_image", lambda *given, real=inspection.decode_image: reads.append(given) or real(*given)
     )
     first = inspect(files, folder=tmp_path / "memory")
     assert len(reads) == 4
@@ -156,7 +157,7 @@ def test_of_processes_that_start_at_once_one_inspects(files, tmp_path, monkeypat
     """Threads stand for the processes of a run: the lock is on a file."""
     decoded, found, gate = [], [], threading.Barrier(4)
     monkeypatch.setattr(
-        photographs, "decode_image", lambda *given, real=photographs.decode_image: decoded.append(given) or real(*given)
+        inspection, "decode_image", lambda *given, real=inspection.decode_image: decoded.append(given) or real(*given)
     )
 
     def process():

@@ -13,6 +13,7 @@ from PIL import Image
 import tasnlib
 from tasnlib.data.image_file import open_image
 from tasnlib.data.image_folder import load_folder
+from tasnlib.data.inspection import inspected
 from tasnlib.runs.load_data import load_data
 from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
@@ -100,7 +101,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_the_loader_knows_the_unreadable_ones_and_reads_all_others(folder):
-    images = load_folder(folder, "train", image_size=32).inspected(workers=2, progress=False)
+    images = inspected(load_folder(folder, "train", image_size=32), workers=2, progress=False)
     assert {images.paths[number].name for number in images.unreadable} == set(BAD)
     assert {path.name for path in images.paths} == GOOD.keys() | BAD.keys()
     for style in ("none", "official", "modern"):

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from tasnlib.data.inspection import inspected
 from tasnlib.data.photographs import ImageFiles
 from tests.data.photo_sets import photograph, spoil
 
@@ -72,7 +73,7 @@ def test_an_unreadable_image_is_named_or_grey(birds):
     spoil(birds.paths[4], "truncated")
     with pytest.raises(ValueError, match=birds.paths[4].name):
         birds.take([4])
-    found = birds.inspected(workers=2, progress=False)
+    found = inspected(birds, workers=2, progress=False)
     assert (found.unreadable, birds.unreadable) == (frozenset({4}), frozenset())
     for data in (found, found.augmented("official", 0)):
         assert (data.take([4, 11]).images == 128).all()

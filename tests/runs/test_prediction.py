@@ -11,7 +11,8 @@ import tasnlib
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
 from tasnlib.runs.__main__ import main
-from tasnlib.runs.prediction import VIEWS, Prediction, prepared
+from tasnlib.runs.prediction import VIEWS, prepared
+from tasnlib.runs.prediction_result import Prediction
 from tasnlib.training.checkpoints import load_model, save_weights
 from tests.data.photo_sets import make_cub200
 from tests.runs.tiny_run import NAMES, SMOKE, save_tiny_run

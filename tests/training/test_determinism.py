@@ -17,8 +17,9 @@ from torch import nn
 from tasnlib.data.birds import Birds, BirdsConfig
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.networks.build import build_model
-from tasnlib.training.devices import isolated_random_state, make_accelerator, seed_step
+from tasnlib.training.devices import make_accelerator
 from tasnlib.training.fit import fit
+from tasnlib.training.random_state import isolated_random_state, seed_step
 from tasnlib.training.recipes import RECIPES
 from tests.training.processes import finish, parameters, start, words
 
