@@ -23,6 +23,8 @@ SPLITS = ("train", "val", "test")
 # 5 apples, 3 melons, nectarine and peach, 3 citrus fruits, 3 pears, 6 milk cartons, 2 tomatoes.
 LOOK_ALIKES = (0, 1, 2, 3, 4, 11, 12, 13, 15, 16, 19, 20, 21, 22, 26, 27, 38, 39, 40, 41, 42, 43, 78, 79)
 
+Classes = dict[tuple[str, str], tuple[str, str]]  # (class, coarse class), as numbers in text -> (name, coarse name)
+
 
 def load_grocery(folder: str | Path, split: str, image_size: int = 336, look_alikes: bool = False) -> ImageFiles:
     """The images of the official split, "train", "val" or "test", with their fine labels.
@@ -37,11 +39,10 @@ def load_grocery(folder: str | Path, split: str, image_size: int = 336, look_ali
         if other != split and (both := sorted(kinds.keys() & _read(home / f"{other}.txt").keys())):
             raise ValueError(f"{home}: the image {both[0]} is in {source.name} and in {other}.txt")
     wrong = [f"'{file}, {', '.join(kind)}'" for file, kind in kinds.items() if kind not in classes]
-    chosen = [kind for kind in classes if not look_alikes or int(kind[0]) in LOOK_ALIKES]
-    label_of = {kind: label for label, kind in enumerate(chosen)}
+    label_of = {kind: label for label, kind in enumerate(_chosen(classes, look_alikes))}
     # Images of wrong lines are looked for as well, so that one error tells everything.
     labels = {file: label_of.get(kind, 0) for file, kind in kinds.items() if kind in label_of or wrong}
-    names = [classes[kind] for kind in chosen]
+    names = [classes[kind][0] for kind in label_of]
     require_distinct(home / "classes.csv", "the class", names)
     problems = [f"{source}: not in classes.csv are the classes of {first_of(wrong, 3)}"] if wrong else []
     try:
@@ -53,8 +54,18 @@ def load_grocery(folder: str | Path, split: str, image_size: int = 336, look_ali
     return images
 
 
-def _find(folder: str | Path, split: str) -> tuple[Path, dict[tuple[str, str], str]]:
-    """The folder dataset/, and from its classes.csv the name of each class by (class, coarse class), as text."""
+def coarse_names(folder: str | Path, look_alikes: bool = False) -> list[str]:
+    """The coarse class of every class, by label: "Apple" of "Granny Smith". For errors see `load_grocery`."""
+    _, classes = _find(folder, "train")
+    return [classes[kind][1] for kind in _chosen(classes, look_alikes)]
+
+
+def _chosen(classes: Classes, look_alikes: bool) -> list[tuple[str, str]]:
+    return [kind for kind in classes if not look_alikes or int(kind[0]) in LOOK_ALIKES]
+
+
+def _find(folder: str | Path, split: str) -> tuple[Path, Classes]:
+    """The folder dataset/, and what its classes.csv says."""
     fits = "dataset/classes.csv"
     home = GROCERY.find(folder, split, lambda at: is_file(at / fits), f"no {fits}", SPLITS) / "dataset"
     if absent := [f"{one}.txt" for one in SPLITS if not is_file(home / f"{one}.txt")]:
@@ -62,7 +73,7 @@ def _find(folder: str | Path, split: str) -> tuple[Path, dict[tuple[str, str], s
     rows = [row for row in csv.reader(text_lines(home / "classes.csv")[1:]) if row]
     if wrong := [row for number, row in enumerate(rows) if len(row) < 4 or row[1] != str(number)]:
         raise ValueError(f"{home / 'classes.csv'}: {wrong[0]} should be <name>,<class>,<coarse name>,<coarse class>")
-    return home, {(row[1], row[3]): row[0].replace("-", " ") for row in rows}
+    return home, {(row[1], row[3]): (row[0].replace("-", " "), row[2].replace("-", " ")) for row in rows}
 
 
 def _read(path: Path) -> dict[str, tuple[str, str]]:
