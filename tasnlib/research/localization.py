@@ -22,10 +22,7 @@ def area_share(boxes: Float[Tensor, "b p 4"], image_size: Size) -> Float[Tensor,
     >>> area_share(torch.tensor([[[0.0, 0.0, 5.0, 10.0]]]), image_size=10).tolist()
     [[0.5]]
     """
-    height, width = sides(image_size, "image_size")
-    _check_boxes(boxes)
-    x, y = _overlap(boxes[..., 0], boxes[..., 2], width, 1), _overlap(boxes[..., 1], boxes[..., 3], height, 1)
-    return (x * y)[..., 0]
+    return attention_mass(boxes.new_ones(len(boxes), 1, 1), boxes, image_size)  # of a single cell
 
 
 def attention_mass(
@@ -127,10 +124,8 @@ def diversity(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     if c < 2:
         raise ValueError(f"maps has {c} channel; it must have at least 2")
     share = _as_shares(maps.flatten(0, 1)).view(b, c, -1)
-    ordered = share.sort(dim=1).values  # per cell, the sum of |p - q| over pairs follows from the order
-    weights = 2 * torch.arange(c, device=maps.device, dtype=ordered.dtype) - (c - 1)  # (c,)
-    total = (ordered * weights[:, None]).sum(dim=(1, 2))  # over pairs and cells
-    return (total / 2 / (c * (c - 1) / 2)).to(maps.dtype)
+    distances = torch.cdist(share, share, p=1)  # (b, c, c), the sum of |p - q|: twice the total variation
+    return (distances.sum(dim=(1, 2)) / 2 / (c * (c - 1))).to(maps.dtype)
 
 
 def uniform_attention(like: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
