@@ -27,16 +27,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import Size, invert_zoom, read_bilinearly, sides, zoom_profiles
+from tasnlib.sampler import Size, _marginal_zoom, invert_zoom, read_bilinearly, sides, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
-
-
-def _marginal(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b size"]:
-    """The maximum over rows, interpolated to `size` pixels, mean 1: as in `sampler`."""
-    profile = F.interpolate(attention, size=size, mode="linear", align_corners=False).amax(dim=1)
-    return profile / profile.mean(dim=1, keepdim=True)
 
 
 def limit_in_rounds(
@@ -82,9 +76,9 @@ def authors_profiles(
     attention = attention.detach().double()
     x, y = zoom_profiles(attention, image_size, max_zoom)
     if "rounds" in deviations:
-        x, y = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
+        x, y = _marginal_zoom(attention, image_size[1]), _marginal_zoom(attention.mT, image_size[0])
+        x, y = limit_in_rounds(x, y, max_zoom)
     if "first_cell" in deviations:
-        x, y = x.clone(), y.clone()
         for zoom, n in ((x, out_size[1]), (y, out_size[0])):
             zoom[:, 0] = zoom.shape[1] / n
     return x, y
