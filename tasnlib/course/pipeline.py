@@ -137,10 +137,8 @@ def _run_or_keep(path: Path, folder: Path, parameters: dict[str, Any]) -> None:
     begun = time.monotonic()
     notebook = _execute(path, unfinished, given)
     seconds = round(time.monotonic() - begun, 1)
-    notebook.metadata[RECORD] = {
-        **{"key": key, "seconds": seconds, "finished": f"{datetime.now():%Y-%m-%d %H:%M}"},
-        **{"parameters": parameters, "machine": _machine()},
-    }
+    record = {"key": key, "seconds": seconds, "parameters": parameters, "machine": _machine()}
+    notebook.metadata[RECORD] = record | {"finished": f"{datetime.now():%Y-%m-%d %H:%M}"}
     write_atomically(executed, nbformat.writes(notebook).encode())
     unfinished.unlink()
     print(f"{seconds:.0f} s", flush=True)

@@ -27,16 +27,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import Size, sides, zoom_profiles
+from tasnlib.sampler import Size, _marginal_zoom, invert_zoom, read_bilinearly, sides, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
-
-
-def _marginal(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b size"]:
-    """The maximum over rows, interpolated to `size` pixels, mean 1: as in `sampler`."""
-    profile = F.interpolate(attention, size=size, mode="linear", align_corners=False).amax(dim=1)
-    return profile / profile.mean(dim=1, keepdim=True)
 
 
 def limit_in_rounds(
@@ -82,9 +76,9 @@ def authors_profiles(
     attention = attention.detach().double()
     x, y = zoom_profiles(attention, image_size, max_zoom)
     if "rounds" in deviations:
-        x, y = limit_in_rounds(_marginal(attention, image_size[1]), _marginal(attention.mT, image_size[0]), max_zoom)
+        x, y = _marginal_zoom(attention, image_size[1]), _marginal_zoom(attention.mT, image_size[0])
+        x, y = limit_in_rounds(x, y, max_zoom)
     if "first_cell" in deviations:
-        x, y = x.clone(), y.clone()
         for zoom, n in ((x, out_size[1]), (y, out_size[0])):
             zoom[:, 0] = zoom.shape[1] / n
     return x, y
@@ -103,16 +97,13 @@ def authors_positions(
     >>> x.tolist()
     [[0.0, 2.0, 4.0, 6.0]]
     """
-    positions = []
     zooms = authors_profiles(attention, image_size, out_size, max_zoom, deviations)
-    for zoom, n in zip(zooms, (out_size[1], out_size[0]), strict=True):
-        at_edges = F.pad(zoom.cumsum(1), (1, 0))  # (b, size + 1)
-        shares = (torch.arange(n, dtype=zoom.dtype) + (0.0 if "left_edges" in deviations else 0.5)) / n
-        levels = shares * at_edges[:, -1:]  # (b, n)
-        pixel = torch.searchsorted(at_edges[:, 1:].contiguous(), levels).clamp_max(zoom.shape[1] - 1)
-        into = (levels - at_edges.gather(1, pixel)) / zoom.gather(1, pixel).clamp_min(1e-12)
-        positions.append(pixel + into.clamp(0, 1) - (0.5 if "corners" in deviations else 0.0))
-    return positions[0], positions[1]
+    first = 0.0 if "left_edges" in deviations else 0.5
+    shift = 0.5 if "corners" in deviations else 0.0
+    shares = [(torch.arange(n, dtype=torch.float64) + first) / n for n in (out_size[1], out_size[0])]
+    # Without the floor of `zoom_profiles`, "rounds" may leave a zoom of 0, which has no inverse.
+    x, y = (invert_zoom(u.clamp_min(1e-12), share) - shift for u, share in zip(zooms, shares, strict=True))
+    return x, y
 
 
 def authors_sample(
@@ -137,10 +128,8 @@ def authors_sample(
     >>> torch.allclose(authors_sample(images, attention, (12, 16), deviations=()), ours, atol=1e-5)
     True
     """
-    n_h, n_w = sides(out_size, "out_size")
-    height, width = images.shape[2:]
-    x, y = authors_positions(attention, (height, width), (n_h, n_w), max_zoom, deviations)
-    x, y = (2 * x / width - 1).to(images.dtype), (2 * y / height - 1).to(images.dtype)  # -1 and 1 are the borders
-    grid = torch.stack([x[:, None].expand(-1, n_h, -1), y[:, :, None].expand(-1, -1, n_w)], dim=-1)
-    padding = "zeros" if "zero_outside" in deviations else "border"
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    image_size = images.shape[2], images.shape[3]
+    x, y = authors_positions(attention, image_size, sides(out_size, "out_size"), max_zoom, deviations)
+    if "zero_outside" in deviations:  # a black frame, which is the border that is repeated
+        images, x, y = F.pad(images, (1, 1, 1, 1)), x + 1, y + 1
+    return read_bilinearly(images, x, y)

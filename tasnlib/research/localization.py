@@ -22,10 +22,7 @@ def area_share(boxes: Float[Tensor, "b p 4"], image_size: Size) -> Float[Tensor,
     >>> area_share(torch.tensor([[[0.0, 0.0, 5.0, 10.0]]]), image_size=10).tolist()
     [[0.5]]
     """
-    height, width = sides(image_size, "image_size")
-    _check_boxes(boxes)
-    x, y = _overlap(boxes[..., 0], boxes[..., 2], width, 1), _overlap(boxes[..., 1], boxes[..., 3], height, 1)
-    return (x * y)[..., 0]
+    return attention_mass(boxes.new_ones(len(boxes), 1, 1), boxes, image_size)  # of a single cell
 
 
 def attention_mass(
@@ -39,7 +36,6 @@ def attention_mass(
     >>> attention_mass(attention, torch.tensor([[[0.0, 0.0, 4.0, 8.0]]]), image_size=8).tolist()
     [[0.75]]
     """
-    _check_attention(attention)
     _check_boxes(boxes)
     height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
@@ -60,16 +56,15 @@ def pointing_game(
     >>> pointing_game(attention, torch.tensor([[[4.0, 0.0, 8.0, 4.0], [0.0, 0.0, 4.0, 4.0]]]), image_size=8).tolist()
     [[1.0, 0.0]]
     """
-    _check_attention(attention)
     _check_boxes(boxes)
     height, width = sides(image_size, "image_size")
     h, w = attention.shape[1:]
-    largest = attention == attention.amax(dim=(1, 2), keepdim=True)  # (b, h, w)
-    largest = largest.to(torch.promote_types(attention.dtype, torch.float32))  # float16 counts up to 2048 only
+    share = _as_shares(attention)  # (b, h, w)
+    largest = _as_shares((share == share.amax(dim=(1, 2), keepdim=True)).to(share))
     x, y = ((torch.arange(n, device=boxes.device) + 0.5) * side / n for n, side in ((w, width), (h, height)))
     columns, rows = _inside(x, boxes[..., 0], boxes[..., 2]), _inside(y, boxes[..., 1], boxes[..., 3])
     hits = torch.einsum("bhw,bph,bpw->bp", largest, rows.to(largest), columns.to(largest))
-    return _hidden_is_nan((hits / largest.sum(dim=(1, 2))[:, None]).to(attention.dtype), boxes)
+    return hits.to(attention.dtype).where(~boxes.isnan().any(dim=-1), torch.nan)
 
 
 def magnification(
@@ -86,11 +81,10 @@ def magnification(
     >>> magnification(x, y, torch.tensor([[[0.0, 0.0, 2.0, 2.0]]]), image_size=8).tolist()
     [[9.0]]
     """
-    _check_boxes(boxes)
     columns = _inside(x[:, None], boxes[..., 0], boxes[..., 2]).sum(dim=-1)  # (b, p)
     rows = _inside(y[:, None], boxes[..., 1], boxes[..., 3]).sum(dim=-1)
-    plain = area_share(boxes, image_size) * x.shape[1] * y.shape[1]
-    return _hidden_is_nan(columns * rows / plain.clamp_min(1e-12), boxes)
+    plain = area_share(boxes, image_size) * x.shape[1] * y.shape[1]  # NaN for a hidden part
+    return columns * rows / plain.clamp_min(1e-12)
 
 
 def coverage(magnifications: Float[Tensor, "draws b p"], at_least: float = 2.0) -> Float[Tensor, " draws"]:
@@ -122,15 +116,12 @@ def diversity(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     >>> diversity(torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]], [[[1.0, 1.0]], [[3.0, 3.0]]]])).tolist()
     [1.0, 0.0]
     """
-    _check_attention(maps)
     b, c = maps.shape[:2]
     if c < 2:
         raise ValueError(f"maps has {c} channel; it must have at least 2")
     share = _as_shares(maps.flatten(0, 1)).view(b, c, -1)
-    ordered = share.sort(dim=1).values  # per cell, the sum of |p - q| over pairs follows from the order
-    weights = 2 * torch.arange(c, device=maps.device, dtype=ordered.dtype) - (c - 1)  # (c,)
-    total = (ordered * weights[:, None]).sum(dim=(1, 2))  # over pairs and cells
-    return (total / 2 / (c * (c - 1) / 2)).to(maps.dtype)
+    distances = torch.cdist(share, share, p=1)  # (b, c, c), the sum of |p - q|: twice the total variation
+    return (distances.sum(dim=(1, 2)) / 2 / (c * (c - 1))).to(maps.dtype)
 
 
 def uniform_attention(like: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
@@ -151,6 +142,8 @@ def random_attention(like: Float[Tensor, "b h w"], seed: int = 0) -> Float[Tenso
 
 def _as_shares(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     """Each map divided by its sum, in float64 where there is one; all zeros become uniform."""
+    if not (maps >= 0).all():  # also false for NaN
+        raise ValueError("attention must be neither negative nor NaN")
     maps = maps.to(torch.float32 if maps.device.type == "mps" else torch.float64)  # which Apple's GPUs do not have
     total = maps.sum(dim=(1, 2), keepdim=True)
     share = maps / total.clamp_min(torch.finfo(maps.dtype).tiny)
@@ -167,15 +160,6 @@ def _overlap(low: Tensor, high: Tensor, size: int, cells: int) -> Float[Tensor, 
 
 def _inside(positions: Tensor, low: Tensor, high: Tensor) -> Bool[Tensor, "b p n"]:
     return (positions >= low[..., None]) & (positions < high[..., None])
-
-
-def _hidden_is_nan(measure: Float[Tensor, "b p"], boxes: Float[Tensor, "b p 4"]) -> Float[Tensor, "b p"]:
-    return measure.where(~boxes.isnan().any(dim=-1), torch.nan)
-
-
-def _check_attention(attention: Tensor) -> None:
-    if not (attention >= 0).all():  # also false for NaN
-        raise ValueError("attention must be neither negative nor NaN")
 
 
 def _check_boxes(boxes: Tensor) -> None:

@@ -114,10 +114,6 @@ def holm(p_values):
     return significant
 
 
-def _limits(p_values):
-    return 0.05 / torch.arange(len(p_values), 0, -1)
-
-
 EXERCISES = [
     Exercise(
         paired_difference,
@@ -128,9 +124,7 @@ EXERCISES = [
             "Your deviation divides by n, as for a whole population. Seeds are a sample: divide by n - 1.": (
                 lambda mine, its: ((mine - its).mean(), (mine - its).std(correction=0))
             ),
-            "The sign is wrong: above 0 means that mine is better. Subtract its from mine.": lambda mine, its: (
-                paired_difference(its, mine)
-            ),
+            "The sign is wrong: above 0, mine is better. Subtract its from mine.": lambda a, b: paired_difference(b, a),
             "This is the standard error of the mean. Return the spread of the differences themselves.": (
                 lambda mine, its: ((mine - its).mean(), (mine - its).std() / len(mine) ** 0.5)
             ),
@@ -141,15 +135,11 @@ EXERCISES = [
         standard_error,
         _differences,
         mistakes={
-            "This is the deviation over seeds. The mean of n seeds varies less than a single one: divide by √n.": (
-                lambda differences: differences.std(1)
-            ),
+            "This is the deviation over seeds. The mean of n seeds varies less: divide by √n.": lambda d: d.std(1),
             "You took the population's deviation. Take the sample's, which divides by n - 1.": (
                 lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5
             ),
-            "You divided by √(n - 1). The n - 1 is in the sample deviation already; divide by √n.": (
-                lambda differences: differences.std(1) / (differences.shape[1] - 1) ** 0.5
-            ),
+            "You divided by √(n - 1). Divide the sample deviation by √n.": lambda d: d.std(1) / (d.shape[1] - 1) ** 0.5,
         },
         hint="The sample deviation over the seeds, divided by the root of the number of seeds.",
     ),
@@ -159,9 +149,7 @@ EXERCISES = [
         mistakes={
             "You ignored ties. Each counts half.": lambda accuracies, reference: (accuracies > reference).sum(1),
             "You counted ties as wins. Each counts half.": lambda mine, reference: (mine >= reference).sum(1),
-            "You counted the reference's wins. Count the seeds for which the variant is more accurate.": (
-                lambda accuracies, reference: wins(-accuracies, -reference)
-            ),
+            "You counted the reference's wins. Count the seeds where the variant wins.": lambda a, r: wins(-a, -r),
         },
         hint="The number of seeds for which it is greater, plus half the number for which it is equal.",
     ),
@@ -169,18 +157,12 @@ EXERCISES = [
         holm,
         _p_values,
         mistakes={
-            "You asked 5 % / m of every p-value. That is Bonferroni's rule; by Holm's, each next one may be larger.": (
-                lambda p_values: p_values <= 0.05 / len(p_values)
-            ),
-            "You did not correct for the number of questions. The smallest must be at most 5 % / m.": (
-                lambda p_values: p_values <= 0.05
-            ),
+            "This is Bonferroni's rule. By Holm's, each next p-value may be larger.": lambda p: p <= 0.05 / len(p),
+            "You did not correct for the number of questions. Ask 5 % / m of the smallest.": lambda p: p <= 0.05,
             "You compared each with its own limit and did not stop. After the first that fails, none is significant.": (
-                lambda p_values: p_values <= _limits(p_values)[p_values.argsort().argsort()]
+                lambda p: p <= 0.05 / (len(p) - p.argsort().argsort())
             ),
-            "Your result is in the order of the sorted p-values. Return it in the order of the input.": (
-                lambda p_values: holm(p_values.sort().values)
-            ),
+            "Your result is in the order of the sorted p-values, not of the input.": lambda p: holm(p.sort().values),
         },
         hint="Take the smallest first, then the next one; stop at the first that is above its limit.",
     ),
@@ -188,17 +170,13 @@ EXERCISES = [
         pareto_front,
         _accuracies_and_costs,
         mistakes={
-            "A variant leaves your front only if another is better in both. One that is equally accurate at a higher "
-            "cost is beaten too: at least as good in both, better in one.": lambda accuracies, costs: (
-                ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1)
+            "Your front loses a variant only to one better in both. Better in one, as good in the other, is enough.": (
+                lambda accuracies, costs: ~((accuracies > accuracies[:, None]) & (costs < costs[:, None])).any(dim=1)
             ),
-            "Every variant beats itself here, so the front is empty. Require the other one to be better in one of the "
-            "two.": lambda accuracies, costs: (
-                ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1)
+            "Every variant beats itself, so the front is empty. The other one must be better in one of the two.": (
+                lambda accuracies, costs: ~((accuracies >= accuracies[:, None]) & (costs <= costs[:, None])).any(dim=1)
             ),
-            "Your front prefers high costs. A lower cost is better: reverse that comparison.": (
-                lambda accuracies, costs: pareto_front(accuracies, -costs)
-            ),
+            "Your front prefers high costs. Lower is better: reverse the comparison.": lambda a, c: pareto_front(a, -c),
             "You marked the beaten variants. True means: on the front.": lambda *given: ~pareto_front(*given),
         },
         hint="Compare all pairs, (v, v): at least as accurate, at most as costly, better in one.",

@@ -79,9 +79,7 @@ EXERCISES = [
         relation,
         _features,
         mistakes={
-            "You compared cells with cells. Compare channels with channels: the result is (b, c, c).": lambda x: (
-                x.flatten(2).mT @ x.flatten(2)
-            ),
+            "You compared cells with cells. Compare channels: (b, c, c).": lambda x: x.flatten(2).mT @ x.flatten(2),
             "You summed over the batch too. Each image has its own relation.": lambda x: (
                 relation(x).sum(0, keepdim=True).expand(len(x), -1, -1)
             ),
@@ -96,12 +94,9 @@ EXERCISES = [
             "1 over all cells: flatten height and width first.": lambda x, s: (s * x).softmax(-1),
             "Your softmax runs over the channels. That lets channels compete for a cell; here the cells compete for "
             "each channel.": lambda x, s: (s * x).softmax(1),
-            "Your weights do not depend on s. Multiply the features by s before the softmax.": lambda x, s: (
-                where_it_fires(x, 1)
-            ),
-            "Your powers overflow: the features reach 22, times s = 7, and exp(160) is infinite in float32. Use "
-            "`softmax`, or subtract the largest number first.": lambda x, s: (
-                (s * x).exp() / (s * x).exp().sum((2, 3), keepdim=True)
+            "Your weights do not depend on s. Multiply the features by s first.": lambda x, s: where_it_fires(x, 1),
+            "Your powers overflow: exp(7 · 22) is infinite in float32. Use `softmax`, or subtract the largest first.": (
+                lambda x, s: (s * x).exp() / (s * x).exp().sum((2, 3), keepdim=True)
             ),
         },
         hint="Flatten to (b, c, hw), multiply by s, softmax over the last axis, restore the shape.",
@@ -123,9 +118,7 @@ EXERCISES = [
         strongest_partner,
         _relation_and_channel,
         mistakes={
-            "Your channel can be its own partner. Exclude it before you take the argmax.": lambda relation, channel: (
-                relation[:, channel].argmax(-1)
-            ),
+            "Your channel can be its own partner. Exclude it before the argmax.": lambda r, i: r[:, i].argmax(-1),
             "You read a column. The weights of channel i are in row i: relation[:, channel].": lambda relation, i: (
                 relation - 9 * torch.eye(relation.shape[-1])
             )[:, :, i].argmax(-1),

@@ -82,9 +82,7 @@ EXERCISES = [
         mistakes={
             "You multiplied by T, which sharpens. Divide the logits by T.": lambda z, T: (z * T).softmax(-1),
             "T has no effect on your result. Divide the logits by T before the softmax.": lambda z, T: z.softmax(-1),
-            "Your softmax runs over the batch. It belongs over the classes, the last axis.": lambda z, T: (
-                z / T
-            ).softmax(0),
+            "Your softmax runs over the batch. It belongs over the classes: dim=-1.": lambda z, T: (z / T).softmax(0),
         },
         properties=ROWS_SUM_TO_ONE,
         rules={"Do it without `softmax`.": without("softmax", "log_softmax", "softmin")},
@@ -94,9 +92,7 @@ EXERCISES = [
         entropy,
         _probabilities,
         mistakes={
-            "The sign is wrong: the log of a probability is negative. Put a minus in front of the sum.": lambda q: (
-                -entropy(q)
-            ),
+            "The sign is wrong: a probability's log is negative. Put a minus before the sum.": lambda q: -entropy(q),
             "You took the mean over the classes. Take the sum.": lambda q: -(q * q.log()).mean(dim=-1),
         },
         hint="For each row: minus the sum over the classes of q times log q.",
@@ -105,21 +101,13 @@ EXERCISES = [
         soft_cross_entropy,
         _pair,
         mistakes={
-            "You swapped student and teacher. The logarithm belongs to the student.": lambda student, teacher, T: (
-                soft_cross_entropy(teacher, student, T)
-            ),
+            "You swapped student and teacher. The log is the student's.": lambda s, t, T: soft_cross_entropy(t, s, T),
             "You subtracted the teacher's entropy: that is the KL divergence. Leave it in.": lambda s, t, T: (
                 soft_cross_entropy(s, t, T) - entropy((t / T).softmax(dim=-1)).mean()
             ),
-            "You divided only the teacher's logits by T. Divide the student's too.": lambda student, teacher, T: (
-                soft_cross_entropy(T * student, teacher, T)
-            ),
-            "You summed over the batch. Take the mean over the batch.": lambda student, teacher, T: (
-                len(student) * soft_cross_entropy(student, teacher, T)
-            ),
-            "You multiplied by T². Some do; the paper does not. Leave it out here.": lambda student, teacher, T: (
-                T**2 * soft_cross_entropy(student, teacher, T)
-            ),
+            "You divided only the teacher's logits by T. Divide both.": lambda s, t, T: soft_cross_entropy(T * s, t, T),
+            "You summed over the batch. Take the mean over it.": lambda s, t, T: len(s) * soft_cross_entropy(s, t, T),
+            "You multiplied by T². Some do; the paper does not.": lambda s, t, T: T**2 * soft_cross_entropy(s, t, T),
         },
         gradients={"student_logits": "The student learns from this loss: do not detach its logits."},
         hint="Softmax of the teacher's logits / T times log softmax of the student's logits / T; sum over classes.",
@@ -129,13 +117,9 @@ EXERCISES = [
         soft_gradient,
         _pair,
         mistakes={
-            "The sign is wrong: it is the student's softmax minus the teacher's.": lambda student, teacher, T: (
-                -soft_gradient(student, teacher, T)
-            ),
+            "The sign is wrong: the student's softmax minus the teacher's.": lambda s, t, T: -soft_gradient(s, t, T),
             "You left out 1/T, the inner derivative of z/T.": lambda s, t, T: T * soft_gradient(s, t, T),
-            "The loss is a mean over the batch: divide by the number of birds.": lambda student, teacher, T: (
-                len(student) * soft_gradient(student, teacher, T)
-            ),
+            "The loss is a mean: divide by the number of birds.": lambda s, t, T: len(s) * soft_gradient(s, t, T),
         },
         rules={
             "No `backward`: write the gradient down directly.": without("backward", "grad", "vjp", "jacobian", "jacrev")

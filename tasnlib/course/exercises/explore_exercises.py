@@ -79,12 +79,8 @@ EXERCISES = [
         mass_in_box,
         _map_and_box,
         mistakes={
-            "This is the sum in the box. Divide by the sum over the whole map.": lambda attention, box: attention[
-                box[1] : box[3], box[0] : box[2]
-            ].sum(),
-            "You used x for the row. A map is indexed attention[row, column]: the row is y.": lambda attention, box: (
-                mass_in_box(attention.T, box)
-            ),
+            "This is the sum in the box. Divide by the map's sum.": lambda a, b: a[b[1] : b[3], b[0] : b[2]].sum(),
+            "You used x for the row. Index attention[row, column]: the row is y.": lambda a, box: mass_in_box(a.T, box),
             "You counted the cells at x1 and y1. They are the first cells outside of the box.": lambda attention, box: (
                 attention[box[1] : box[3] + 1, box[0] : box[2] + 1].sum() / attention.sum()
             ),
@@ -100,9 +96,7 @@ EXERCISES = [
                 lambda a, *size: brightest_cell(a, *size) - (torch.tensor(size) / torch.tensor(a.shape)).flip(0) / 2
             ),
             "You returned (y, x). x, the column, comes first.": lambda *given: brightest_cell(*given).flip(0),
-            "You counted cells, not pixels. A cell is width / w pixels wide and height / h pixels high.": (
-                lambda attention, height, width: brightest_cell(attention, *attention.shape)
-            ),
+            "You counted cells, not pixels. A cell is width / w wide.": lambda a, *_: brightest_cell(a, *a.shape),
         },
         hint="argmax counts row by row; divmod by the number of columns gives row and column. Then take the centre.",
     ),
@@ -126,12 +120,8 @@ EXERCISES = [
         share_reached,
         _magnifications,
         mistakes={
-            "You treated each draw alone. A part that was reached stays reached.": lambda magnifications, at_least: (
-                (magnifications >= at_least).float().mean(1)
-            ),
-            "You counted a part every time it was reached, so the share exceeds 1. It counts once.": (
-                lambda magnifications, at_least: (magnifications >= at_least).float().mean(1).cumsum(0)
-            ),
+            "You treated each draw alone. A part once reached stays reached.": lambda m, k: (m >= k).float().mean(1),
+            "You counted a part every time it was reached, not once.": lambda m, k: (m >= k).float().mean(1).cumsum(0),
         },
         properties={
             "The share never falls.": lambda inputs, result: bool((result.diff() >= 0).all()),

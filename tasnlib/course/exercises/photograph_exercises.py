@@ -1,8 +1,8 @@
-"""Exercises of notebook 08: two networks on the same photographs. Solutions are as a student would write them."""
+"""Exercises of notebook 08. Solutions are written as a student would write them."""
 
 import torch
 
-from tasnlib.course.exercises.checking import Exercise
+from tasnlib.course.exercises.checking import ROWS_SUM_TO_ONE, Exercise
 from tasnlib.course.exercises.random_inputs import LOUDEST, whole
 
 
@@ -50,21 +50,15 @@ EXERCISES = [
         mistakes={
             "This is the error of two networks on different photographs. Yours saw the same ones: subtract first, "
             "photograph by photograph.": lambda mine, its: (gain_and_error(mine, its)[0], _unpaired_error(mine, its)),
-            "Your second number is the deviation of single photographs. The error of their mean is smaller: divide by "
-            "the root of their number.": lambda mine, its: (
-                gain_and_error(mine, its)[0],
-                gain_and_error(mine, its)[1] * len(mine) ** 0.5,
+            "Your second number is the deviation of single photographs. For their mean, divide by the root of n.": (
+                lambda mine, its: (gain_and_error(mine, its)[0], gain_and_error(mine, its)[1] * len(mine) ** 0.5)
             ),
-            "The sign is wrong: a gain is positive where yours is right and the other one is not.": (
-                lambda mine, its: gain_and_error(its, mine)
-            ),
+            "The sign is wrong: where yours alone is right, it is a gain.": lambda a, b: gain_and_error(b, a),
             "You are off by a factor of 100: points are hundredths.": lambda mine, its: tuple(
                 value / 100 for value in gain_and_error(mine, its)
             ),
-            "You divided by √(n - 1). The sample standard deviation already divides by n - 1; the error of the mean "
-            "divides by √n.": lambda mine, its: (
-                gain_and_error(mine, its)[0],
-                gain_and_error(mine, its)[1] * (len(mine) / (len(mine) - 1)) ** 0.5,
+            "You divided by √(n - 1). The deviation already divides by n - 1; the error of the mean, by √n.": (
+                lambda a, b: (gain_and_error(a, b)[0], gain_and_error(a, b)[1] * (len(a) / (len(a) - 1)) ** 0.5)
             ),
         },
         hint="One difference a photograph: 100, 0 or -100. Then their mean, and their deviation over √n.",
@@ -75,20 +69,12 @@ EXERCISES = [
         mistakes={
             "You averaged the logits. A view that is certain then outvotes the other one, however wrong it is; average "
             "the probabilities.": lambda plain, sampled: ((plain + sampled) / 2).softmax(dim=1),
-            "You multiplied the probabilities (or added their logarithms). Average them.": (
-                lambda plain, sampled: (plain + sampled).softmax(dim=1)
-            ),
-            "Your softmax runs over the images. Each image has its own probabilities: dim=1.": lambda plain, sampled: (
-                (plain.softmax(dim=0) + sampled.softmax(dim=0)) / 2
-            ),
+            "You multiplied the probabilities (or added their logs). Average them.": lambda p, q: (p + q).softmax(1),
+            "Your softmax runs over the images, not the classes.": lambda p, q: (p.softmax(0) + q.softmax(0)) / 2,
             "Each row sums to 2. Take the mean, not the sum.": lambda plain, sampled: 2 * two_views(plain, sampled),
-            "You took the more certain view of each class. Take the mean of both.": lambda plain, sampled: (
-                torch.maximum(plain.softmax(dim=1), sampled.softmax(dim=1))
-            ),
+            "You took the more certain view. Take the mean of both.": lambda p, q: p.softmax(1).maximum(q.softmax(1)),
         },
-        properties={
-            "Every row must sum to 1.": lambda inputs, result: bool(((result.sum(-1) - 1).abs() < 1e-4).all()),
-        },
+        properties=ROWS_SUM_TO_ONE,
         hint="A softmax for each view, then their mean.",
     ),
 ]

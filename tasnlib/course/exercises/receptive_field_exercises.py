@@ -37,9 +37,7 @@ DILATION = Exercise(
         "You applied the ReLU after the sum. It comes after each convolution, or the dilations cancel each other.": (
             lambda features, kernel, dilations: sum(_convolved(features, kernel, d) for d in dilations).relu()
         ),
-        "You left out the ReLU. It comes after each convolution, before the sum.": (
-            lambda features, kernel, dilations: sum(_convolved(features, kernel, d) for d in dilations)
-        ),
+        "You left out the ReLU after each convolution.": lambda x, k, ds: sum(_convolved(x, k, d) for d in ds),
         "You applied the dilations one after another. Apply each to the block's input, and sum the results.": (
             lambda x, kernel, dilations: reduce(lambda x, d: _convolved(x, kernel, d).relu(), dilations, x)
         ),
@@ -91,9 +89,7 @@ FIELD = Exercise(
         "You applied a layer's stride to its own kernel. It acts on the layers after it: widen first.": (
             lambda layers: receptive_field([(kernel, stride, dilation * stride) for kernel, stride, dilation in layers])
         ),
-        "You started from 0. Before the first layer a cell sees one pixel: start from 1.": (
-            lambda layers: receptive_field(layers) - 1
-        ),
+        "You started from 0. Before any layer a cell sees one pixel: start from 1.": lambda x: receptive_field(x) - 1,
     },
     hint="Layer by layer: add (kernel - 1) · dilation · step to the width, then multiply the step by the stride.",
 )

@@ -177,7 +177,7 @@ def _memory_limit() -> Iterator[None]:
         return
     import resource  # not on Windows
 
-    _start_threads()
+    torch.ones(2**20).exp_()  # starts torch's threads: if their memory were refused, the kernel would die
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     held = int(MEMORY.read_text().split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (held + LARGEST, hard))
@@ -185,12 +185,6 @@ def _memory_limit() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-@functools.cache
-def _start_threads() -> None:
-    """torch starts its threads at the first large operation; if their memory were refused, the kernel would die."""
-    torch.ones(2**20).exp_()
 
 
 @no_type_check  # the checks of annotations are functions of torch themselves

@@ -124,12 +124,8 @@ EXERCISES = [
         magnification,
         _zoom_and_interval,
         mistakes={
-            "You summed the zoom. That counts samples in units of plain resizing; divide by the number of pixels.": (
-                lambda zoom, left, right: zoom[left:right].sum()
-            ),
-            "You counted pixel `right` too. The stretch ends at the edge `right`, so its last pixel is right - 1.": (
-                lambda zoom, left, right: zoom[left : right + 1].mean()
-            ),
+            "You summed the zoom. Divide the sum by the number of pixels.": lambda zoom, a, b: zoom[a:b].sum(),
+            "You counted pixel `right` too. The last one is right - 1.": lambda zoom, a, b: zoom[a : b + 1].mean(),
         },
         hint="Plain resizing has a zoom of 1 everywhere, so the result is the mean of the zoom over the stretch.",
     ),
@@ -140,9 +136,7 @@ EXERCISES = [
             "You summed over the rows. The paper takes the maximum, so faint cells cannot outweigh a bright one.": (
                 lambda attention: attention.sum(0) / attention.sum(0).mean()
             ),
-            "You took the maximum along the wrong axis. Axis 0 is the rows; x needs one value per column.": (
-                lambda attention: marginal_zoom(attention.T)
-            ),
+            "Your maximum is along the wrong axis. x needs one value per column: axis 0.": lambda a: marginal_zoom(a.T),
         },
         properties={"A zoom has mean 1.": lambda inputs, result: abs(float(result.mean()) - 1) < 1e-5},
         hint="One maximum for each column, then divided by the mean of these maxima.",
@@ -151,9 +145,7 @@ EXERCISES = [
         limit_zoom,
         _zoom_and_cap,
         mistakes={
-            "You only clipped. Give the excess to the other pixels, so that the mean stays 1.": (
-                lambda zoom, cap: zoom.clamp(max=cap)
-            ),
+            "You only clipped. Give the excess to the others: the mean stays 1.": lambda zoom, cap: zoom.clamp(max=cap),
             "You spread the excess over all pixels, the clipped ones too: they end above the cap. (The authors' code "
             "does this once per round.)": lambda zoom, cap: zoom.clamp(max=cap) + 1 - zoom.clamp(max=cap).mean(),
             "You spread the excess evenly over the pixels below the cap, which lifts one of them above it. It must "
@@ -179,9 +171,7 @@ EXERCISES = [
             "You subtracted ½. The result is in pixel-edge units too, in which output pixel i covers i to i + 1.": (
                 lambda zoom, positions, out_size: to_sampled(zoom, positions, out_size) - 0.5
             ),
-            "This is right for plain resizing only. Use the zoom: take its cumulative sum.": (
-                lambda zoom, positions, out_size: out_size * positions / len(zoom)
-            ),
+            "This is right for plain resizing only. Use the zoom's cumulative sum.": lambda u, x, n: n * x / len(u),
         },
         rules=NO_LOOP,
         hint="F at the edges is the cumulative sum with a 0 before it; add the way into the pixel, then scale.",
@@ -190,13 +180,9 @@ EXERCISES = [
         read_row,
         _row_and_positions,
         mistakes={
-            "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.": (
-                lambda values, positions: read_row(values, positions + 0.5)
-            ),
+            "You took pixel j's centre to be at j, not j + ½: subtract ½.": lambda v, x: read_row(v, x + 0.5),
             "Beyond the outermost centres you read 0, which darkens the border. Repeat the border pixel.": (
-                lambda values, positions: (
-                    (1 - (positions[:, None] - 0.5 - torch.arange(len(values))).abs()).clamp(min=0) @ values
-                )
+                lambda v, x: (1 - (x[:, None] - 0.5 - torch.arange(len(v))).abs()).clamp(min=0) @ v
             ),
             "You read the pixel that each position falls into. Mix the two nearest centres by their distances.": (
                 lambda values, positions: values[positions.long().clamp(max=len(values) - 1)]
@@ -209,13 +195,10 @@ EXERCISES = [
         reading_matrix,
         _positions_and_size,
         mistakes={
-            "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.": (
-                lambda positions, size: reading_matrix(positions + 0.5, size)
+            "You took pixel j's centre to be at j, not j + ½: subtract ½.": lambda x, w: reading_matrix(x + 0.5, w),
+            "Rows beyond the outermost centres sum to less than 1, which darkens the border. Clamp the positions.": (
+                lambda x, w: (1 - (x[:, None] - 0.5 - torch.arange(w)).abs()).clamp(min=0)
             ),
-            "Rows beyond the outermost centres sum to less than 1, which darkens the border. Clamp the positions to "
-            "the first and last centre.": lambda positions, size: (
-                1 - (positions[:, None] - 0.5 - torch.arange(size)).abs()
-            ).clamp(min=0),
             "Every row has a single 1: that reads the nearest pixel only. Mix the two nearest centres.": (
                 lambda positions, size: F.one_hot(positions.long().clamp(max=size - 1), size)
             ),

@@ -75,12 +75,8 @@ EXERCISES = [
         optimisation_steps,
         _sizes,
         mistakes={
-            "You counted the incomplete batch of each epoch. It is left out.": lambda images, batch_size, epochs: (
-                math.ceil(images / batch_size) * epochs
-            ),
-            "You joined the epochs before dividing. Images left over in one epoch do not wait for the next.": (
-                lambda images, batch_size, epochs: images * epochs // batch_size
-            ),
+            "You counted the incomplete batch of each epoch. It is left out.": lambda n, b, e: math.ceil(n / b) * e,
+            "You joined the epochs before dividing. Images left over are dropped.": lambda n, b, e: n * e // b,
         },
         hint="Whole batches of one epoch, times the epochs.",
     ),
@@ -112,9 +108,7 @@ EXERCISES = [
         parts_read,
         _with_parts,
         mistakes={
-            "Your parts are in reverse order. Part 0 is the lowest binary digit.": lambda predictions, labels, parts: (
-                parts_read(predictions, labels, parts).flip(0)
-            ),
+            "Your parts are in reverse order. Part 0 is the lowest digit.": lambda p, y, n: parts_read(p, y, n).flip(0),
             "You asked whether the whole rest of the number agrees. Compare one digit at a time.": lambda p, y, parts: (
                 torch.stack([(p >> part == y >> part).float().mean() for part in range(parts)])
             ),

@@ -25,9 +25,7 @@ MAPS = Exercise(
         "You used the columns of the relation. The weights of channel i's map are row i: drop the transpose.": (
             lambda relation, features: maps_from_relation(relation.mT, features)
         ),
-        "The numbers are right, but the cells are still on one axis. Restore height and width.": (
-            lambda relation, features: relation @ features.flatten(2)
-        ),
+        "The numbers are right, but the cells are still on one axis. Restore h and w.": lambda r, x: r @ x.flatten(2),
     },
     hint="Map i in a cell is the sum over j of relation[i, j] times features[j] in that cell.",
 )
@@ -56,9 +54,7 @@ DEAD = Exercise(
     map_of_a_dead_channel,
     _features_with_a_dead_channel,
     mistakes={
-        "You took the plain mean of all maps. The weights are the softmax of the channels' means over space.": (
-            lambda features: features.mean(1)
-        ),
+        "You took the plain mean of all maps. The weights are the softmax of the channels' means.": lambda x: x.mean(1),
         "You summed over space. A uniform softmax over space gives each cell the weight 1/hw: take the mean.": (
             lambda features: _weighted(features.sum((2, 3)).softmax(-1), features)
         ),
@@ -140,9 +136,7 @@ ATTEND = Exercise(
         "You kept PyTorch's default scale, one over the square root of the number of cells. Pass scale=1.0.": (
             lambda features, s: _attend((s * features.flatten(2)).softmax(-1), features, None)
         ),
-        "Your query is X itself. It must be the softmax over space of s·X, or loud channels dominate.": (
-            lambda features, s: _attend(features, features)
-        ),
+        "Your query is X itself. Take softmax(s·X) over space, or loud channels dominate.": lambda x, s: _attend(x, x),
         "Your query's softmax runs over channels. It belongs over space: the last axis of (b, c, hw).": (
             lambda features, s: _attend((s * features).softmax(1), features)
         ),

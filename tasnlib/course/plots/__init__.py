@@ -5,8 +5,7 @@ image and the part net, green the attention network, grey the baselines. The pal
 colours can be distinguished with any kind of colour vision. Attention maps are drawn in "magma".
 
 Every notebook shows its figures with `plots.show`, `plots.show_file` and `plots.show_strip` and takes colours and names
-of nets from `plots.COLOURS` and `plots.LABELS`: only these five are re-exported here, so that a hundred cells need only
-`plots`.
+of nets from `plots.COLOURS` and `plots.LABELS`: only these are re-exported, so that a hundred cells need only `plots`.
 """
 
 from tasnlib.course.plots.notebook_display import show, show_file, show_strip

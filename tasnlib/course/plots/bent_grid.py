@@ -62,26 +62,24 @@ def _grid_and_sample(
     _lines(right, straight * out_size[1], straight * out_size[0], out_size, alpha=0.2)
 
 
-def bump(
-    size: tuple[int, int], x: float | int, y: float | int, width: float | int, cells: int = 64, floor: float = 0.1
-) -> Float[Tensor, "a b"]:
-    """A round bump of attention: 1 + floor at its centre, floor far from it, for an image of this (height, width).
+def bump(size: tuple[int, int], x: float | int, y: float | int, width: float | int) -> Float[Tensor, "a b"]:
+    """A round bump of attention in 64 cells along the longer side of an image of this (height, width).
+
+    Far from its centre the attention is a tenth, so that no region is left out altogether.
 
     Args:
         x, y: its centre, as shares of the image's width and height.
         width: its standard deviation, as a share of the image's shorter side; values below 0.02 count as 0.02.
-        cells: of the map, along the image's longer side.
-        floor: attention everywhere, so that no region is left out altogether.
 
     >>> attention = bump((100, 200), x=0.25, y=0.5, width=0.1)
     >>> attention.shape, divmod(attention.argmax().item(), 64)[0] in (15, 16)
     (torch.Size([32, 64]), True)
     """
-    a, b = (max(1, round(cells * side / max(size))) for side in size)
+    a, b = (max(1, round(64 * side / max(size))) for side in size)
     spread = max(width, 0.02) * min(size)  # pixels
     across = ((torch.arange(b) + 0.5) / b - x) * size[1] / spread
     down = ((torch.arange(a) + 0.5) / a - y) * size[0] / spread
-    return torch.exp(-0.5 * (down[:, None] ** 2 + across[None] ** 2)) + floor
+    return torch.exp(-0.5 * (down[:, None] ** 2 + across[None] ** 2)) + 0.1
 
 
 def bump_view(
@@ -90,7 +88,6 @@ def bump_view(
     y: float | int,
     width: float | int,
     max_zoom: float | int,
-    out_size: int = 96,
 ) -> Figure:
     """An image with a bump of attention and the grid of sampling positions, and the sampled image.
 
@@ -98,7 +95,6 @@ def bump_view(
         image: in [0, 1].
         x, y, width: of the bump, see `bump`.
         max_zoom: see `sampler.sampling_positions`.
-        out_size: of the sampled image's longer side; the image's proportions are kept.
 
     >>> figure = bump_view(torch.rand(3, 40, 60), x=0.5, y=0.5, width=0.1, max_zoom=4.0)
     >>> [axes.get_title() for axes in figure.axes]
@@ -106,7 +102,7 @@ def bump_view(
     """
     size = image.shape[1], image.shape[2]
     attention = bump(size, x, y, width)
-    rows, columns = (max(1, round(out_size * side / max(size))) for side in size)
+    rows, columns = (max(1, round(96 * side / max(size))) for side in size)  # in the image's proportions
     drawn = small_enough(image)
     figure = plt.figure(figsize=(6.7, 3.4))
     left, right = figure.add_axes((0.01, 0.02, 0.48, 0.9)), figure.add_axes((0.51, 0.02, 0.48, 0.9))
@@ -144,7 +140,6 @@ def sampler_view(
     max_zoom: float | int = 4,
     exponent: float | int = 1,
     sharpness: int = 0,
-    out_size: int = 48,
 ) -> Figure:
     """The effect of three settings: the changed map, the bent grid with the zoom along its sides, the sampled image.
 
@@ -154,7 +149,6 @@ def sampler_view(
         max_zoom: see `sampler.sampling_positions`.
         exponent: the map is raised to it, after blurring or sharpening.
         sharpness: see `sharpen`.
-        out_size: of the sampled image.
 
     >>> figure = sampler_view(torch.rand(3, 24, 24), torch.rand(4, 4), max_zoom=2, exponent=2, sharpness=-1)
     >>> [axes.get_title() for axes in figure.axes[:3]]
@@ -166,7 +160,7 @@ def sampler_view(
     left, middle, right = (figure.add_axes((place, 0.02, 0.30, 0.82)) for place in (0.005, 0.345, 0.695))
     draw_attention(left, image, changed, "the map")
     draw_image(middle, image, "the sampling grid")
-    _grid_and_sample(middle, right, image, changed, float(max_zoom), (out_size, out_size))
+    _grid_and_sample(middle, right, image, changed, float(max_zoom), (48, 48))
     zoom_x, zoom_y = zoom_profiles(changed[None], (image.shape[1], image.shape[2]), float(max_zoom))
     over, beside = figure.add_axes((0.345, 0.91, 0.30, 0.08)), figure.add_axes((0.312, 0.02, 0.028, 0.82))
     over.fill_between(torch.arange(zoom_x.shape[1]) + 0.5, zoom_x[0], color=COLOURS["attention"], linewidth=0)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.utils import make_grid
 
 from tasnlib.course.plots.style import ATTENTION_MAP, draw_image
 
@@ -28,7 +29,7 @@ def strongest(features: Float[Tensor, "c h w"], most: int = MOST) -> list[int]:
 
 
 def wall(
-    image: Float[Tensor, "3 height width"], maps: Float[Tensor, "k h w"], columns: int = COLUMNS
+    image: Float[Tensor, "3 height width"], maps: Float[Tensor, "k h w"]
 ) -> Float[Tensor, "3 wall_height wall_width"]:
     """Maps as tiles of one picture, row by row, each over the grey image: bright where the map is high.
 
@@ -42,12 +43,8 @@ def wall(
     smooth = smooth / smooth.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
     colours = torch.as_tensor(mpl.colormaps[ATTENTION_MAP](smooth.cpu().numpy())[..., :3]).float()
     tiles = (0.35 * grey.cpu()[None, :, :, None] + 0.65 * colours).permute(0, 3, 1, 2)  # (k, 3, TILE, TILE)
-    rows, step = -(-len(maps) // columns), TILE + GAP
-    picture = torch.ones(3, rows * step - GAP, min(columns, len(maps)) * step - GAP)
-    for number, tile in enumerate(tiles):
-        top, left = step * (number // columns), step * (number % columns)
-        picture[:, top : top + TILE, left : left + TILE] = tile
-    return picture
+    tiles = F.pad(tiles, (0, GAP, 0, GAP), value=1.0)  # the gaps right of and below each, the last ones cut off again
+    return make_grid(tiles, nrow=COLUMNS, padding=0, pad_value=1.0)[:, :-GAP, :-GAP]
 
 
 def wall_figure(

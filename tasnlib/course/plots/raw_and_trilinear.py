@@ -50,10 +50,8 @@ def before_and_after(
     return picture_grid(rows, width=2.3)
 
 
-def share_bars(
-    raw: Mapping[str, float], trilinear: Mapping[str, float], uniform: float, what: str = "bird's box"
-) -> Figure:
-    """The share of a map's mass inside a box, raw beside trilinear, with the uniform map as a line.
+def share_bars(raw: Mapping[str, float], trilinear: Mapping[str, float], uniform: float) -> Figure:
+    """The share of a map's mass inside the bird's box, raw beside trilinear, with the uniform map as a line.
 
     >>> len(share_bars({"normal": 0.6}, {"normal": 0.8}, uniform=0.1).axes)
     1
@@ -64,7 +62,7 @@ def share_bars(
         bars = axes.bar(places, [100 * share for share in shares.values()], 0.36, color=colour, label=label)
         axes.bar_label(bars, fmt="%.0f", padding=1)
     axes.axhline(100 * uniform, color="black", linestyle=":", label=f"uniform map ({100 * uniform:.0f} %)")
-    axes.set(ylim=(0, 100), ylabel=f"% of the map inside the {what}")
+    axes.set(ylim=(0, 100), ylabel="% of the map inside the bird's box")
     axes.set_xticks(range(len(raw)), list(raw))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

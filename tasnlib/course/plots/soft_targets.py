@@ -16,6 +16,7 @@ from tasnlib.course.plots.style import COLOURS, draw_image
 
 GREY = COLOURS["downsampled"]
 TEMPERATURES = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+ALONG = torch.logspace(math.log10(0.5), math.log10(50), 100, dtype=torch.float64)  # temperatures of a curve
 CLASS_COLOURS = ("#000000", "#CC79A7", "#56B4E9", "#999999")  # four classes, in colours that mean nothing else
 
 
@@ -25,10 +26,6 @@ def softmax_at(logits: Tensor, temperature: float | Tensor) -> Tensor:
 
 def _entropy(probabilities: Tensor) -> Tensor:
     return torch.special.entr(probabilities).sum(dim=-1)
-
-
-def _all_temperatures(lowest: float = 0.5, highest: float = 50.0) -> Tensor:
-    return torch.logspace(math.log10(lowest), math.log10(highest), 100, dtype=torch.float64)
 
 
 def _temperature_axis(axes: Axes) -> None:
@@ -73,14 +70,13 @@ def temperature_curves(logits: Float[Tensor, " k"], class_names: Sequence[str]) 
     >>> bool(right.lines[0].get_ydata()[-1] > 0.998 * math.log(4))
     True
     """
-    temperatures = _all_temperatures()
-    probabilities = softmax_at(logits, temperatures[:, None])  # (100, k)
+    probabilities = softmax_at(logits, ALONG[:, None])  # (100, k)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
     left.set_prop_cycle(color=CLASS_COLOURS)
-    left.plot(temperatures, probabilities, linewidth=2, label=class_names)
+    left.plot(ALONG, probabilities, linewidth=2, label=class_names)
     left.set(ylabel="softmax of logits / T", ylim=(0, 1), title="Probability of each class")
     left.legend()
-    right.plot(temperatures, _entropy(probabilities), color=COLOURS["part"], linewidth=2)
+    right.plot(ALONG, _entropy(probabilities), color=COLOURS["part"], linewidth=2)
     limit = math.log(len(logits))
     right.axhline(limit, color="black", linestyle=":", linewidth=1.5)
     right.text(0.5, limit + 0.02, f"log {len(logits)} = {limit:.3f}: all classes equal", va="bottom", fontsize=9)
@@ -109,15 +105,14 @@ def softened(
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.1), width_ratios=(1.3, 0.8, 1))
     # Fixed margins: a slider draws this, and the constrained layout would take longer than all the rest.
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.17, top=0.89, wspace=0.28)
-    temperatures = _all_temperatures()
     for offset, logits, probabilities, net, label, line in (
         (-0.2, teacher_logits, teacher, "part", "teacher", "-"),
         (0.2, student_logits, student, "master", "student", "--"),
     ):
         bars = left.bar(places + offset, probabilities, width=0.38, color=COLOURS[net], label=label)
         left.bar_label(bars, fmt="%.2f", fontsize=8)
-        curve = _entropy(softmax_at(logits, temperatures[:, None]))
-        middle.plot(temperatures, curve, color=COLOURS[net], linestyle=line)
+        curve = _entropy(softmax_at(logits, ALONG[:, None]))
+        middle.plot(ALONG, curve, color=COLOURS[net], linestyle=line)
         middle.plot([temperature], [_entropy(probabilities)], "o", color=COLOURS[net], ms=8 if line == "-" else 5)
     left.set(ylim=(0, 1.12), ylabel="softmax at T")
     left.legend(fontsize=9)

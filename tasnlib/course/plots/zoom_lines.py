@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasnlib.course.plots.style import ATTENTION_MAP, COLOURS
+from tasnlib.sampler import invert_zoom
 
 POSITION = "position on the line, in pixels"
 
@@ -92,9 +93,8 @@ def inverse_cumulative(zoom: Float[Tensor, " size"], out_size: int) -> Figure:
     """
     size, blue, grey = len(zoom), COLOURS["structure"], COLOURS["downsampled"]
     at_edges = F.pad(zoom.cumsum(0), (1, 0))  # (size + 1,)
-    levels = (torch.arange(out_size) + 0.5) / out_size * at_edges[-1]
-    pixel = torch.searchsorted(at_edges[1:].contiguous(), levels).clamp_max(size - 1)
-    positions = pixel + (levels - at_edges[pixel]) / zoom[pixel]
+    shares = (torch.arange(out_size) + 0.5) / out_size
+    levels, positions = shares * at_edges[-1], invert_zoom(zoom[None], shares)[0]
     figure, (axes, below) = plt.subplots(2, 1, figsize=(7, 6), height_ratios=(3, 1), sharex=True, layout="constrained")
     axes.plot(range(size + 1), at_edges, "o-", color="black", linewidth=2, markersize=4, zorder=4)
     axes.hlines(levels, 0, positions, color=grey, linestyle="--", linewidth=1)

@@ -8,13 +8,14 @@ import ipywidgets
 import traitlets
 from IPython.display import display
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from tasnlib.course.plots.bent_grid import bump_view
-from tasnlib.course.widgets.browser_pictures import jpeg_address, picture_html, upload_button
-from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
+from tasnlib.course.widgets.browser_pictures import jpeg_address, upload_button
+from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore, follow
 from tasnlib.data.transforms import resize_short_side
 
 ALT = "a picture with a bump of attention on it, the bent grid of sampling positions, and the sampled image"
@@ -50,18 +51,14 @@ def drag_attention(image: Float[Tensor, "3 h w"]) -> None:
     pad = Pad(picture=jpeg_address(image))
     width = ipywidgets.FloatSlider(0.15, min=0.05, max=0.5, step=0.01, description="width")
     zoom = ipywidgets.FloatSlider(4, min=1, max=8, step=0.5, description="max_zoom")
-    result = ipywidgets.HTML()
 
-    def redraw(_change: object = None) -> None:
-        result.value = picture_html(bump_view(shown["image"], pad.x, pad.y, width.value, zoom.value), ALT)
+    def draw() -> Figure:
+        return bump_view(shown["image"], pad.x, pad.y, width.value, zoom.value)
 
     def use(opened: Image.Image) -> None:
         shown["image"] = pil_to_tensor(resize_short_side(opened, SIDE)).contiguous().float() / 255
         pad.picture = jpeg_address(shown["image"])
-        redraw()
 
-    redraw()
-    for control, traits in ((pad, ["x", "y"]), (width, "value"), (zoom, "value")):
-        control.observe(redraw, names=traits)
+    result = follow([pad, width, zoom], draw, ALT, traits=["x", "y", "picture", "value"])
     controls = [pad, ipywidgets.HBox([width, zoom]), ipywidgets.HBox(upload_button(use))]
     display(ipywidgets.VBox([*controls, result]))

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as transforms
 from tasnlib.course.plots.single_image import settings_view
 from tasnlib.course.plots.species_compared import two_species
 from tasnlib.course.widgets.browser_pictures import picture_html, upload_button
-from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
+from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore, follow
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
 from tasnlib.data.birds import draw_birds
 from tasnlib.runs.prediction import Predictor
@@ -131,12 +131,6 @@ def compare_species(
         names = list(dict.fromkeys([first, second, *class_names[:PRERENDERED_SPECIES]]))
         explore(draw, [Slider("first", "first species", names, first), Slider("second", "second", names, second)], alt)
         return
-    result = ipywidgets.HTML(picture_html(draw(first, second), alt))
     menus = [ipywidgets.Dropdown(options=list(class_names), value=name) for name in (first, second)]
-
-    def redraw(_change: object) -> None:
-        result.value = picture_html(draw(*(menu.value for menu in menus)), alt)
-
-    for menu in menus:
-        menu.observe(redraw, names="value")
+    result = follow(menus, lambda: draw(*(menu.value for menu in menus)), alt)
     display(ipywidgets.VBox([ipywidgets.HBox(menus), result]))

@@ -42,6 +42,21 @@ class Slider:
             raise ValueError(f"start of the slider {self.argument} is {self.start!r}; it must be one of {allowed}")
 
 
+def follow(
+    controls: Sequence[ipywidgets.DOMWidget], draw: Callable[[], Figure], alt: str, traits: Sequence[str] = ("value",)
+) -> ipywidgets.HTML:
+    """A picture that is drawn now, and again whenever one of these traits of a control changes."""
+    picture = ipywidgets.HTML()
+
+    def redraw(_change: object = None) -> None:
+        picture.value = picture_html(draw(), alt)
+
+    redraw()  # an error in the drawing ends the cell, here and in headless runs
+    for control in controls:
+        control.observe(redraw, names=[name for name in traits if control.has_trait(name)])
+    return picture
+
+
 def explore(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> None:
     """Show a figure, and draw it again whenever a slider moves.
 
@@ -65,15 +80,9 @@ def _live(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> N
         )
         for slider in sliders
     }
-    picture = ipywidgets.HTML()
-
-    def redraw(_change: object = None) -> None:
-        picture.value = picture_html(draw(**{name: control.value for name, control in controls.items()}), alt)
-
-    redraw()  # an error in the drawing ends the cell, here and in headless runs
-    for control in controls.values():
-        control.observe(redraw, names="value")
-    display(ipywidgets.VBox([*controls.values(), picture]))
+    shown = list(controls.values())
+    picture = follow(shown, lambda: draw(**{name: control.value for name, control in controls.items()}), alt)
+    display(ipywidgets.VBox([*shown, picture]))
 
 
 def _prerendered(draw: Callable[..., Figure], sliders: Sequence[Slider], alt: str) -> None:

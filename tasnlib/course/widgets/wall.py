@@ -15,8 +15,8 @@ from torch import Tensor
 from tasnlib.attention import trilinear_attention
 from tasnlib.course.plots.channel_tiles import COLUMNS, GAP, MOST, TILE, strongest, wall
 from tasnlib.course.plots.single_image import channel_view
-from tasnlib.course.widgets.browser_pictures import jpeg_address, picture_html
-from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore
+from tasnlib.course.widgets.browser_pictures import jpeg_address
+from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore, follow
 from tasnlib.runs.prediction import Predictor
 
 ALT = "one channel's map over the image, its detail image, and the part net's five most probable classes"
@@ -80,11 +80,5 @@ def click_a_channel(channels: Channels) -> None:
         labels=[str(channel) for channel in channels.shown],
         shape=[len(channels.shown), COLUMNS, TILE, GAP],
     )
-    result = ipywidgets.HTML()
-
-    def redraw(_change: object = None) -> None:
-        result.value = picture_html(channels.view(channels.shown[tiles.chosen]), ALT)
-
-    redraw()
-    tiles.observe(redraw, names="chosen")
+    result = follow([tiles], lambda: channels.view(channels.shown[tiles.chosen]), ALT, traits=["chosen"])
     display(ipywidgets.VBox([tiles, result]))

@@ -41,7 +41,6 @@ RELATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "outer": outer_only,
     "trilinear": bilinear_attention,
 }
-KINDS = ("uniform", "centre", "class activation", *RELATIONS)
 
 
 def at_centre(features: Float[Tensor, "b c h w"], width: float = 0.25) -> Float[Tensor, "b h w"]:
@@ -67,8 +66,8 @@ def changed(change: str, maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]
 def pooled_maps(
     kind: str, features: Float[Tensor, "b c h w"], scale: float, channel: Int[Tensor, " b"]
 ) -> PooledAttention:
-    """The mean map and one channel's map, of one of the kinds; "uniform" attends to every cell equally. A class
-    activation map is the only channel.
+    """The mean map and one channel's map, of a kind in RELATIONS; or "uniform" attention, "centre", see `at_centre`, or
+    a "class activation" map, which is the only channel.
 
     >>> features = torch.rand(2, 8, 5, 5)
     >>> channel = torch.tensor([3, 0])

@@ -30,9 +30,6 @@ class Profile:
     seeds: tuple[int, ...]  # a table takes the first of them, see `Table.seeds`
     precision: str = "float32"
 
-    def seeds_of(self, table: Table) -> tuple[int, ...]:
-        return self.seeds[: table.seeds]
-
 
 _SMOKE = replace(RECIPES["smoke"], train_images=64, test_images=32, batch_size=16)
 _GPU = replace(
@@ -116,7 +113,7 @@ def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:
     (27, 0, 2)
     """
     rows = [(table, variant) for table in tables for variant in table.variants]
-    runs = [run_of(profile, table, variant, seed) for table, variant in rows for seed in profile.seeds_of(table)]
+    runs = [run_of(profile, table, variant, seed) for table, variant in rows for seed in profile.seeds[: table.seeds]]
     runs.sort(key=lambda run: run.seed)  # stable: otherwise in the order of the tables
     return list({run.file_name: run for run in runs}.values())
 

@@ -110,7 +110,7 @@ def train_run(run: Run, folder: Path, data_folder: Path, weights: Path | None = 
     with tempfile.TemporaryDirectory() as state:
         history, _ = fit(model, train_set, some, recipe, run.seed, Path(state) / "state", accelerator)
     predictions = evaluate(model, test_set, run.recipe.batch_size, accelerator)
-    named = () if drawn else predictions
+    by_class = {net: accuracies_by_class(p, test_set.labels, test_set.class_names) for net, p in predictions.items()}
     result = {
         "title": run.variant.title,
         "dataset": run.dataset,
@@ -122,9 +122,7 @@ def train_run(run: Run, folder: Path, data_folder: Path, weights: Path | None = 
         "seconds": round(sum(entry["seconds"] for entry in history), 1),
         "epochs": run.recipe.epochs,
         "attention": measure_maps(model, run.recipe, test_set) if drawn and isinstance(model, TASNVariant) else None,
-        "by_class": {
-            net: accuracies_by_class(predictions[net], test_set.labels, test_set.class_names) for net in named
-        },
+        "by_class": {} if drawn else by_class,
         "test_images": len(test_set),
         "version": VERSION,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
@@ -161,8 +159,7 @@ def _sampled_at_boxes(birds: Birds, recipe: Recipe) -> Birds:
     small = []
     for start in range(0, len(birds), 64):
         images = birds.images[start : start + 64].float() / 255
-        boxes = birds.boxes[start : start + 64, :-1]  # the last is the whole bird
-        attention = inside_boxes(boxes, recipe.image_size)
+        attention = inside_boxes(birds.boxes[start : start + 64, :-1], recipe.image_size)  # the last is the whole bird
         sampled = attention_sample(images, attention, recipe.out_size, recipe.max_zoom, recipe.antialias)
         small.append((sampled * 255).round().to(torch.uint8))
     return Birds(BirdsBatch(torch.cat(small), birds.labels, birds.boxes), birds.config)

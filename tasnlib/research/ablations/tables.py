@@ -17,7 +17,6 @@ from tasnlib.research.ablations.study import study
 from tasnlib.research.ablations.variants import TABLES, Table
 from tasnlib.runs.run_folder import course_folder, project_folder
 
-NOT_TRAINED = "(not trained; set optional = True to train it)"
 NETS = ("both", "master", *VIEWS)  # the first of these that a result has is the one that predicts
 
 
@@ -94,7 +93,7 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
     """
     rows = []
     for variant in table.variants:
-        found = [results[run_of(profile, table, variant, seed).file_name] for seed in profile.seeds_of(table)]
+        found = [results[run_of(profile, table, variant, seed).file_name] for seed in profile.seeds[: table.seeds]]
         accuracies = [result["accuracy"] for result in found]
         net = next(net for net in (variant.predicts, *NETS) if net in accuracies[0])
         measures = found[0]["attention"] or {}
@@ -146,7 +145,7 @@ def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost
     b             59.0 ± 5.7     +4.0 ± 1.4           2.0
     """
     if not rows:
-        return NOT_TRAINED
+        return "(not trained; set optional = True to train it)"
     (base,) = (row for row in rows if row.title == reference)
     width = max(12, *(len(row.title) for row in rows))
     between = max(14, len(reference) + 11)
@@ -226,10 +225,7 @@ def open_study(
     runs = plan(PROFILES[profile], [table for table in tables if optional or not table.optional or is_trained(table)])
     missing = sum(not (folder / run.file_name).is_file() for run in runs)
     if missing and profile == "gpu" and not torch.cuda.is_available():
-        raise ValueError(
-            f"profile is 'gpu', but {missing} of {len(runs)} runs are missing and torch finds no GPU; "
-            "choose 'laptop' or 'smoke'"
-        )
+        raise ValueError(f"profile is 'gpu', but torch finds no GPU for {missing} missing runs; choose laptop or smoke")
     if processes is None:
         processes = 1 if torch.cuda.is_available() else os.cpu_count() or 1
     results = study(runs, folder, project_folder() / "datasets", processes, Path(weights) if weights else None)
