@@ -25,8 +25,7 @@ class Recipe(Architecture):
     """
 
     name: str
-    # Of the drawn birds: how many, and how fine their stripes are.
-    train_images: Count
+    train_images: Count  # this and the next two are of the drawn birds: how many, and how fine their stripes are
     test_images: Count
     stripe_period: Annotated[float, Field(gt=2)]
 
