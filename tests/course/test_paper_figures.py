@@ -19,3 +19,10 @@ def test_figures_show_every_seed_and_mean():
     assert means == pytest.approx([row.mean for row in rows])
     assert len(accuracy_against(rows, "mass").axes[0].containers) == 2  # two variants have attention
     assert len(accuracy_against(rows, "multiply-adds").axes[0].containers) == 3
+
+
+def test_points_that_touch_share_a_line():
+    at = {"a": (40.0, 7.0), "b": (86.0, 7.5), "c": (87.5, 7.6), "d": (88.0, 9.0), "e": (95.0, 9.1)}
+    rows = [Row(title, (mean, mean), (), {"magnification": x}, 10**6, 5.0) for title, (mean, x) in at.items()]
+    names = [text.get_text() for text in accuracy_against(rows, "magnification").axes[0].texts]
+    assert names == ["a", "c\nb", "d", "e"]

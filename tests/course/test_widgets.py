@@ -237,7 +237,7 @@ def test_the_settings_start_at_the_prediction_itself(predictor, prediction):
 
 def test_every_setting_and_every_menu_changes_the_picture(predictor, prediction, shown):
     gallery.change_the_settings(predictor, prediction.image, prediction.attention**0.5)
-    gallery.compare_species(*four_birds(), *NAMES)
+    gallery.compare_classes(*four_birds(), *NAMES)
     settings, menus = parts(shown[0], ipywidgets.SelectionSlider), parts(shown[1], ipywidgets.Dropdown)
     assert [control.value for control in settings] == [4, 2, 1]
     for widget, controls in zip(shown, (settings, menus), strict=True):
@@ -252,5 +252,5 @@ def test_without_a_kernel_sliders_take_the_place_of_widgets(predictor, predictio
     monkeypatch.setattr(gallery, "PRERENDERED_BIRDS", (4,))
     wall.click_a_channel(wall.Channels(predictor, prediction.image, most=3))
     gallery.open_a_picture(predictor, bird=5)
-    gallery.compare_species(*four_birds(), *NAMES)
+    gallery.compare_classes(*four_birds(), *NAMES)
     assert [page.data.count('class="frame"') for page in shown] == [3, 2, 4]

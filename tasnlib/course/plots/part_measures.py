@@ -42,10 +42,10 @@ def measures(
 
 
 def _grouped(axes: Axes, values: Mapping[str, Sequence[float]], parts: Sequence[str]) -> None:
-    colours = {"structure map": COLOURS["structure"], "detail map": COLOURS["detail"], "uniform": COLOURS["chance"]}
+    named = {"structure map": "structure", "mean map": "master_own", "detail map": "detail", "uniform": "chance"}
     width = 0.8 / len(values)
     for number, (name, heights) in enumerate(values.items()):
         places = [part + (number - (len(values) - 1) / 2) * width for part in range(len(parts))]
-        colour = colours.get(name, COLOURS["downsampled_aliased"])
+        colour = COLOURS[named.get(name, "downsampled_aliased")]
         axes.bar_label(axes.bar(places, heights, width, label=name, color=colour), fmt="%.0f", fontsize=8)
     axes.set_xticks(range(len(parts)), parts)

@@ -1,6 +1,7 @@
 """Figures of the ablations: accuracies with their seeds, accuracy against cost, magnification against accuracy."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -12,7 +13,6 @@ from tasnlib.research.ablations.tables import Row
 AXES = {
     "multiply-adds": "million multiply-adds per image, forward",
     "magnification": "magnification of the parts",
-    "mass": "share of the attention in the parts",
 }
 
 
@@ -51,7 +51,6 @@ def seeds_and_means(tables: dict[str, Sequence[Row]], chance: dict[str, float], 
         axes.set_yticks(range(len(rows)), [] if titles == named else titles)
         named = titles
         axes.grid(axis="y", color="#EEEEEE")
-        axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
     return figure
 
@@ -59,7 +58,7 @@ def seeds_and_means(tables: dict[str, Sequence[Row]], chance: dict[str, float], 
 def accuracy_against(rows: Sequence[Row], what: str, title: str = "") -> Figure:
     """Accuracy of every variant against its cost ("multiply-adds") or against a measure of its attention.
 
-    Names stand in a column on the right, in the order of the accuracies, each with a line to its point.
+    Names stand on the right, in the order of the accuracies, with lines to their points. Points that touch share one.
 
     >>> rows = [Row("a", (50.0, 60.0), (), {"magnification": 3.0}, 10**6, 5.0)]
     >>> accuracy_against(rows, "magnification").axes[0].get_xlabel()
@@ -74,12 +73,15 @@ def accuracy_against(rows: Sequence[Row], what: str, title: str = "") -> Figure:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    for place, row in enumerate(shown):
-        x = row.multiply_adds / 1e6 if what == "multiply-adds" else row.attention[what]
-        axes.errorbar(x, row.mean, yerr=row.deviation, fmt="o", color=_colour(row), capsize=3, zorder=3)
+    points = [(row.multiply_adds / 1e6 if what == "multiply-adds" else row.attention[what], row.mean) for row in shown]
+    apart = [n for n, (a, b) in enumerate(pairwise(points), 1) if abs(b[0] / a[0] - 1) > 0.05 or b[1] - a[1] > 2]
+    for first, end in pairwise([0, *apart, len(shown)]):
+        for row, (x, y) in zip(shown[first:end], points[first:end], strict=True):
+            axes.errorbar(x, y, yerr=row.deviation, fmt="o", color=_colour(row), capsize=3, zorder=3)
         axes.annotate(
-            row.title, (x, row.mean), (1.03, (place + 0.5) / len(shown)), textcoords=axes.transAxes, fontsize=9,
-            va="center", arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.7, "relpos": (0, 0.5)},
+            "\n".join(row.title for row in shown[first:end][::-1]), points[(first + end - 1) // 2],
+            (1.03, (first + end) / 2 / len(shown)), textcoords=axes.transAxes, fontsize=9, va="center",
+            arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.7, "relpos": (0, 0.5)},
         )  # fmt: skip
     axes.margins(x=0.12)
     return figure

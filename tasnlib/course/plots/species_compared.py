@@ -1,4 +1,4 @@
-"""Birds of two species side by side, and the birds with the smallest margins."""
+"""Birds of two classes side by side, and the birds with the smallest margins."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -48,7 +48,7 @@ def differences(first: str, second: str) -> str:
     return "; ".join(f"{a} against {b}" for a, b in zip(one, other, strict=True) if a != b)
 
 
-def two_species(
+def two_classes(
     images: Float[Tensor, "n 3 height width"],
     labels: Int[Tensor, " n"],
     attention: Float[Tensor, "n h w"],
@@ -58,7 +58,7 @@ def two_species(
     second: str,
     birds: int = 2,
 ) -> Figure:
-    """Attention and structure image of a few birds of two species, one row each; above them what differs in words.
+    """Attention and structure image of a few birds of two classes, one row each; above them what differs in words.
 
     Args:
         class_names: by label.
@@ -68,7 +68,7 @@ def two_species(
         ValueError: for a name that is no class.
 
     >>> names = ["grey, head along", "grey, head across"]
-    >>> figure = two_species(torch.rand(4, 3, 9, 9), torch.tensor([0, 1, 0, 1]), torch.rand(4, 3, 3),
+    >>> figure = two_classes(torch.rand(4, 3, 9, 9), torch.tensor([0, 1, 0, 1]), torch.rand(4, 3, 3),
     ...     torch.rand(4, 3, 6, 6), names, *names)
     >>> [axes.get_title() for axes in figure.axes[:2]], len(figure.axes)
     (['what differs: head along against head across\\ngrey, head along', ''], 8)

@@ -1,4 +1,4 @@
-"""Widgets of notebook 07: open a picture, change the sampler's settings on it, put two species side by side."""
+"""Widgets of notebook 07: open a picture, change the sampler's settings on it, put two classes side by side."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
 from tasnlib.course.plots.single_image import settings_view
-from tasnlib.course.plots.species_compared import two_species
+from tasnlib.course.plots.species_compared import two_classes
 from tasnlib.course.widgets.browser_pictures import picture_html, upload_button
 from tasnlib.course.widgets.sliders import PRERENDER, Slider, explore, follow
 from tasnlib.data.bird_config import EASY, HARD, BirdsConfig
@@ -22,7 +22,7 @@ from tasnlib.data.birds import draw_birds
 from tasnlib.runs.prediction import Predictor
 
 PRERENDERED_BIRDS = (0, 3, 5, 9, 14)  # on a page without a kernel, where each costs a third of a megabyte
-PRERENDERED_SPECIES = 8
+PRERENDERED_CLASSES = 8
 
 
 def birds_it_knows(predictor: Predictor) -> BirdsConfig | None:
@@ -111,7 +111,7 @@ def change_the_settings(predictor: Predictor, image: Float[Tensor, "3 h w"], mea
     explore(view_with(predictor, image, mean_map), sliders, alt)
 
 
-def compare_species(
+def compare_classes(
     images: Float[Tensor, "n 3 height width"],
     labels: Int[Tensor, " n"],
     attention: Float[Tensor, "n h w"],
@@ -120,16 +120,16 @@ def compare_species(
     first: str,
     second: str,
 ) -> None:
-    """Two menus of species; see `plots.species_compared.two_species`. `first` and `second` are selected at the start.
+    """Two menus of classes; see `plots.species_compared.two_classes`. `first` and `second` are selected at the start.
 
     Raises:
         ValueError: for a name that is no class.
     """
-    draw = partial(two_species, images, labels, attention, structure_images, class_names)
-    alt = "birds of two species, one row each: attention and structure images; above them what differs in words"
+    draw = partial(two_classes, images, labels, attention, structure_images, class_names)
+    alt = "birds of two classes, one row each: attention and structure images; above them what differs in words"
     if os.environ.get(PRERENDER):
-        names = list(dict.fromkeys([first, second, *class_names[:PRERENDERED_SPECIES]]))
-        explore(draw, [Slider("first", "first species", names, first), Slider("second", "second", names, second)], alt)
+        names = list(dict.fromkeys([first, second, *class_names[:PRERENDERED_CLASSES]]))
+        explore(draw, [Slider("first", "first class", names, first), Slider("second", "second", names, second)], alt)
         return
     menus = [ipywidgets.Dropdown(options=list(class_names), value=name) for name in (first, second)]
     result = follow(menus, lambda: draw(*(menu.value for menu in menus)), alt)

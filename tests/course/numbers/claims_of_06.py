@@ -123,7 +123,10 @@ CLAIMS: Claims = {
     "here 0.6.": lambda: (stdev(PAIRED) / 3**0.5,),
     "B won three times out of three": lambda: (sum(d > 0 for d in PAIRED),),
     "in one direction or the other, 7 times in 100": lambda: (100 * ttest_rel(B, A).pvalue, 100),
-    "more than 4.3 standard errors from 0, with five 2.8": lambda: (student.ppf(0.975, 2), student.ppf(0.975, 4)),
+    "more than 4.3 standard errors from 0 with three seeds, and 2.8 with five": lambda: (
+        student.ppf(0.975, 2),
+        student.ppf(0.975, 4),
+    ),
     "asks for a *t* of 14": lambda: (student.ppf(1 - 0.025 / 10, 2),),
     "−13.6 ± 2.3 has *t* = −10": lambda: (
         *(gain("crop at the maximum", "trilinear, squared", "easy"), deviation("crop at the maximum")),
@@ -139,7 +142,7 @@ CLAIMS: Claims = {
     "no stripes gets 25 % and 6.3 %": lambda: (100 / EASY.species, 100 / HARD.species),
     # Sections 3 and 4
     "nearly everything: without it, accuracy is 29 % and 7 %": lambda: (mean("uniform", "easy"), mean("uniform")),
-    "squared, they lie between 86 and 90 %": lambda: (mean("inner softmax only"), mean("mean of the features")),
+    "the squared maps lie between 86 and 90 %": lambda: (mean("inner softmax only"), mean("mean of the features")),
     "5 or 6 birds of 1000": lambda: (
         *(-10 * gain(title, "mean of the features", "easy") for title in ("inner softmax only", PRODUCTS)),
         runs(PRODUCTS, "easy")[0]["test_images"],
@@ -148,7 +151,7 @@ CLAIMS: Claims = {
         measured("diversity", "one channel of the features"),
         measured("diversity", "one channel, trilinear"),
     ),
-    "attention sampling 79 to 97 %": lambda: (up_to(8), up_to(2)),
+    "Attention sampling gets 79 to 97 %": lambda: (up_to(8), up_to(2)),
     "6 points ahead of the squared one on hard birds (p = 2.0 %)": lambda: (
         gain("trilinear, not squared", "trilinear, squared"),
         p_value("trilinear, not squared", "trilinear, squared"),
@@ -202,7 +205,7 @@ CLAIMS: Claims = {
     "a teacher that is right on 68 % pulls a student that is right on 89 %": lambda: (
         *(mean(DISTILLED, seeds=FIVE, net="part"), mean(DISTILLED, seeds=FIVE)),
     ),
-    "by 3 to 13 points: 6 in the mean": lambda: (
+    "by 3 to 13 points: 6 on average": lambda: (
         *(min(differences(PART, "T = 1")), max(differences(PART, "T = 1")), gain(PART, "T = 1", seeds=FIVE)),
     ),
     # Sections 6 and 7
@@ -249,7 +252,7 @@ FROM_ELSEWHERE = {
     "5 % for the whole table": "Holm's rule",
     "two kinds of birds, from seeds 0, 1 and 2": "the plan",
     "seeds 3 and 4": "the plan",
-    "differences to 4 is": "the row's name",
+    "differs significantly from 4": "the row's name",
     "That a zoom of 2": "the row's name",
     "a zoom of 2 is enough": "the row's name",
     "From 1 to 3 magnification": "the figure",
@@ -270,7 +273,7 @@ FROM_ELSEWHERE = {
     "deviation is 0.15 of the side": "the sampler's default",
     "a quarter of the image's side": "a zoom of 4",
     "a crop of a sixteenth": "a quarter, squared",
-    "five more seeds of each, 3 to 7, gave 33 and 34 % in the mean": "trained once, not kept: 33.3 and 34.3",
+    "five more seeds of each, 3 to 7, gave 33 and 34 % on average": "trained once, not kept: 33.3 and 34.3",
     "about 3 more is better, beyond 6": "the figure",
     "p = 5.8 and 6.2 %": "printed in section 7",
     "ResNet-18 at 512 px": "the profile gpu",

@@ -14,7 +14,7 @@ FIGURES = {
     "confusion": lambda: training_curves.confusion(torch.arange(2), {"master": torch.arange(2)}, NAMES, genera=1),
     "genera": lambda: training_curves.confusion(torch.arange(4), {"master": torch.arange(4)}, 2 * NAMES, genera=2),
     "channel": lambda: single_image.channel_view(IMAGES[0], MAPS[0], IMAGES[1], torch.tensor([0.1, 0.9]), NAMES, 0),
-    "species": lambda: species_compared.two_species(IMAGES, torch.arange(2), MAPS, IMAGES, NAMES, *NAMES),
+    "species": lambda: species_compared.two_classes(IMAGES, torch.arange(2), MAPS, IMAGES, NAMES, *NAMES),
 }
 
 
