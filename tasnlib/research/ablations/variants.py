@@ -156,7 +156,6 @@ PHOTOGRAPHS_CHOICES = (
     replace(LOOKS, title="both looks, zoom up to 2", predicts="", changes=MILD),
     replace(LOOKS, title="both looks, zoom up to 2, not squared", predicts="", changes=MILD | {"structure_power": 1.0}),
 )
-PHOTOGRAPHS_CHOSEN = (*PHOTOGRAPHS_CHOICES[:2], VIEW)
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,6 @@ TABLES = (
     Table("photographs", "grocery", PHOTOGRAPHS, seeds=1, optional=True),
     Table("photographs, more", "grocery_look_alikes", PHOTOGRAPHS_MORE, seeds=1),
     Table("photographs, choices", "grocery_look_alikes", PHOTOGRAPHS_CHOICES, split="val", seeds=1),
-    Table("photographs, chosen", "grocery_look_alikes", PHOTOGRAPHS_CHOSEN, split="val"),
     Table("features", "easy", FEATURES["easy"], optional=True),
     Table("features", "hard", FEATURES["hard"], optional=True),
 )
