@@ -146,7 +146,6 @@ PHOTOGRAPHS_CHOICES = (
     Variant("its attention net sees 96 px", changes={"attention_size": 96}),
     Variant("deeper attention net", changes={"attention_stages": 3, "attention_stride": 16}),
     Variant("map with a floor", map_change="floor"),
-    Variant("map with a prior at the centre", map_change="centre"),
     Variant("zoom up to 2, prior at the centre", map_change="centre", changes=MILD),
     Variant("TASN, label smoothing", part="shared", changes={"label_smoothing": 0.1}),
     VIEW,
