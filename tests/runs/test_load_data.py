@@ -61,9 +61,7 @@ def test_every_data_set_is_found_by_its_name(dataset, home, tmp_path, capsys):
 def test_a_folder_of_own_images_is_not_ignored_for_drawn_birds(home, tmp_path):
     make_folder(home / "mine")
     before = sorted(home.rglob("*"))
-    with pytest.raises(
-        ValueError, match=r"mine', which holds images, but dataset is 'birds'.*dataset folder"
-    ):
+    with pytest.raises(ValueError, match=r"mine', which holds images, but dataset is 'birds'.*dataset folder"):
         load_data(Settings(recipe="smoke", data_folder=str(home / "mine")))
     assert sorted(home.rglob("*")) == before
 

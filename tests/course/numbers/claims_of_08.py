@@ -4,7 +4,10 @@ Most are printed beside their sentences."""
 import json
 from statistics import fmean
 
+from scipy.stats import ttest_rel
+
 from tasnlib.data.grocery import LOOK_ALIKES
+from tasnlib.training.recipes import RECIPES
 from tests.course.numbers.claims import Claims
 from tests.course.numbers.prose import NOTEBOOKS, read
 
@@ -23,3 +26,126 @@ def kept(split):
 
 
 TEST, VALIDATION = kept("test"), kept("val")
+PHOTOS = RECIPES["photos"]
+
+
+def mean(title, net=None, results=TEST):
+    """Accuracy in percent; by default of the last of the nets, which predicts."""
+    return fmean(
+        100 * (result["accuracy"][net] if net else [*result["accuracy"].values()][-1]) for result in results[title]
+    )
+
+
+def accuracies(title, net=None):
+    found = sorted(TEST[title], key=lambda result: result["seed"])
+    return [100 * (result["accuracy"][net] if net else [*result["accuracy"].values()][-1]) for result in found]
+
+
+def p_value(one, other):
+    return 100 * ttest_rel(one, other).pvalue
+
+
+def kinds(title, net):
+    """Mean accuracy of the cartons and of the other classes."""
+    shares = [result["by_class"][net] for result in TEST[title]]
+    names = [[name for name in shares[0] if ("Milk" in name) == milk] for milk in (True, False)]
+    return [fmean(100 * share[name] for share in shares for name in some) for some in names]
+
+
+def cost(title):
+    return TEST[title][0]["multiply_adds"]
+
+
+def drawn(title, net):
+    found = [json.loads(path.read_text()) for path in DRAWN.glob("easy-*.json")]
+    return fmean(100 * one["accuracy"][net] for one in found if (one["title"], one["split"]) == (title, "test"))
+
+
+MIDDLE, VIEW, STRUCTURE = "the middle half, both looks", "TASN and the plain image", "TASN, structure only"
+PREDICTS = "master"  # in a network of several looks, the last
+
+
+def gains_on_cartons_and_fruit():
+    return [b - a for a, b in zip(kinds("plain", "downsampled"), kinds(MIDDLE, PREDICTS), strict=True)]
+
+
+def near_the_structure_image():
+    (first,) = (one for one in TEST[STRUCTURE] if one["seed"] == 0)
+    rows = ("mean of the features", "features after the norm", "zoom up to 2", "zoom up to 3")
+    return all(abs(mean(row) - 100 * first["accuracy"]["master"]) <= 2 for row in rows)
+
+
+def lead_on_validation():
+    return mean("plain image as a second view", "both", VALIDATION) - mean(STRUCTURE, None, VALIDATION)
+
+
+CLAIMS: Claims = {
+    "the 24 classes that look most alike": lambda: (len(LOOK_ALIKES),),
+    "93 to make choices with": lambda: (VALIDATION["plain"][0]["test_images"],),
+    "974 to test on. We resize them to 336 pixels": lambda: (TEST["plain"][0]["test_images"], PHOTOS.image_size),
+    "Three times the side is nine times the pixels, for 8.4 times the price": lambda: (3, 9, 891 / 105.6),
+    "trained for 6 epochs": lambda: (PHOTOS.epochs,),
+    "Downsampling for 19 epochs costs more and gets 74.4 %": lambda: (
+        TEST["plain, equal compute"][0]["epochs"],
+        mean("plain, equal compute"),
+    ),
+    "Four times the pixels come close to it, for 3.6 times the price": lambda: (
+        4,
+        cost("plain, 224 px") / cost("plain"),
+    ),
+    "downsampling gets nine in ten of them right": lambda: (kinds("plain", "downsampled")[0] / 10, 10),
+    "gains nine points on both kinds": lambda: all(round(gain) == 9 for gain in gains_on_cartons_and_fruit()),
+    "still a fifth of the fruit": lambda: (1 - kinds(MIDDLE, PREDICTS)[1] / 100,),
+    "it has 4 × 4 cells": lambda: (-(-PHOTOS.out_size // 32), -(-PHOTOS.out_size // 32)),
+    "on its own it classifies 31 %": lambda: (mean(STRUCTURE, "attention"),),
+    "which is 4.8 points": lambda: (100 * (0.7 * 0.3 / 93) ** 0.5,),
+    "There it is +2.9 points ahead of the structure image alone (p = 1.4 %": lambda: (
+        mean(VIEW, "both") - mean(STRUCTURE),
+        p_value(accuracies(VIEW, "both"), accuracies(STRUCTURE)),
+    ),
+    "+1.2 ahead of TASN, for nearly twice the price": lambda: (
+        mean(VIEW, "both") - mean("TASN", "master"),
+        cost(VIEW) / cost(STRUCTURE),
+    ),
+    "Half of its lead on 93 photographs": lambda: (
+        1 - (mean(VIEW, "both") - mean(STRUCTURE)) / lead_on_validation(),
+        VALIDATION["plain"][0]["test_images"],
+    ),
+    "all lie within 2 points of TASN's structure image": near_the_structure_image,
+    "there TASN reaches 99 %, antialiased downsampling 24 %": lambda: (
+        drawn("structure only", "master"),
+        drawn("antialiased downsampling", "downsampled"),
+    ),
+    "at 512 px with networks that see 224": lambda: (RECIPES["paper"].image_size, RECIPES["paper"].out_size),
+    "On 24 look-alike classes": lambda: (len(LOOK_ALIKES),),
+    "gets 73.8 % of the test photographs right, downsampling to the same size 71.5 %": lambda: (
+        mean("TASN", "master"),
+        mean("plain"),
+    ),
+    "do not establish (p = 31 %)": lambda: (p_value(accuracies("TASN", "master"), accuracies("plain")),),
+    "gets 76.6 %, and 81.0 %": lambda: (mean("the middle half"), mean(MIDDLE, PREDICTS)),
+}
+# What is not a result: names of rows, sizes, what a figure shows.
+FROM_ELSEWHERE = {
+    "112 pixels": "the recipe",
+    "112 × 112": "the recipe",
+    "112 px": "the recipe",
+    "middle half": "a row's name",
+    "half as wide and half as high": "what it is",
+    "the half around": "what it is",
+    "the attended half": "what it is",
+    "enlarged half": "what it is",
+    "1,011 photographs": "counted in tests/data/test_grocery.py",
+    "196; 384": "printed below",
+    "seeds 0, 1 and 2": "the plan",
+    "(160 a side)": "the row's name",
+    "below half its size": "what a floor is",
+    "to 2 or 3 in place of 4": "the rows' names",
+    "half its width": "seen in the figure",
+    "In the fifth of the third row": "a place in the figure",
+    "will 112 be plenty": "the recipe",
+    "look twice": "what they do",
+    "Where the half lies": "what it is",
+    "(123 MB)": "docs/training.md",
+    "* 93 validation photographs": "section 1",
+}
