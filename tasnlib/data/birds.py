@@ -97,8 +97,7 @@ class Birds(BatchDataset):
     ) -> "Birds":
         """The first `count` images of a split, drawn or read from `folder` where they were drawn before, on `device`.
 
-        They are drawn on a CPU, so that they are the same to the last bit wherever they end up. A file that cannot be
-        read is drawn again.
+        Drawn on a CPU: the same to the last bit wherever they end up. A file that cannot be read is drawn again.
         """
         if count < 1:
             raise ValueError(f"count is {count}; it must be 1 or more")
@@ -124,10 +123,11 @@ class Birds(BatchDataset):
     @staticmethod
     def _draw(config: BirdsConfig, split: str, count: int, seed: int, progress: bool) -> BirdsBatch:
         images = torch.empty(count, 3, config.image_size, config.image_size, dtype=torch.uint8)
-        bar = {"desc": f"drawing {split} birds", "unit": " birds", "unit_scale": TOGETHER, "file": sys.stdout}
-        labels_and_boxes = []
-        for start in tqdm(range(0, count, TOGETHER), disable=not progress, **bar):
-            some = draw_birds(config, seed, split, range(start, min(start + TOGETHER, count)))
-            images[start : start + len(some.images)] = some.images
-            labels_and_boxes.append(some[1:])
+        labels_and_boxes, title = [], f"drawing {split} birds"
+        with tqdm(total=count, desc=title, unit=" birds", file=sys.stdout, disable=not progress) as bar:
+            for start in range(0, count, TOGETHER):
+                some = draw_birds(config, seed, split, range(start, min(start + TOGETHER, count)))
+                images[start : start + TOGETHER] = some.images
+                labels_and_boxes.append(some[1:])
+                bar.update(len(some.images))
         return BirdsBatch(images, *map(torch.cat, zip(*labels_and_boxes, strict=True)))
