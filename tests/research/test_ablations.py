@@ -425,9 +425,10 @@ def test_planning_needs_no_pretrained_weights(monkeypatch):
 
     real = backbones.headless_network
     monkeypatch.setattr(backbones, "headless_network", headless)
-    rows = (PHOTOGRAPHS[0], PHOTOGRAPHS_MORE[0])
+    rows = (PHOTOGRAPHS[0], replace(PHOTOGRAPHS[0], equal_compute=True))
     plain, equal = plan(PROFILES["photos"], [Table("some", "grocery", rows, seeds=1)])
-    assert equal.recipe.epochs > plain.recipe.epochs
+    # The antialiasing of the plain row costs TASN nothing: 240 million multiply-adds against 106.
+    assert (plain.recipe.epochs, equal.recipe.epochs) == (6, 14)
     assert equal.recipe.weights == "DEFAULT"
 
 

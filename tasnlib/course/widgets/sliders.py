@@ -43,7 +43,7 @@ class Slider:
 
 
 def follow(
-    controls: Sequence[ipywidgets.DOMWidget], draw: Callable[[], Figure], alt: str, traits: Sequence[str] = ("value",)
+    controls: Sequence[Any], draw: Callable[[], Figure], alt: str, traits: Sequence[str] = ("value",)
 ) -> ipywidgets.HTML:
     """A picture that is drawn now, and again whenever one of these traits of a control changes."""
     picture = ipywidgets.HTML()

@@ -122,9 +122,9 @@ def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
         classes = CLASSES[table.dataset]
-        blank = replace(recipe, weights=None)  # weights are not needed to count
-        share = _multiply_adds(TASN, blank, classes) / _multiply_adds(variant, blank, classes)
-        recipe = replace(recipe, epochs=round(recipe.epochs * share))
+        blank = replace(profile.recipes[table.dataset], weights=None)  # weights are not needed to count
+        whole, own = (_multiply_adds(one, one.recipe(blank), classes) for one in (TASN, variant))
+        recipe = replace(recipe, epochs=round(recipe.epochs * whole / own))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)
 
 

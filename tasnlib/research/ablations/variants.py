@@ -109,7 +109,7 @@ PLAIN = {"antialias": True}
 LOOKS = Variant("class activation map", attention="class activation", part="looks", predicts="master")
 CROP = replace(LOOKS, title="crop at its maximum", sampler="crop", changes={"max_zoom": 2.0})
 VIEW = Variant("plain image as a second view", part="view")
-MIDDLE = replace(CROP, title="the middle half, second look", sampler="centre")  # without attention
+MIDDLE = replace(CROP, title="the middle half, trained on both", sampler="centre")  # without attention
 PHOTOGRAPHS = (
     Variant("plain", sampler="plain", changes=PLAIN),
     Variant("the middle half", sampler="centre", changes={"max_zoom": 2.0}),
@@ -127,7 +127,7 @@ PHOTOGRAPHS = (
     replace(CROP, title="crop at its maximum, both looks", predicts=""),
 )
 PHOTOGRAPHS_MORE = (
-    Variant("plain, equal compute", sampler="plain", changes=PLAIN, equal_compute=True),
+    Variant("plain, 19 epochs", sampler="plain", changes=PLAIN | {"epochs": 19}),
     Variant("plain, 128 px", sampler="plain", changes=PLAIN | {"out_size": 128}),
     Variant("plain, 52 px, strides removed", sampler="trunk", changes={"out_size": 52}),
     Variant("plain, aliased", sampler="plain", changes={"antialias": False}),

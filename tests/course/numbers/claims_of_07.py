@@ -265,4 +265,4 @@ CLAIMS: Claims = {
     "it takes 171 million multiply-adds, TASN's attention network 1 million": cost_of_both,
     "* 32 channels look at": lambda: (by_hand.maps().shape[1],),
 }
-FROM_ELSEWHERE: dict[str, str] = {}
+FROM_ELSEWHERE = {"[08 · Photographs": "a link"}
