@@ -3,21 +3,18 @@
     [--data datasets] [--weights FOLDER] [--seed 0]
 
 Needs the Grocery Store Dataset (python data_scripts/download_grocery.py). Trains TASN and the plain network with the
-recipe `photos` on the 24 look-alike classes, half an hour on two CPU cores, keeps both in runs/photographs, and writes
-notebooks/photographs/*.png. A second call only draws.
+recipe `photos` on the 24 look-alike classes, ten minutes on two CPU cores, keeps both in runs/photographs-seed0, and
+writes notebooks/photographs/*.png. A second call tests them again and draws.
 """
 
 import argparse
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import torch
-from accelerate.utils import set_seed
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
@@ -26,51 +23,20 @@ from tasnlib.attention_sampler import class_activation
 from tasnlib.course.plots.notebook_display import palette_png
 from tasnlib.course.plots.picture_grids import Picture, picture_grid
 from tasnlib.data.files import write_atomically
-from tasnlib.data.grocery import load_grocery
 from tasnlib.data.photographs import ImageFiles
-from tasnlib.model import downsample
-from tasnlib.networks.build import build_model
-from tasnlib.networks.plain import PlainClassifier
-from tasnlib.training.checkpoints import load_model, save_weights
-from tasnlib.training.devices import make_accelerator
-from tasnlib.training.fit import fit
-from tasnlib.training.recipes import RECIPES, Recipe
+from tasnlib.model import TASN, downsample
+from tasnlib.runs.load_data import load_data
+from tasnlib.runs.run import train
+from tasnlib.runs.run_folder import prepare_folder
+from tasnlib.runs.settings import Settings
+from tasnlib.training.checkpoints import load_model
+from tasnlib.training.evaluation import look
 
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "notebooks" / "photographs"
 NOTICE = "Photos: Grocery Store Dataset, © 2019 Marcus Klasson, MIT"
 RIGHT, WRONG = "#009E73", "#D55E00"
 SIDE = 112  # of a photograph in a figure
-
-
-def trained(kind: str, recipe: Recipe, train: ImageFiles, test: ImageFiles, seed: int) -> nn.Module:
-    """TASN ("tasn") or the plain network ("downsampled"), from runs/photographs or trained now."""
-    path = ROOT / "runs" / "photographs" / f"{kind}-seed{seed}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        set_seed(seed)
-        model = build_model(kind, recipe, test.classes)
-        state = path.with_suffix(".training")
-        fit(
-            *(model, train.augmented(recipe.augmentation, seed), test.subset(200), recipe, seed, state),
-            *(make_accelerator(),),
-            resume=True,
-            report=lambda entry: print(f"{kind}, epoch {entry['epoch']}: {entry['accuracy']}", flush=True),
-        )
-        save_weights(path, model, kind, recipe, test.class_names)
-        state.unlink()
-    return load_model(path)[0]
-
-
-@torch.no_grad()
-def predictions(model: Any, images: ImageFiles) -> Tensor:
-    """The class that each image is taken for."""
-    found = []
-    for start in range(0, len(images), 32):
-        batch = images.take(range(start, min(start + 32, len(images)))).images.float() / 255
-        plain = isinstance(model, PlainClassifier)
-        found.append((model(batch).logits["downsampled"] if plain else model.predict(batch)).argmax(dim=1))
-    return torch.cat(found)
 
 
 def shown(images: ImageFiles, chosen: Iterable[int]) -> Tensor:
@@ -105,7 +71,7 @@ def classes_figure(test: ImageFiles) -> Figure:
     return picture_grid([pictures[start : start + 8] for start in range(0, len(pictures), 8)], width=1.15, titles=7)
 
 
-def lost_figure(test: ImageFiles, tasn: nn.Module, chosen: Sequence[int]) -> Figure:
+def lost_figure(test: ImageFiles, tasn: TASN, chosen: Sequence[int]) -> Figure:
     """What is left of a photograph in 112 px, by three ways of spending them."""
     rows: list[list[Picture]] = []
     for image in shown(test, chosen):
@@ -113,22 +79,16 @@ def lost_figure(test: ImageFiles, tasn: nn.Module, chosen: Sequence[int]) -> Fig
             "the photograph, 336 px": image,
             "resized to 112 px": downsample(image[None], SIDE)[0],
             "its middle half, 112 px": downsample(image[None, :, 84:252, 84:252], SIDE)[0],
-            "sampled by attention, 112 px": structure_images(tasn, image[None])[1][0],
+            "sampled by attention, 112 px": look(tasn, image[None])[1][0],
         }
         rows.append([Picture(picture, title if not rows else "") for title, picture in ways.items()])
     return picture_grid(rows, width=2.3, titles=9)
 
 
-@torch.no_grad()
-def structure_images(tasn: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    output = tasn(images, channel=torch.zeros(len(images), dtype=torch.long))
-    return output.structure, output.structure_images
-
-
-def attention_figure(test: ImageFiles, tasn: nn.Module, plain: Any, chosen: Sequence[int]) -> Figure:
+def attention_figure(test: ImageFiles, tasn: TASN, plain: Any, chosen: Sequence[int]) -> Figure:
     """Photographs, TASN's attention, the plain network's class activation, and what the sampler makes of the first."""
     images = shown(test, chosen)
-    maps, sampled = structure_images(tasn, images)
+    maps, sampled = look(tasn, images)
     activation = class_activation(nn.Sequential(plain.backbone, plain.classifier), downsample(images, SIDE))
     names = [wrapped(test.class_names[label]) for label in test.labels[list(chosen)]]
     return picture_grid(
@@ -148,7 +108,7 @@ def attention_figure(test: ImageFiles, tasn: nn.Module, plain: Any, chosen: Sequ
     )
 
 
-def outcomes_figure(test: ImageFiles, tasn: nn.Module, by_tasn: Tensor, by_plain: Tensor, count: int = 6) -> Figure:
+def outcomes_figure(test: ImageFiles, tasn: TASN, by_tasn: Tensor, by_plain: Tensor, count: int = 6) -> Figure:
     """Photographs that only TASN gets right, and others that only the plain network does."""
     rows: list[list[Picture]] = []
     for who, right, wrong in (("TASN", by_tasn, by_plain), ("plain", by_plain, by_tasn)):
@@ -162,7 +122,7 @@ def outcomes_figure(test: ImageFiles, tasn: nn.Module, by_tasn: Tensor, by_plain
         ]
         colour = RIGHT if who == "TASN" else WRONG
         rows.append([Picture(small(image), title, colour) for image, title in zip(images, titles, strict=True)])
-        rows.append([Picture(image, colour=colour) for image in structure_images(tasn, images)[1]])
+        rows.append([Picture(image, colour=colour) for image in look(tasn, images)[1]])
     return picture_grid(rows, width=1.5, titles=8)
 
 
@@ -182,15 +142,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     mpl.use("Agg")
-    recipe = RECIPES["photos"]
-    if options.weights:
-        recipe = replace(recipe, weights=str(options.weights))
-    train, test = (
-        load_grocery(options.data, split, recipe.image_size, look_alikes=True) for split in ("train", "test")
+    given = {"data_folder": str(options.data), "weights": options.weights and str(options.weights)}
+    settings = Settings(
+        dataset="grocery_look_alikes", recipe="photos", seed=options.seed, resume=True, baselines="downsampled",
+        output_folder=str(ROOT / "runs" / f"photographs-seed{options.seed}"), **given,
+    )  # fmt: skip
+    folder, data = prepare_folder(settings), load_data(settings)
+    test = data[1]
+    by_tasn, by_plain = (
+        train(name, settings, folder, data).predictions[net][:, 0]
+        for name, net in (("tasn", "master"), ("downsampled", "downsampled"))
     )
-    tasn, plain = (trained(kind, recipe, train, test, options.seed) for kind in ("tasn", "downsampled"))
-    by_tasn, by_plain = predictions(tasn, test), predictions(plain, test)
-    print(f"TASN {(by_tasn == test.labels).float().mean():.1%}, plain {(by_plain == test.labels).float().mean():.1%}")
+    tasn, plain = (load_model(folder / f"{name}.safetensors")[0] for name in ("tasn", "downsampled"))
     every = first_of_each_class(test, range(len(test)))
     save("classes", classes_figure(test))
     save("lost", lost_figure(test, tasn, (every[18], every[5])))
