@@ -139,7 +139,9 @@ EXERCISES = [
             "You took the population's deviation. Take the sample's, which divides by n - 1.": (
                 lambda differences: differences.std(1, correction=0) / differences.shape[1] ** 0.5
             ),
-            "You divided by √(n - 1). Divide the sample deviation by √n.": lambda d: d.std(1) / (d.shape[1] - 1) ** 0.5,
+            "You divided by √(n - 1). The n - 1 is in the sample deviation already; divide by √n.": (
+                lambda d: d.std(1) / (d.shape[1] - 1) ** 0.5
+            ),
         },
         hint="The sample deviation over the seeds, divided by the root of the number of seeds.",
     ),
@@ -157,7 +159,9 @@ EXERCISES = [
         holm,
         _p_values,
         mistakes={
-            "This is Bonferroni's rule. By Holm's, each next p-value may be larger.": lambda p: p <= 0.05 / len(p),
+            "You asked 5 % / m of every p-value. That is Bonferroni's rule; by Holm's, each next one may be larger.": (
+                lambda p: p <= 0.05 / len(p)
+            ),
             "You did not correct for the number of questions. Ask 5 % / m of the smallest.": lambda p: p <= 0.05,
             "You compared each with its own limit and did not stop. After the first that fails, none is significant.": (
                 lambda p: p <= 0.05 / (len(p) - p.argsort().argsort())

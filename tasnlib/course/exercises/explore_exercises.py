@@ -96,7 +96,9 @@ EXERCISES = [
                 lambda a, *size: brightest_cell(a, *size) - (torch.tensor(size) / torch.tensor(a.shape)).flip(0) / 2
             ),
             "You returned (y, x). x, the column, comes first.": lambda *given: brightest_cell(*given).flip(0),
-            "You counted cells, not pixels. A cell is width / w wide.": lambda a, *_: brightest_cell(a, *a.shape),
+            "You counted cells, not pixels. A cell is width / w pixels wide and height / h pixels high.": (
+                lambda a, *_: brightest_cell(a, *a.shape)
+            ),
         },
         hint="argmax counts row by row; divmod by the number of columns gives row and column. Then take the centre.",
     ),

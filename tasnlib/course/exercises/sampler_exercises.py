@@ -124,7 +124,9 @@ EXERCISES = [
         magnification,
         _zoom_and_interval,
         mistakes={
-            "You summed the zoom. Divide the sum by the number of pixels.": lambda zoom, a, b: zoom[a:b].sum(),
+            "You summed the zoom. That counts samples in units of plain resizing; divide by the number of pixels.": (
+                lambda zoom, a, b: zoom[a:b].sum()
+            ),
             "You counted pixel `right` too. The last one is right - 1.": lambda zoom, a, b: zoom[a : b + 1].mean(),
         },
         hint="Plain resizing has a zoom of 1 everywhere, so the result is the mean of the zoom over the stretch.",
@@ -180,7 +182,9 @@ EXERCISES = [
         read_row,
         _row_and_positions,
         mistakes={
-            "You took pixel j's centre to be at j, not j + ½: subtract ½.": lambda v, x: read_row(v, x + 0.5),
+            "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.": (
+                lambda v, x: read_row(v, x + 0.5)
+            ),
             "Beyond the outermost centres you read 0, which darkens the border. Repeat the border pixel.": (
                 lambda v, x: (1 - (x[:, None] - 0.5 - torch.arange(len(v))).abs()).clamp(min=0) @ v
             ),
@@ -195,7 +199,9 @@ EXERCISES = [
         reading_matrix,
         _positions_and_size,
         mistakes={
-            "You took pixel j's centre to be at j, not j + ½: subtract ½.": lambda x, w: reading_matrix(x + 0.5, w),
+            "You took pixel j's centre to be at j. It is at j + ½: subtract ½ from the positions first.": (
+                lambda x, w: reading_matrix(x + 0.5, w)
+            ),
             "Rows beyond the outermost centres sum to less than 1, which darkens the border. Clamp the positions.": (
                 lambda x, w: (1 - (x[:, None] - 0.5 - torch.arange(w)).abs()).clamp(min=0)
             ),
