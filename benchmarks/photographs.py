@@ -18,18 +18,11 @@ from benchmarks.report import Figure, surroundings, table
 from benchmarks.setting import Setting
 from benchmarks.timing import compare
 from tasnlib.research.ablations.variant_network import TASNVariant, build_variant
-from tasnlib.research.ablations.variants import PHOTOGRAPHS, Variant
+from tasnlib.research.ablations.variants import PHOTOGRAPHS
 from tasnlib.research.cost import cost_by_part
 from tasnlib.training.recipes import RECIPES, Recipe
 
 CLASSES = 24
-
-
-def predicting(variant: Variant) -> Variant:
-    """The row as it predicts, without what is only trained with: a part net, or another look than the last."""
-    if variant.part == "shared" or (variant.part == "view" and variant.predicts):
-        return replace(variant, part="none")
-    return replace(variant, part="none", predicts="") if variant.sampler == "centre" and variant.predicts else variant
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:
@@ -41,9 +34,8 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 def measure(recipe: Recipe, setting: Setting, batch: int) -> list[Figure]:
     rows = {}
     for row in PHOTOGRAPHS:
-        if not row.equal_compute:  # costs what it costs without
-            variant = predicting(row)
-            rows[row.title] = build_variant(variant, variant.recipe(recipe), CLASSES).eval()
+        variant = row.predicting()
+        rows[row.title] = build_variant(variant, variant.recipe(recipe), CLASSES).eval()
     images = torch.rand(batch, 3, recipe.image_size, recipe.image_size)
     works = {title: partial(predict, model, images) for title, model in rows.items()}
     with torch.no_grad():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tasnlib.research.ablations import study as study_module
-from tasnlib.research.ablations.plan import PROFILES, Profile, run_of
-from tasnlib.research.ablations.tables import Row, as_text, open_study, significant, table_rows
-from tasnlib.research.ablations.variants import STRUCTURE_ONLY, TABLES, TASN, Table, Variant
+from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
+from tasnlib.research.ablations.tables import Row, Study, as_text, open_study, significant, table_rows
+from tasnlib.research.ablations.variants import LOOKS, MIDDLE, PHOTOGRAPHS, STRUCTURE_ONLY, TABLES, TASN, Table, Variant
 
 PROFILE = replace(PROFILES["smoke"], seeds=(0, 1, 2))
 PLAIN = Variant("plain", sampler="plain")
@@ -77,7 +77,24 @@ def test_classes_are_averaged_over_seeds_where_they_have_images():
         one |= {"attention": None, "multiply_adds": 1, "seconds": 1.0, "epochs": 1}
         kept[run_of(profile, table, STRUCTURE_ONLY, seed).file_name] = one
     (found,) = table_rows(table, profile, kept)
-    assert (found.net, found.by_class) == ("master", {"Milk": 75.0})
+    assert found.by_class == {"Milk": 75.0}
+
+
+def test_a_prediction_costs_only_what_it_needs(monkeypatch):
+    table = Table("some", "grocery", (STRUCTURE_ONLY, TASN, MIDDLE, PHOTOGRAPHS[0], LOOKS), seeds=1)
+    monkeypatch.setattr("tasnlib.research.ablations.tables.TABLES", (table,))
+    kept = {
+        run.file_name: {"accuracy": {"master": 0.5, "downsampled": 0.5}, "attention": None, "multiply_adds": 10**9}
+        | {"seconds": 1.0, "epochs": 1}
+        for run in plan(PROFILES["photos"], [table])
+    }
+    study = Study(PROFILES["photos"], kept)
+    assert {row.multiply_adds for row in study.rows("some", "grocery")} == {10**9}  # as they were trained
+    alone, tasn, middle, plain, looks = (row.multiply_adds for row in study.rows("some", "grocery", predicting=True))
+    assert tasn == alone  # no part net
+    assert middle == pytest.approx(plain, rel=0.01)  # no first look, which chooses nothing
+    assert looks > 1.9 * plain  # the first look says where the second one looks
+    assert [row.attends for row in study.rows("some", "grocery")] == [True, True, False, False, True]
 
 
 def test_differences_are_paired(results):
@@ -86,6 +103,13 @@ def test_differences_are_paired(results):
     assert mean == pytest.approx((20 + 5 + 10) / 3)
     assert deviation == pytest.approx(statistics.stdev([20, 5, 10]))
     assert second.against(second) == (0, 0)
+
+
+def test_paired_differences_as_text():
+    a, b = (Row(name, accuracies, (), {}, 1, 1.0) for name, accuracies in (("a", (71, 65, 68)), ("b", (73, 66, 71))))
+    assert b.paired(a) == " +2.0  +1.0  +3.0   mean  +2.0 ± 1.0   p = 7.4%"
+    assert b.p_value(a) == pytest.approx(p_value_by_sums([2, 1, 3]), abs=1e-3)
+    assert row("d", 3.0).paired(row("c", 1.0)).strip() == "+2.0   mean  +2.0 ± 0.0"  # one seed says nothing of p
 
 
 def test_missing_run_is_named(results):

@@ -20,7 +20,7 @@ def _colour(row: Row) -> str:
     """Blue for variants with attention, grey for those without, lighter for upper bounds."""
     if "upper bound" in row.title:
         return "#999999"
-    return COLOURS["master"] if row.net in ("master", "both") else COLOURS["downsampled"]
+    return COLOURS["master"] if row.attends else COLOURS["downsampled"]
 
 
 def seeds_and_means(tables: dict[str, Sequence[Row]], chance: dict[str, float], seeds: int | None = None) -> Figure:

@@ -50,14 +50,12 @@ def at_centre(features: Float[Tensor, "b c h w"], width: float = 0.25) -> Float[
 
 
 def changed(change: str, maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
-    """Maps with a "floor" (nothing is squeezed below half its size), a prior at the "centre", or less their "median".
+    """Maps with a "floor" (nothing is squeezed below half its size) or a prior at the "centre".
 
     >>> changed("floor", torch.tensor([[[0.0, 2.0]]])).tolist()
     [[[1.0, 3.0]]]
     """
     maps = maps / maps.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-    if change == "median":
-        return (maps - maps.flatten(1).median(dim=1).values[:, None, None]).clamp_min(0)
     prior = at_centre(maps[:, None], 0.25 if change == "centre" else 1e6)
     return maps + prior / prior.mean(dim=(1, 2), keepdim=True)
 

@@ -121,14 +121,15 @@ def plan(profile: Profile, tables: Sequence[Table]) -> list[Run]:
 def run_of(profile: Profile, table: Table, variant: Variant, seed: int) -> Run:
     recipe = variant.recipe(profile.recipes[table.dataset])
     if variant.equal_compute:
-        classes = CLASSES[table.dataset]
-        blank = replace(profile.recipes[table.dataset], weights=None)  # weights are not needed to count
-        whole, own = (_multiply_adds(one, one.recipe(blank), classes) for one in (TASN, variant))
+        sizes = profile.recipes[table.dataset], CLASSES[table.dataset]
+        whole, own = (multiply_adds(one, *sizes) for one in (TASN, variant))
         recipe = replace(recipe, epochs=round(recipe.epochs * whole / own))
     return Run(variant, table.dataset, seed, recipe, table.split, profile.precision)
 
 
 @lru_cache
-def _multiply_adds(variant: Variant, recipe: Recipe, classes: int) -> int:
+def multiply_adds(variant: Variant, recipe: Recipe, classes: int) -> int:
+    """Of one image's forward pass through a variant of TASN with this recipe."""
+    recipe = replace(variant.recipe(recipe), weights=None)  # which are not needed to count
     with torch.device("meta"):
         return cost_by_part(build_variant(variant, recipe, classes), recipe.image_size)["total"]

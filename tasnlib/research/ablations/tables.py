@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, validate_call
 from scipy.stats import ttest_1samp
 
 from tasnlib.networks.plain import VIEWS
-from tasnlib.research.ablations.plan import PROFILES, Profile, plan, run_of
+from tasnlib.research.ablations.plan import CLASSES, PROFILES, Profile, multiply_adds, plan, run_of
 from tasnlib.research.ablations.study import study
 from tasnlib.research.ablations.variants import TABLES, Table
 from tasnlib.runs.run_folder import course_folder, project_folder
@@ -31,7 +31,7 @@ class Row:
     multiply_adds: int  # of one image, forward
     seconds: float  # of training, mean over seeds
     epochs: int = 0
-    net: str = "master"  # that predicts
+    attends: bool = True  # does what it predicts from depend on an attention map?
     by_class: dict[str, float] = field(default_factory=dict)  # accuracy of each class of photographs, mean over seeds
 
     @property
@@ -54,6 +54,19 @@ class Row:
     def differences(self, other: "Row") -> list[float]:
         return [mine - its for mine, its in zip(self.accuracies, other.accuracies, strict=True)]
 
+    def p_value(self, other: "Row") -> float:
+        """Of the mean paired difference, by Student's t-test, two-sided; for two seeds or more."""
+        differences = self.differences(other)
+        same = len(set(differences)) == 1  # no variance, where scipy would warn
+        return float(not any(differences) if same else ttest_1samp(differences, 0).pvalue)
+
+    def paired(self, other: "Row") -> str:
+        """The paired differences to another row as text: seed by seed, mean ± deviation, p-value."""
+        seeds = " ".join(f"{value:+5.1f}" for value in self.differences(other))
+        mean, deviation = self.against(other)
+        p = f"p = {self.p_value(other):.1%}" if len(self.accuracies) > 1 else ""
+        return f"{seeds}   mean {mean:+5.1f} ± {deviation:.1f}   {p}"
+
     def measured(self, measure: str, digits: int) -> str:
         if measure not in self.attention:
             return ""
@@ -71,12 +84,7 @@ def significant(rows: Sequence[Row], base: Row) -> set[str]:
     >>> significant(rows, rows[0])
     {'b'}
     """
-    p_values = {}
-    for row in rows:
-        differences = row.differences(base)
-        if len(differences) > 1 and row is not base:
-            same = len(set(differences)) == 1  # no variance, where scipy would warn
-            p_values[row.title] = float(not any(differences)) if same else ttest_1samp(differences, 0).pvalue
+    p_values = {row.title: row.p_value(base) for row in rows if len(row.accuracies) > 1 and row is not base}
     found = set[str]()
     for rank, title in enumerate(sorted(p_values, key=p_values.__getitem__)):
         if p_values[title] > 0.05 / (len(p_values) - rank):
@@ -85,13 +93,15 @@ def significant(rows: Sequence[Row], base: Row) -> set[str]:
     return found
 
 
-def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """The rows of a table, from results by file name.
+def table_rows(
+    table: Table, profile: Profile, results: Mapping[str, Mapping[str, Any]], predicting: bool = False
+) -> list[Row]:
+    """The rows of a table, from results by file name. `predicting`: see `Study.rows`.
 
     Raises:
         KeyError: for a run without a result.
     """
-    rows = []
+    rows, sizes = [], (profile.recipes[table.dataset], CLASSES[table.dataset])
     for variant in table.variants:
         found = [results[run_of(profile, table, variant, seed).file_name] for seed in profile.seeds[: table.seeds]]
         accuracies = [result["accuracy"] for result in found]
@@ -105,10 +115,10 @@ def table_rows(table: Table, profile: Profile, results: Mapping[str, Mapping[str
                 accuracies=tuple(100 * a[net] for a in accuracies),
                 part=tuple(100 * a["part"] for a in accuracies if "part" in a),
                 attention={name: statistics.fmean(r["attention"][name] for r in found) for name in measures},
-                multiply_adds=found[0]["multiply_adds"],
+                multiply_adds=multiply_adds(variant.predicting(), *sizes) if predicting else found[0]["multiply_adds"],
                 seconds=statistics.fmean(result["seconds"] for result in found),
                 epochs=found[0]["epochs"],
-                net=net,
+                attends=variant.sampler not in ("plain", "centre", "trunk", "full"),
                 by_class={name: 100 * statistics.fmean(r["by_class"][net][name] for r in found) for name in classes},
             )
         )
@@ -172,11 +182,13 @@ class Study:
     profile: Profile
     results: dict[str, dict[str, Any]]  # by file name
 
-    def rows(self, name: str, dataset: str) -> list[Row]:
+    def rows(self, name: str, dataset: str, predicting: bool = False) -> list[Row]:
         """The rows of one of `variants.TABLES`; empty if it is optional and not trained.
 
-        Raises:
-            ValueError: for an unknown table.
+        Args:
+            predicting: count the multiply-adds of a prediction alone, see `Variant.predicting`.
+
+        Raises ValueError for an unknown table.
         """
         named = [table for table in TABLES if (table.name, table.dataset) == (name, dataset)]
         if not named:
@@ -185,7 +197,7 @@ class Study:
         runs = plan(self.profile, named)
         if named[0].optional and any(run.file_name not in self.results for run in runs):
             return []
-        return table_rows(named[0], self.profile, self.results)
+        return table_rows(named[0], self.profile, self.results, predicting)
 
     @property
     def devices(self) -> list[str]:

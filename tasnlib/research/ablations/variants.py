@@ -45,8 +45,11 @@ class Variant:
         """The recipe with the variant's changes."""
         return replace(recipe, **self.changes)
 
+    def predicting(self) -> "Variant":
+        """The variant without what is only trained with: a part net, or a look that it does not predict from."""
+        unused = self.predicts == "master" and (self.part == "view" or self.sampler == "centre")
+        return replace(self, part="none") if unused or self.part in ("shared", "own") else self
 
-FEATURES_EPOCHS = {"easy": 12, "hard": 24}  # of the paper's network, which learns slowly
 
 # TASN without its part net: the reference of the attention and sampler tables.
 STRUCTURE_ONLY = Variant("trilinear, squared")
@@ -101,18 +104,19 @@ FEATURES = {
         for scale in scales
         for power in (2.0, 1.0)
     )
-    for dataset, epochs in FEATURES_EPOCHS.items()
+    for dataset, epochs in {"easy": 12, "hard": 24}.items()  # that network learns slowly
 }
 
 # Photographs at 336 px, of which every network sees 112 px where nothing else is said.
 PLAIN = {"antialias": True}
+MILD = {"max_zoom": 2.0}
 LOOKS = Variant("class activation map", attention="class activation", part="looks", predicts="master")
-CROP = replace(LOOKS, title="crop at its maximum", sampler="crop", changes={"max_zoom": 2.0})
+CROP = replace(LOOKS, title="crop at its maximum", sampler="crop", changes=MILD)
 VIEW = Variant("plain image as a second view", part="view")
 MIDDLE = replace(CROP, title="the middle half, trained on both", sampler="centre")  # without attention
 PHOTOGRAPHS = (
     Variant("plain", sampler="plain", changes=PLAIN),
-    Variant("the middle half", sampler="centre", changes={"max_zoom": 2.0}),
+    Variant("the middle half", sampler="centre", changes=MILD),
     # More pixels: the first for about the price of two looks.
     *(Variant(f"plain, {px} px", sampler="plain", changes=PLAIN | {"out_size": px}) for px in (160, 224)),
     MIDDLE,
@@ -138,7 +142,6 @@ PHOTOGRAPHS_MORE = (
     *(Variant(f"zoom up to {zoom:g}", changes={"max_zoom": zoom}) for zoom in (2.0, 3.0)),
     Variant("features after the norm", attention_stages=2, normalized=True),
 )
-MILD = {"max_zoom": 2.0}
 PHOTOGRAPHS_CHOICES = (
     PHOTOGRAPHS[0],
     replace(STRUCTURE_ONLY, title="TASN, structure only"),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tasnlib.course.plots.raw_and_trilinear import explain_channel
 from tasnlib.data.birds import EASY, HARD, draw_birds
 from tasnlib.research.ablations.attention_nets import narrow_attention_net
-from tasnlib.research.ablations.variants import FEATURES_EPOCHS
+from tasnlib.research.ablations.variants import FEATURES
 from tasnlib.runs.run_folder import saved_run
 from tasnlib.training.recipes import RECIPES
 from tests.course.numbers import by_hand
@@ -231,7 +231,7 @@ CLAIMS: Claims = {
     "after 7×7": lambda: "widths = (1, 3, 5, 7)" in CODE,
     "an eighth of its width, 64 channels of 9×9 cells": lambda: (64 / 512, *narrow()[1].shape[1:]),
     "*hard* birds: 64 classes": lambda: (HARD.classes,),
-    "It was trained for 24 epochs": lambda: (FEATURES_EPOCHS["hard"],),
+    "It was trained for 24 epochs": lambda: (FEATURES["hard"][0].changes["epochs"],),
     "about thirty of 64 channels": lambda: (partners_after_the_norm(), 64),
     "lose more than half of their diversity": single_maps_lose_more_than_half,
     "within two points of the mean of the raw maps": the_mean_map_stays_within_two_points,
