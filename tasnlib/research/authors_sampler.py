@@ -15,7 +15,7 @@ zero_outside: beyond the outermost pixel centres the image fades to 0 over one p
 In the authors' code the first position depends on an out-of-bounds read, the number before an array in memory: the sum
 of the previous image of a GPU's batch, except for the first image. So the border shows on about one image in twelve.
 Here that number is 0, as in an independent reimplementation (github.com/wkcn/AttentionSampler), and the first row and
-column are always 0. The marginals (maxima) are not part of the operator and are taken as in `sampler`.
+column are always 0. The marginals (maxima) are not part of the operator and are those of `sampler`.
 
 Source: tasn-mxnet/src/operator/contrib/att_sampler-inl.h of github.com/researchmm/tasn, described, not copied.
 """
@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasnlib.sampler import Size, _marginal_zoom, invert_zoom, read_bilinearly, sides, zoom_profiles
+from tasnlib.sampler import Size, invert_zoom, read_bilinearly, sides, zoom_profiles
 
 DEVIATIONS = ("left_edges", "first_cell", "rounds", "corners", "zero_outside")
 ROUNDS = 5
@@ -76,8 +76,9 @@ def authors_profiles(
     attention = attention.detach().double()
     x, y = zoom_profiles(attention, image_size, max_zoom)
     if "rounds" in deviations:
-        x, y = _marginal_zoom(attention, image_size[1]), _marginal_zoom(attention.mT, image_size[0])
-        x, y = limit_in_rounds(x, y, max_zoom)
+        x = F.interpolate(attention, image_size[1], mode="linear").amax(1)
+        y = F.interpolate(attention.mT, image_size[0], mode="linear").amax(1)
+        x, y = limit_in_rounds(x / x.mean(1, keepdim=True), y / y.mean(1, keepdim=True), max_zoom)
     if "first_cell" in deviations:
         for zoom, n in ((x, out_size[1]), (y, out_size[0])):
             zoom[:, 0] = zoom.shape[1] / n

@@ -61,6 +61,26 @@ def test_corners_are_half_an_image_pixel(generator):
     assert (theirs - ours).unique().tolist() == pytest.approx([-0.5])
 
 
+def rounds_by_loop(columns, rows, max_zoom):
+    """Of one map's two lists of maxima: what five rounds make of them, number by number."""
+    axes = [[value * len(axis) / sum(axis) for value in axis] for axis in (columns, rows)]
+    for limit in (max_zoom, *[float("inf")] * 4):
+        limit = min(limit, max(axes[0]), max(axes[1]))
+        axes = [[min(value, limit) for value in axis] for axis in axes]
+        axes = [[value + 1 - sum(axis) / len(axis) for value in axis] for axis in axes]
+    return axes
+
+
+@pytest.mark.parametrize("max_zoom", [1.5, 4.0, 100.0])
+def test_rounds_against_a_loop(generator, max_zoom):
+    attention = torch.rand(3, 6, 9, generator=generator, dtype=torch.float64) ** 3
+    attention[:, 2] *= 4  # so that the axes have different peaks
+    x, y = authors_profiles(attention, (6, 9), (3, 5), max_zoom, deviations=["rounds"])  # a pixel is a cell
+    for one, found_x, found_y in zip(attention, x, y, strict=True):
+        by_loop = rounds_by_loop(one.amax(0).tolist(), one.amax(1).tolist(), max_zoom)
+        assert [found_x.tolist(), found_y.tolist()] == [pytest.approx(axis, abs=1e-12) for axis in by_loop]
+
+
 def test_rounds_keep_the_mean_and_pass_the_cap(generator):
     zoom = torch.rand(4, 50, generator=generator, dtype=torch.float64) ** 12
     zoom = zoom / zoom.mean(1, keepdim=True)
