@@ -11,16 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-# Where the zoom is 0, the inverse of its integral would be undefined. Nobody can see this little.
-_ZOOM_FLOOR = 5e-8
+# Where the zoom is 0, its integral has no inverse. With this much, float64 leads back to 1e-6 px in images of 4,000 px.
+_ZOOM_FLOOR = 1e-6
 Size = int | tuple[int, int]  # in pixels: one number for both sides, or (height, width)
 
 
 def sides(size: Size, name: str) -> tuple[int, int]:
-    """A size as (height, width); raises ValueError, calling it `name`, where a side is below 1."""
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise ValueError(f"{name} is {size}; it must be at least 1 pixel, or (height, width)")
+    """A size as (height, width); raises ValueError, calling it `name`, where a side is no whole number from 1 up."""
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    if {type(height), type(width)} & {bool, float} or height < 1 or width < 1:
+        raise ValueError(f"{name} is {size}; it must be a whole number of at least 1 pixel, or (height, width)")
     return height, width
 
 
@@ -82,7 +82,8 @@ def zoom_profiles(
     attention = attention / torch.where(largest > 0, largest, 1)
     zoom_x, zoom_y = _marginal_zoom(attention, width), _marginal_zoom(attention.mT, height)
     cap = torch.minimum(zoom_x.amax(1, keepdim=True), zoom_y.amax(1, keepdim=True)).clamp(1, max_zoom)  # (b, 1)
-    x, y = ((_limit_zoom(zoom, cap) + _ZOOM_FLOOR) / (1 + _ZOOM_FLOOR) for zoom in (zoom_x, zoom_y))
+    zooms = (_limit_zoom(zoom, cap).clamp_min(_ZOOM_FLOOR) for zoom in (zoom_x, zoom_y))
+    x, y = (zoom / zoom.mean(dim=1, keepdim=True) for zoom in zooms)
     return x, y
 
 
@@ -180,10 +181,10 @@ def read_bilinearly(images: Float[Tensor, "b c height width"], x: Tensor, y: Ten
 
 
 def require_a_map_each(images: Tensor, attention: Tensor) -> None:
-    """Raises ValueError unless there are as many maps as images, on one device: a single map would be broadcast."""
-    if images.shape[0] != attention.shape[0] or images.device != attention.device:
-        here, there = (f"{given.shape[0]} on {given.device}" for given in (images, attention))
-        raise ValueError(f"images are {here}, attention maps {there}; there must be one for each image, on its device")
+    """Raises ValueError unless images are floating point and each has a map on its device: one would be broadcast."""
+    if images.shape[0] != attention.shape[0] or images.device != attention.device or not images.is_floating_point():
+        found = [f"{given.shape[0]} of {given.dtype} on {given.device}" for given in (images, attention)]
+        raise ValueError(f"images, maps are {found}; there must be a map for each image, floating point, on its device")
 
 
 def attention_sample(

@@ -1,10 +1,11 @@
 """A map for the sampler from a network that you already have, without any training.
 
-Each takes the network as it is and images as it wants them, normalised, and gives (b, h, w), not negative. The network
-should be in evaluation mode; nothing about it is changed.
+Each takes the network as it is, in evaluation mode, and images as it wants them, normalised, and gives (b, h, w), not
+negative. Nothing about the network is changed. Others may use it at the same time, in threads of their own.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,17 +16,33 @@ from torch import Tensor, nn
 from tasnlib.attention_sampler.module import AttentionSampler
 from tasnlib.model import downsample
 
+_FUSED = threading.Lock()  # held while a network's attention is not fused
+
 
 @contextlib.contextmanager
-def _recorded(modules: Iterable[nn.Module]) -> Iterator[list[Any]]:
-    """What these modules return while the network runs, in the order of their calls."""
+def _recorded(modules: Iterable[nn.Module], keep: Callable[[Any], Any] = lambda output: output) -> Iterator[list[Any]]:
+    """What `keep` makes of what these modules return while this thread runs the network, in the order of their calls.
+
+    It is called at once: the next layer may work in place.
+    """
     found: list[Any] = []
-    hooks = [module.register_forward_hook(lambda _, __, output: found.append(output)) for module in modules]
+    mine = threading.get_ident()
+
+    def record(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if threading.get_ident() == mine:
+            found.append(keep(output))
+
+    hooks = [module.register_forward_hook(record) for module in modules]
     try:
         yield found
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _require_evaluation(network: nn.Module) -> None:
+    if network.training:  # which would update the statistics of its norms, and drop features at random
+        raise ValueError(f"{type(network).__name__} is in training mode; call network.eval() first")
 
 
 def class_activation(
@@ -35,34 +52,75 @@ def class_activation(
     class's logit.
 
     Where the features' mean and one linear layer give the logits, as in ResNets and EfficientNets, this is the class
-    activation map (Zhou et al. 2016); for any other head it is Grad-CAM (Selvaraju et al. 2017).
+    activation map (Zhou et al. 2016); for any other head it is Grad-CAM (Selvaraju et al. 2017). The last features are
+    those of more than one cell: of an earlier layer, if the images are so small that a single cell remains.
 
     Args:
-        network: images to logits (b, k), by convolutions: any CNN of torchvision or timm.
+        network: images to logits (b, k), by convolutions: nearly any CNN of torchvision or timm.
         classes: whose map, for each image; None: the class that the network predicts.
 
     Raises:
-        ValueError: for a network that has no feature map, such as a transformer.
+        ValueError: for a network that has no feature map, such as a transformer, or is in training mode; unless there
+            is one class that the network knows for each image.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     >>> class_activation(network.eval(), torch.rand(2, 3, 32, 32)).shape
     torch.Size([2, 30, 30])
     """
-    with torch.enable_grad():  # also inside of no_grad
+    _require_evaluation(network)
+    with torch.inference_mode(False), torch.enable_grad():  # also inside of inference_mode and no_grad
         with _recorded(network.modules()) as outputs:
-            logits = network(images.detach().requires_grad_())
-        outputs = [one for one in outputs if isinstance(one, Tensor) and one.ndim in (3, 4)]
-        maps = [one for one in outputs if one.ndim == 4 and min(one.shape[2:]) > 1]
+            logits = network(images.detach().clone().requires_grad_() * 1)  # a network may change its input in place
+        outputs = [one for one in outputs if isinstance(one, Tensor) and one.ndim in (3, 4) and one.requires_grad]
+        maps = [one for one in outputs if one.ndim == 4 and one.shape[2] * one.shape[3] > 1]
         tokens = (bool(outputs) and outputs[-1].ndim == 3) or getattr(network, "output_fmt", "NCHW") != "NCHW"
         if not maps or tokens or logits.ndim != 2:
             raise ValueError(
-                f"{type(network).__name__} is not a CNN that gives logits (b, classes); for a vision transformer use "
-                "attention_rollout, for other networks feature_magnitude"
+                f"{type(network).__name__} is not a CNN that gives logits (b, classes); for a vision transformer of "
+                "timm use attention_rollout, for other networks feature_magnitude"
             )
-        chosen = logits.argmax(dim=1) if classes is None else classes.to(logits.device)
+        chosen = logits.argmax(dim=1) if classes is None else _one_each(torch.as_tensor(classes), logits)
         (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), maps[-1])
     weights = gradient.mean(dim=(2, 3), keepdim=True)  # (b, c, 1, 1)
     return (weights * maps[-1]).sum(dim=1).clamp_min(0).detach()
+
+
+def _one_each(classes: Tensor, logits: Float[Tensor, "b k"]) -> Int[Tensor, " b"]:
+    b, k = logits.shape
+    if classes.shape != (b,) or classes.is_floating_point() or not ((classes >= 0) & (classes < k)).all():
+        raise ValueError(
+            f"classes is {classes.tolist()}; it must hold one class from 0 to {k - 1} for each of {b} images"
+        )
+    return classes.to(logits.device, torch.int64)
+
+
+@contextlib.contextmanager
+def _unfused(layers: list[Any]) -> Iterator[None]:
+    """Without the fused kernel of attention, which does not give its weights away. One network at a time."""
+    with _FUSED:
+        fused = [layer for layer in layers if getattr(layer, "fused_attn", False)]
+        try:
+            for layer in fused:
+                layer.fused_attn = False
+            yield
+        finally:
+            for layer in fused:
+                layer.fused_attn = True
+
+
+_ROLLED_OUT = (
+    "vision transformer of timm whose tokens all attend to each other; for a CNN use class_activation, for other "
+    "networks feature_magnitude"
+)
+
+
+def _grid(network: Any, images: Tensor) -> tuple[int, int] | None:
+    """Rows and columns of the tokens that a transformer of timm makes of these images; None for other networks."""
+    embed: Any = getattr(network, "patch_embed", None)
+    if not hasattr(embed, "dynamic_feat_size") or not hasattr(network, "num_prefix_tokens"):
+        return None
+    rows, columns = embed.dynamic_feat_size(tuple(images.shape[2:]))
+    return rows, columns
 
 
 @torch.no_grad()
@@ -73,62 +131,73 @@ def attention_rollout(network: Any, images: Float[Tensor, "b c height width"]) -
     Without a class token it is the mean over all tokens.
 
     Args:
-        network: a ViT of timm: `vit_small_patch16_224`, DeiT, DINO or another one with `blocks` and `patch_embed`.
+        network: a ViT of timm, each of whose tokens attends to all others: `vit_small_patch16_224`, DeiT, DINO.
 
     Raises:
-        ValueError: for any other network.
+        ValueError: for any other network, and for one in training mode.
 
     >>> import timm
     >>> network = timm.create_model("test_vit", pretrained=False).eval()
     >>> attention_rollout(network, torch.rand(2, 3, 160, 160)).shape
     torch.Size([2, 10, 10])
     """
+    _require_evaluation(network)
     layers: list[Any] = [getattr(block, "attn", None) for block in getattr(network, "blocks", ())]
-    if not layers or not all(hasattr(layer, "attn_drop") for layer in layers) or not hasattr(network, "patch_embed"):
-        raise ValueError(
-            f"{type(network).__name__} is not a vision transformer of timm; for a CNN use class_activation"
-        )
-    fused = [layer.fused_attn for layer in layers]
-    try:
-        for layer in layers:
-            layer.fused_attn = False  # the fused kernel does not give its weights away
-        with _recorded(layer.attn_drop for layer in layers) as found:
-            network(images)
-    finally:
-        for layer, before in zip(layers, fused, strict=True):
-            layer.fused_attn = before
-    rollout = torch.eye(found[0].shape[-1], device=images.device)
-    for weights in found:  # (b, heads, tokens, tokens)
-        rollout = (weights.float().mean(dim=1) + torch.eye(weights.shape[-1], device=images.device)) / 2 @ rollout
+    grid = _grid(network, images)
+    if not layers or not grid or not all(hasattr(layer, "attn_drop") for layer in layers):
+        raise ValueError(f"{type(network).__name__} is not a {_ROLLED_OUT}")
+    with _unfused(layers), _recorded(layer.attn_drop for layer in layers) as found:
+        network(images)
     first = network.num_prefix_tokens
+    tokens = first + grid[0] * grid[1]
+    shapes = [(len(images), getattr(layer, "num_heads", 0), tokens, tokens) for layer in layers]
+    if [weights.shape for weights in found] != shapes:
+        raise ValueError(f"{type(network).__name__} has another kind of attention; it must be a {_ROLLED_OUT}")
+    rollout = identity = torch.eye(tokens, device=images.device)
+    for weights in found:  # (b, heads, tokens, tokens)
+        rollout = (weights.float().mean(dim=1) + identity) / 2 @ rollout
     seen = rollout[:, 0, first:] if network.cls_token is not None else rollout[:, first:, first:].mean(dim=1)
-    return seen.unflatten(1, network.patch_embed.grid_size)
+    return seen.unflatten(1, grid)
 
 
 @torch.no_grad()
-def feature_magnitude(
-    network: nn.Module, images: Float[Tensor, "b c height width"], layer: str
-) -> Float[Tensor, "b h w"]:
-    """How strongly a layer responds in each cell: the length of its features (b, c, h, w) there.
+def feature_magnitude(network: Any, images: Float[Tensor, "b c height width"], layer: str) -> Float[Tensor, "b h w"]:
+    """How strongly a layer responds in each cell: the length of its features there.
+
+    Its features are (b, c, h, w), or (b, h, w, c) in a network of timm that says so by its `output_fmt`, or the tokens
+    (b, n, c) of a vision transformer of timm. Of a layer that runs several times it is the first time.
 
     Args:
-        layer: its name among `network.named_modules()`, such as "layer3" of a ResNet.
+        layer: its name among `network.named_modules()`, such as "layer3" of a ResNet or "blocks.8" of a ViT.
 
     Raises:
-        ValueError: for a layer that is not there, or gives no feature map.
+        ValueError: for a layer that is not there or gives no feature map; for a network in training mode.
 
-    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(5))
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 30 * 30, 5)).eval()
     >>> feature_magnitude(network, torch.rand(2, 3, 32, 32), "0").shape
     torch.Size([2, 30, 30])
     """
+    _require_evaluation(network)
     names = dict(network.named_modules())
     if layer not in names:
         raise ValueError(f"layer is {layer!r}; {type(network).__name__} has {', '.join(list(names)[1:40])}, ...")
-    with _recorded([names[layer]]) as found:
+    grid = _grid(network, images)
+    channels_last = getattr(network, "output_fmt", "") == "NHWC" and not isinstance(names[layer], nn.Conv2d)
+
+    def magnitude(features: Any) -> Tensor | None:
+        if not isinstance(features, Tensor):
+            return None
+        if features.ndim == 4 and (not grid or tuple(features.shape[2:]) == grid):
+            return features.norm(dim=3 if channels_last else 1)
+        if features.ndim == 3 and grid and features.shape[1] == network.num_prefix_tokens + grid[0] * grid[1]:
+            return features[:, network.num_prefix_tokens :].norm(dim=2).unflatten(1, grid)
+        return None
+
+    with _recorded([names[layer]], magnitude) as found:
         network(images)
-    if not found or not isinstance(found[0], Tensor) or found[0].ndim != 4:
+    if not found or found[0] is None:
         raise ValueError(f"layer {layer!r} gives no feature map (b, c, h, w); choose a convolution, or a stage of them")
-    return found[0].norm(dim=1)
+    return found[0]
 
 
 def attend_and_sample(
@@ -147,10 +216,14 @@ def attend_and_sample(
         attention: of the network and the resized images, as the adapters above give it.
         max_zoom, power: see `AttentionSampler`.
 
+    Raises:
+        ValueError: for a network in training mode; see the adapter and `AttentionSampler`.
+
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     >>> attend_and_sample(network.eval(), torch.rand(2, 3, 96, 96), size=32).shape
     torch.Size([2, 5])
     """
+    _require_evaluation(network)
     resized = downsample(images, size)
     sampled = AttentionSampler(size, max_zoom, power)(images, attention(network, resized)).images
     return (network(resized).softmax(dim=1) + network(sampled).softmax(dim=1)) / 2

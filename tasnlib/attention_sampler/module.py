@@ -29,8 +29,8 @@ class AttentionSampler(nn.Module):
         antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
 
     Raises:
-        ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, see
-            `attention_sample`.
+        ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, for images or
+            attention of another number of dimensions or without any value, and see `attention_sample`.
 
     >>> sampler = AttentionSampler(out_size=224, max_zoom=4)
     >>> result = sampler(torch.rand(2, 3, 480, 640), torch.rand(2, 14, 14))
@@ -40,19 +40,26 @@ class AttentionSampler(nn.Module):
 
     def __init__(self, out_size: Size, max_zoom: float = 4.0, power: float = 1.0, antialias: bool = False):
         super().__init__()
-        if not 1 <= max_zoom < float("inf") or not 0 < power < float("inf"):
-            raise ValueError(f"max_zoom is {max_zoom}, power {power}; they must be at least 1 and above 0, and finite")
+        try:
+            allowed = 1 <= max_zoom < float("inf") and 0 < power < float("inf")
+        except (TypeError, RuntimeError):  # no number, or several
+            allowed = False
+        if not allowed:
+            raise ValueError(f"max_zoom is {max_zoom!r}, power {power!r}; they must be finite, at least 1 and above 0")
         self.out_size = sides(out_size, "out_size")
         self.max_zoom, self.power, self.antialias = max_zoom, power, antialias
 
     def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
+        if (images.ndim, attention.ndim) != (4, 3) or not (images.shape[0] and attention.shape[1] * attention.shape[2]):
+            given = f"images are {tuple(images.shape)}, attention {tuple(attention.shape)}"
+            raise ValueError(f"{given}; they must be (b, c, height, width) and (b, h, w), and not empty")
+        require_a_map_each(images, attention)
         if self.power != 1:
             zoom_profiles(attention, 1)  # rejects what is negative, which no power must hide
             # Relative to its largest value, the map's largest power neither under- nor overflows.
             attention = attention.to(result_type(attention))
-            largest = attention.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-            attention = (attention / largest) ** self.power
-        require_a_map_each(images, attention)
+            largest = attention.amax(dim=(1, 2), keepdim=True)
+            attention = (attention / torch.where(largest > 0, largest, 1)) ** self.power
         zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
         grid, (n_h, n_w) = SamplingGrid(zoom_x, zoom_y, self.out_size), self.out_size
         if self.antialias:

@@ -31,7 +31,7 @@ class SamplingGrid(NamedTuple):
     parts that are hidden. The computation uses the zoom's dtype, float64 where the device has it, and the result is
     float64 for float64, else float32. Gradients flow into points, boxes and features.
 
-    In float64, there and back is exact to W / 10^11 pixels where there is attention, and to W / 10^8 pixels in the
+    In float64, there and back is exact to W / 10^11 pixels where there is attention, and to W / 10^9 pixels in the
     emptiest background, which all but disappears in the sampled image.
 
     >>> from tasnlib.attention_sampler import AttentionSampler
@@ -79,11 +79,13 @@ class SamplingGrid(NamedTuple):
         Raises:
             ValueError: as `to_sampled`, and on a CPU for x0 > x1 or y0 > y1.
         """
+        _require_places("boxes", boxes, self.zoom_x.shape[0], 4)
         inside, clipped = _clip(boxes, self.zoom_x.shape[1], self.zoom_y.shape[1])
         return Boxes(self.to_sampled(inside.unflatten(2, (2, 2)).flatten(1, 2)).view_as(boxes), clipped)
 
     def boxes_to_image(self, boxes: Float[Tensor, "b p 4"]) -> Boxes:
         """The inverse of `boxes_to_sampled`."""
+        _require_places("boxes", boxes, self.zoom_x.shape[0], 4)
         inside, clipped = _clip(boxes, *self.out_size[::-1])
         return Boxes(self.to_image(inside.unflatten(2, (2, 2)).flatten(1, 2)).view_as(boxes), clipped)
 
@@ -99,9 +101,12 @@ class SamplingGrid(NamedTuple):
             features: floating point, of any height and width, covering the whole sampled image.
             size: of the result; None: the image's.
         """
-        if features.shape[0] != self.zoom_x.shape[0] or not features.is_floating_point():
-            given = f"{features.shape[0]} maps of {features.dtype} for {self.zoom_x.shape[0]} images"
-            raise ValueError(f"there are {given}; there must be one for each, of a floating point type")
+        b = self.zoom_x.shape[0]
+        if features.ndim != 4 or features.shape[0] != b or 0 in features.shape or not features.is_floating_point():
+            given = f"{features.dtype}, {tuple(features.shape)}"
+            raise ValueError(
+                f"features are {given}; they must be floating point, ({b}, c, h, w): one map for each image"
+            )
         height, width = sides(size, "size") if size is not None else (self.zoom_y.shape[1], self.zoom_x.shape[1])
         places = []
         for zoom, n, cells in ((self.zoom_x, width, features.shape[3]), (self.zoom_y, height, features.shape[2])):
@@ -110,15 +115,21 @@ class SamplingGrid(NamedTuple):
         return read_bilinearly(features, *places)
 
     def _require_inside(self, points: Tensor, width: int, height: int, where: str) -> None:
-        if points.shape[0] != self.zoom_x.shape[0] or not points.is_floating_point():
-            given = f"{points.dtype}, for {points.shape[0]} images"
-            raise ValueError(f"points are {given}; they must be floating point, for {self.zoom_x.shape[0]} images")
+        _require_places("points", points, self.zoom_x.shape[0], 2)
         if points.is_cpu and not torch.compiler.is_compiling():
             points = points.detach().to(self.zoom_x.dtype)
             outside = (points < 0) | (points > points.new_tensor([width, height]))  # NaN is neither
             if outside.any():
                 place = tuple(points[outside.any(dim=2)][0].tolist())
                 raise ValueError(f"a point is at {place}, outside {where} (x from 0 to {width}, y from 0 to {height})")
+
+
+def _require_places(name: str, given: Tensor, images: int, numbers: int) -> None:
+    """Raises ValueError, naming it, unless it is (images, p, numbers) and floating point."""
+    shape = given.shape[:1] + given.shape[2:]
+    if given.ndim != 3 or shape != (images, numbers) or not given.is_floating_point():
+        allowed = f"they must be floating point, ({images}, p, {numbers}) for {images} images"
+        raise ValueError(f"{name} are {given.dtype}, {tuple(given.shape)}; {allowed}")
 
 
 def result_type(given: Tensor) -> torch.dtype:
@@ -145,8 +156,6 @@ def _share_at(zoom: Float[Tensor, "b size"], places: Float[Tensor, "b p"]) -> Fl
 
 
 def _clip(boxes: Float[Tensor, "b p 4"], width: int, height: int) -> Boxes:
-    if boxes.ndim != 3 or boxes.shape[2] != 4 or not boxes.is_floating_point():
-        raise ValueError(f"boxes are {boxes.dtype}, {tuple(boxes.shape)}; they must be floating point, (b, p, 4)")
     boxes = boxes.to(result_type(boxes))
     if boxes.is_cpu and not torch.compiler.is_compiling() and (boxes[..., 2:] < boxes[..., :2]).any():
         raise ValueError("a box has x0 > x1 or y0 > y1; give boxes as (x0, y0, x1, y1)")

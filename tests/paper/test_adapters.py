@@ -1,5 +1,6 @@
 """Maps of networks that one already has: against class activation maps and a rollout by hand."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -157,12 +158,67 @@ def test_rollout_multiplies_through_all_layers(name):
     assert [block.attn.fused_attn for block in network.blocks] == fused
 
 
+@pytest.mark.parametrize("size", [(48, 112), (80, 80)])
+def test_rollout_of_images_of_any_size(size):
+    """The tokens of a network that takes any size lie as the image does: seen by what each token is made of."""
+    torch.manual_seed(0)
+    network = timm.create_model("vit_tiny_patch16_224", depth=1, num_classes=3, dynamic_img_size=True).eval()
+    block = network.blocks[0].attn
+    block.qkv.weight.data[:384] = 0  # queries and keys are the bias alone, so all attend to all alike ...
+    block.qkv.bias.data[:384] = 0
+    images = torch.rand(1, 3, *size)
+    found = attention_rollout(network, images)
+    assert found.shape == (1, size[0] // 16, size[1] // 16)
+    assert torch.allclose(found, torch.full_like(found, 0.5 / (1 + found[0].numel())))  # ... and half is itself
+
+
 def test_magnitude_is_the_length_of_the_features():
     network, images = build("resnet18"), torch.rand(2, 3, 64, 96)
     with torch.no_grad():
         features = network.layer2(network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(images))))))
     found = feature_magnitude(network, images, "layer2")
     torch.testing.assert_close(found, features.square().sum(dim=1).sqrt(), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["bn1", "layer4.1.bn2", "layer4"])
+def test_magnitude_is_that_of_this_layer_though_the_next_one_works_in_place(layer):
+    network, images = build("resnet18"), torch.rand(2, 3, 64, 96)
+    found = []
+    hook = network.get_submodule(layer).register_forward_hook(lambda _, __, output: found.append(output.clone()))
+    with torch.no_grad():
+        network(images)
+    hook.remove()
+    expected = found[0].square().sum(dim=1).sqrt()
+    torch.testing.assert_close(feature_magnitude(network, images, layer), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "cells"),
+    [("swin", "layers.0", (56, 56)), ("swin", "patch_embed.proj", (56, 56)), ("vit", "blocks.0", (14, 14)),
+     ("vit", "patch_embed.proj", (14, 14))],
+)  # fmt: skip
+def test_magnitude_of_transformers(name, layer, cells):
+    torch.manual_seed(0)
+    if name == "vit":
+        network = timm.create_model("deit_tiny_distilled_patch16_224", depth=1, num_classes=3).eval()
+    else:
+        network = timm.create_model("swin_tiny_patch4_window7_224", depths=(1, 1, 1, 1), num_classes=3).eval()
+    images = torch.rand(1, 3, 224, 224)
+    found, kept = feature_magnitude(network, images, layer), []
+    hook = network.get_submodule(layer).register_forward_hook(lambda _, __, output: kept.append(output))
+    with torch.no_grad():
+        network(images)
+    hook.remove()
+    features = kept[0]
+    if features.ndim == 3:
+        features = features[:, 2:].unflatten(1, cells)  # a class token and a distillation token come first
+    if layer != "patch_embed.proj":
+        features = features.permute(0, 3, 1, 2)  # channels were last
+    assert found.shape == (1, *cells)
+    torch.testing.assert_close(found, features.square().sum(dim=1).sqrt(), atol=1e-5, rtol=1e-4)
+    if name == "vit":
+        with pytest.raises(ValueError, match="gives no feature map"):
+            feature_magnitude(network, images, "blocks.0.attn.q_norm")  # heads, tokens, channels
 
 
 def test_two_looks_are_averaged():
@@ -183,10 +239,14 @@ def test_two_looks_are_averaged():
         (class_activation, "swin_tiny_patch4_window7_224", "attention_rollout"),
         (attention_rollout, "resnet10t", "class_activation"),
         (attention_rollout, "swin_tiny_patch4_window7_224", "class_activation"),
+        (attention_rollout, "cait_xxs24_224", "another kind of attention"),  # heads that talk
+        (attention_rollout, "xcit_nano_12_p16_224", "whose tokens all attend to each other"),  # between channels
+        (attention_rollout, "vit_dlittle_patch16_reg1_gap_256", "another kind of attention"),  # differences of two
     ],
 )
 def test_a_network_of_another_kind_is_rejected(adapter, network, match):
-    network = timm.create_model(network, num_classes=3).eval()
+    few = {} if network in ("resnet10t", "test_vit") or "swin" in network else {"depth": 1}
+    network = timm.create_model(network, num_classes=3, **few).eval()
     with pytest.raises(ValueError, match=match):
         adapter(network, torch.rand(1, 3, *network.default_cfg["input_size"][1:]))
 
@@ -212,3 +272,79 @@ def test_a_trained_network_sees_where_a_disc_is():
     row, column = divmod(int(found.argmax()), found.shape[1])
     assert abs((column + 0.5) * 32 - 160) <= 48
     assert abs((row + 0.5) * 32 - 70) <= 48
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        class_activation,
+        attend_and_sample,
+        attention_rollout,
+        lambda network, images, *_: feature_magnitude(network, images, "layer1"),
+    ],
+)
+def test_a_network_in_training_mode_is_rejected_unchanged(use):
+    network = build("resnet18").train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(ValueError, match="ResNet is in training mode"):
+        use(network, torch.rand(2, 3, 64, 64), *([32] if use is attend_and_sample else []))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "classes", [torch.tensor([1]), torch.tensor([1, 2, 3]), torch.tensor([0, 7]), torch.tensor([-1, 0])]
+)
+def test_there_must_be_a_class_for_each_image(classes):
+    with pytest.raises((ValueError, TypeError), match=r"one class from 0 to 6 for each of 2 images|classes"):
+        class_activation(build("resnet18"), torch.rand(2, 3, 64, 64), classes)
+
+
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.network = build("resnet18")
+
+    def forward(self, images):
+        images -= 0.5
+        return self.network(images)
+
+
+def test_maps_under_inference_mode_and_of_networks_that_change_their_input():
+    network, images = build("resnet18"), torch.rand(2, 3, 96, 96)
+    expected = class_activation(network, images)
+    with torch.inference_mode():
+        torch.testing.assert_close(class_activation(network, images), expected)
+        made_there = images * 1
+        probabilities = attend_and_sample(network, images, 64)
+    torch.testing.assert_close(class_activation(network, made_there), expected)
+    torch.testing.assert_close(attend_and_sample(network, images, 64), probabilities)
+    before = images.clone()
+    torch.testing.assert_close(class_activation(InPlace().eval(), images), class_activation(network, before - 0.5))
+    assert torch.equal(images, before)
+
+
+def test_a_wide_map_of_one_row_is_the_last_one():
+    assert class_activation(build("resnet18"), torch.rand(1, 3, 32, 256)).shape == (1, 1, 8)
+
+
+def test_threads_that_share_a_network_do_not_disturb_each_other():
+    network, cnn = timm.create_model("test_vit", num_classes=3).eval(), build("resnet18")
+    given = [torch.rand(1, 3, 160, 160) for _ in range(3)]
+    uses = [attention_rollout, lambda _, x: class_activation(cnn, x), lambda _, x: feature_magnitude(cnn, x, "layer1")]
+    expected = [[use(network, images) for use in uses] for images in given]
+    wrong = []
+
+    def work(number):
+        for _ in range(6):
+            found = [use(network, given[number]) for use in uses]
+            same = [torch.allclose(*both, atol=1e-5) for both in zip(found, expected[number], strict=True)]
+            wrong.extend([number] * (not all(same)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all(block.attn.fused_attn for block in network.blocks)
+    assert not any(module._forward_hooks for module in [*network.modules(), *cnn.modules()])
