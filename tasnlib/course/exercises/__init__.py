@@ -49,7 +49,9 @@ def check(function: Callable) -> None:
 
     name = getattr(function, "__name__", "")
     if name not in EXERCISES:
-        print(f"There is no exercise named {name!r}. The exercises: {', '.join(EXERCISES)}. Keep the stub's name.")
+        print(
+            f"No exercise is named {name!r}. Define it by `def`, with the stub's name, one of {', '.join(EXERCISES)}."
+        )
         return
     report = examine(EXERCISES[name], function)
     print(report.message)

@@ -71,12 +71,14 @@ def wins(accuracies, reference):
 
 def _accuracies_and_costs(generator, turn):
     """Accuracy rises with the cost, so the front is long; in few steps, so that many variants are equal in one or in
-    both, or beaten in one or in both. Also one variant, and all alike."""
+    both, or beaten in one or in both. Also one variant, all alike, and a single rival that is better in both."""
     number = (8, 12, 1, 10)[turn % 4]
     costs = torch.randint(1, 7, (number,), generator=generator)
     accuracies = costs + torch.randint(0, 4, (number,), generator=generator)
     if turn % 6 == 5:
         accuracies, costs = accuracies[:1].expand(number).clone(), costs[:1].expand(number).clone()
+    if turn % 6 == 3:
+        accuracies, costs = torch.tensor([3, 5]), torch.tensor([4, 2])
     return {"accuracies": 60 + 2.5 * accuracies, "costs": 1.5 * costs}
 
 
@@ -90,16 +92,16 @@ def pareto_front(accuracies, costs):
 
 def _p_values(generator, turn):
     """Each is a little below its own limit, but one above it: none, the first, or one in the middle, where the rule
-    must stop. Only the first is below Bonferroni's limit. In other rounds two at most are small, two are equal, or
-    there is only one; never sorted."""
-    m = 1 if turn % 6 == 5 else whole(4, 7, generator)
+    must stop. Only the first is below Bonferroni's limit. In other rounds two at most are small and a third is below
+    5 %, two are equal, or there is only one; never sorted."""
+    m = 1 if turn % 6 == 5 else whole(4 + (turn % 6 == 3), 7, generator)
     limits = 0.05 / torch.arange(m, 0, -1)
     p_values = limits * uniform(m, 0.9, 0.98, generator)
     fails = (whole(1, max(m - 2, 1), generator), m, 0, 1)[turn % 4]
     if fails < m:
         p_values[fails] = 1.03 * limits[fails]
     if turn % 6 == 3:
-        p_values[2:] = 0.3 + 0.1 * torch.arange(m - 2)
+        p_values[2:] = 0.045 + 0.2 * torch.arange(m - 2)
     if turn % 6 == 4:
         p_values[2] = p_values[1]
     return {"p_values": p_values[torch.randperm(m, generator=generator)]}

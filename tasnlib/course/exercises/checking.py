@@ -66,11 +66,11 @@ def examine(exercise: Exercise, function: Callable) -> Report:
 
     >>> def double(x):
     ...     return 2 * x
-    >>> exercise = Exercise(double, lambda generator, turn: {"x": torch.rand(3, generator=generator)})
+    >>> exercise = Exercise(double, lambda generator, turn: {"x": torch.rand(2, 3, generator=generator)})
     >>> examine(exercise, lambda x: x + x).passed
     True
     >>> print(examine(exercise, lambda x: x.sum()).message)
-    double: wrong shape. For x (3,) the result must have shape (3,), yours has shape ().
+    double: wrong shape. For x (2, 3) the result must have shape (2, 3), yours has shape ().
     """
     generator, remarks = torch.Generator(), dict[str, str]()
     generator.seed()  # fresh inputs every time: a function cannot be fitted to them
@@ -80,6 +80,8 @@ def examine(exercise: Exercise, function: Callable) -> Report:
         result, record = run(function, inputs)
         remarks = record.remarks | remarks
         problem = record.problem
+        if problem.startswith("your function raised"):
+            problem += f" The input was {_describe(inputs)}."
         if not problem and _same(target, result, exercise.tolerance):
             problem = _broken_rule(exercise, inputs, record) or _wrong_gradient(exercise, function, inputs)
         elif not problem:
@@ -136,7 +138,7 @@ def _difference(exercise: Exercise, inputs: dict[str, Any], target: Any, result:
             shapes = f"the result must have shape {tuple(right.shape)}, yours has shape {tuple(yours.shape)}."
             return f"wrong shape. For {_describe(inputs)} {shapes}"
         if yours.isnan().any():
-            return f"the result contains NaN. {where}."
+            return f"the result contains NaN. {exercise.hint} {where}."
     for sentence, holds in exercise.properties.items():
         if not holds(inputs, _read(result)):
             return f"{sentence} This is not true of your result. {where}."
@@ -186,7 +188,7 @@ def _read(value: Any) -> Tensor | list[Tensor] | None:
 
 
 def _double(value: Any) -> Tensor:
-    tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.array(value))
+    tensor = value.detach().to_dense().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.array(value))
     if tensor.is_complex():
         raise TypeError
     return tensor.double()
@@ -217,7 +219,12 @@ def _kind(value: Any) -> str:
 
 
 def _describe(inputs: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {tuple(v.shape)}" if isinstance(v, Tensor) else f"{k} = {v}" for k, v in inputs.items())
+    """Names and shapes, and of short vectors what they hold."""
+    shown = dict(inputs)
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and value.ndim == 1 and len(value) <= 12:
+            shown[name] = [round(number, 4) for number in value.tolist()]
+    return ", ".join(f"{k} {tuple(v.shape)}" if isinstance(v, Tensor) else f"{k} = {v}" for k, v in shown.items())
 
 
 def _side_by_side(wanted: Tensor, got: Tensor) -> Figure:

@@ -28,9 +28,10 @@ def _probabilities(generator, turn):
 
 
 def _pair(generator, turn):
-    """The teacher is more confident, so that a swap is noticed; in the last round the two agree."""
+    """The teacher is more confident, so that a swap is noticed; in one round not, in the last round the two agree."""
     teacher, temperature = _logits(generator, turn, deviation=6.0).values()
     student = teacher.clone() if turn == 11 else 2 * torch.randn(teacher.shape, generator=generator)
+    student *= 100 if turn == 7 else 1  # so that a softmax alone underflows to 0
     return {"student_logits": student, "teacher_logits": teacher, "temperature": temperature}
 
 
@@ -39,7 +40,7 @@ def _joint_inputs(generator, turn):
     attention, temperature = _logits(generator, turn).values()
     return {
         "attention_logits": attention,
-        "master_logits": 6 * torch.randn(attention.shape, generator=generator),
+        "master_logits": (200 if turn == 7 else 6) * torch.randn(attention.shape, generator=generator),
         "part_logits": 6 * torch.randn(attention.shape, generator=generator),
         "labels": torch.randint(attention.shape[1], attention.shape[:1], generator=generator),
         "weight": (0.5, 3.0, 2.0, 0.0)[turn % 4],
@@ -110,7 +111,7 @@ EXERCISES = [
             "You multiplied by T². Some do; the paper does not.": lambda s, t, T: T**2 * soft_cross_entropy(s, t, T),
         },
         gradients={"student_logits": "The student learns from this loss: do not detach its logits."},
-        hint="Softmax of the teacher's logits / T times log softmax of the student's logits / T; sum over classes.",
+        hint="Softmax of the teacher's logits / T times `log_softmax` of the student's logits / T; sum over classes.",
         tolerance=1e-5,
     ),
     Exercise(
@@ -122,7 +123,9 @@ EXERCISES = [
             "The loss is a mean: divide by the number of birds.": lambda s, t, T: len(s) * soft_gradient(s, t, T),
         },
         rules={
-            "No `backward`: write the gradient down directly.": without("backward", "grad", "vjp", "jacobian", "jacrev")
+            "No `backward`: write the gradient down directly.": without(
+                "backward", "grad", "vjp", "jacobian", "jacrev", "jacfwd"
+            )
         },
         hint="Section 5 derives it for one bird; the loss is the mean over the birds.",
         tolerance=1e-5,
@@ -145,7 +148,7 @@ EXERCISES = [
             ),
         },
         gradients={
-            "part_logits": "Let no gradient flow into the teacher: detach the part net's logits in the soft term.",
+            "part_logits": "The part net learns from its own cross entropy alone: detach it in the soft term only.",
             "master_logits": "The master net learns from labels and part net: detach the part net's logits only.",
             "attention_logits": "The attention network learns from the labels: do not detach its logits.",
         },

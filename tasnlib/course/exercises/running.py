@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import threading
+import traceback
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ LARGEST = 2**29  # bytes
 TOO_SLOW = f"was stopped after {SECONDS:g} seconds. Does a loop never end?"
 TOO_LARGE = f"asked for more than {LARGEST / 2**30:g} GiB of memory. Look at the shapes that it makes."
 NOT_DONE = "not done yet. Replace the ... by your code and run the cell again."
+NOTHING = "your function returned nothing. Is a `return` missing?"
 MEMORY = Path("/proc/self/statm")  # of this process; on Linux only
 JUMPS = {*dis.hasjrel, *dis.hasjabs}
 STATE: dict[str, tuple[Callable, Callable]] = {
@@ -75,17 +77,18 @@ def run(function: Callable, arguments: dict[str, Any]) -> tuple[Any, Record]:
             result = call(function, given)
     except KeyboardInterrupt:
         raise
-    except NotImplementedError:
-        pass
     except Stopped as reason:
         record.problem = f"your function {str(reason) or TOO_SLOW}"
     except BaseException as error:
-        lines = str(error).splitlines() or [""]
-        record.problem = f"your function raised {type(error).__name__}: {lines[0][:200].rstrip('.')}."
-        if isinstance(error, MemoryError) or "allocate memory" in lines[0]:
+        said = "".join(traceback.format_exception_only(error)).splitlines()[0].rstrip(".")
+        record.problem = f"your function raised {said[:200]}."
+        if isinstance(error, MemoryError) or "allocate memory" in said:
             record.problem = f"your function {TOO_LARGE}"
+        elif said == "NotImplementedError":  # torch's own says what is not implemented
+            record.problem = NOT_DONE
     if not record.problem and (result is None or result is ...):
-        result, record.problem = ..., NOT_DONE
+        code = getattr(function, "__code__", call.__code__).co_code
+        result, record.problem = ..., NOTHING if len(code) > 8 else NOT_DONE
     elif not record.problem and any(_changed(value, given[name]) for name, value in arguments.items()):
         record.problem = "your function changed its input. Work on a copy, or avoid in-place operations."
     return (... if record.problem else result), record

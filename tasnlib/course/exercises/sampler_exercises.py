@@ -23,11 +23,12 @@ def magnification(zoom, left, right):
 
 
 def _map(generator, turn):
-    """Wide, high, of one row, square; with columns of zeros, and uniform."""
+    """Wide, high, of one row, square; with columns of zeros, uniform, and with one column far above a limit of 4."""
     h, w = ((4, 6), (7, 3), (1, 5), (5, 5))[turn % 4]
     attention = uniform((h, w), 0.1, 3, generator)
     if turn % 3 == 1:
         attention[:, :2] = 0
+    attention[:, 1:] /= 100 if turn == 8 else 1
     return {"attention": torch.full((h, w), 22.8) if turn % 6 == 5 else attention}
 
 

@@ -89,7 +89,7 @@ EXERCISES = [
             ),
             "There is no warm-up in yours.": lambda done, peak, warmup: learning_rate_at(done, peak, 0),
         },
-        hint="Before `warmup` a straight line; after it, what share of the rest is done?",
+        hint="Up to `warmup` a straight line; then half of 1 + cos(π · share), for the share of the rest that is done.",
     ),
     Exercise(
         genus_and_species,
@@ -102,7 +102,7 @@ EXERCISES = [
                 lambda p, y, n: ((p % n == y % n).float().mean(), genus_and_species(p, y, n)[1])
             ),
         },
-        hint="Class = genus · species + species within the genus.",
+        hint="Class = genus · species + species within it. The share of right genera; among these, of right species.",
     ),
     Exercise(
         parts_read,
