@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         class_list = given.students.read_text(encoding="utf-8-sig").splitlines() if given.students else ()
         rows, remarks = gather(given.folder, class_list)
         if given.csv:
-            write_atomically(given.csv, as_csv(rows).encode("utf-8-sig"))  # which spreadsheets recognise
+            write_atomically(given.csv, as_csv(rows).encode("utf-8-sig", "backslashreplace"))  # for spreadsheets
     except (ValueError, OSError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2

@@ -60,17 +60,14 @@ def holds_images_by_class(folder: Path) -> bool:
     folders = [folder / name for name in list_folder(folder).folders]
     parts = [part for part in folders if part.name.lower() in PARTS]
     # Images directly in train/ or test/ have no class; only beside other classes may those be classes too.
-    if any(_has_images(part / kind) for part in parts for kind in list_folder(part).folders):
+    inside = (part / kind for part in parts for kind in list_folder(part).folders)
+    if any(is_image(file) for kind in inside for file in list_folder(kind).files):
         return True
     for kind in folders:
         with contextlib.suppress(OSError):  # perhaps no class, but what is beside the data set
-            if kind not in parts and _has_images(kind):
+            if kind not in parts and any(map(is_image, list_folder(kind).files)):
                 return True
     return False
-
-
-def _has_images(folder: Path) -> bool:
-    return any(is_image(file) for file in list_folder(folder).files)
 
 
 def is_image(file: str | PurePath) -> bool:

@@ -98,10 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             train_here(expanded(given.folder, "FOLDER"), given.name, parameters)
         else:
             predictor, images = load(given.run), find_images(given.images)
-            if given.csv:
+            if given.csv is not None:
                 options = given.top, given.views, given.num_workers
                 predict_files(predictor, images, expanded(given.csv, "--csv"), *options)
-            for image in () if given.csv else images:
+            for image in () if given.csv is not None else images:
                 print(f"{image}: {predictor.predict(image)}")
     except KeyboardInterrupt as reason:
         if os.environ.get("RANK", "0") == "0":  # only one of several processes prints

@@ -3,21 +3,23 @@
 import csv
 import glob
 import hashlib
+import io
 import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import safetensors.torch
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tasnlib.data.data_set_folder import is_litter
-from tasnlib.data.files import cannot_read, cannot_write, first_of, print_text
+from tasnlib.data.files import cannot_read, cannot_write, first_of, print_text, write_atomically
 from tasnlib.data.image_folder import is_image
 from tasnlib.runs.prediction import Predictor, prepared
 from tasnlib.training.loaders import explained_worker_death, ignore_interrupt
@@ -53,41 +55,44 @@ def _inside(folder: str) -> Iterator[str]:
 def predict_files(
     predictor: Predictor, names: Sequence[str], table: Path, top: int = 3, views: str = "whole", num_workers: int = 0
 ) -> None:
-    """Append to a CSV file, for every name without a row: its `top` most probable classes, or why it cannot be read.
+    """Append to a CSV file, for each file without a prediction: its `top` most probable classes, or why there are none.
 
-    Each row names the model, by a hash of its weights, and the views, see `Predictor.shares`. Prints images a second
-    and the files that cannot be read. Raises, before any work, OSError where the table cannot be written, ValueError
-    where it has other columns, or rows of another model or other views."""
+    Each row names the file in full, the model by a hash of its weights, and the views, see `Predictor.shares`. Raises,
+    before any work, OSError where the table cannot be written or another call is writing it, ValueError for other
+    columns in it, and rows of another model or other views."""
+    names = list(dict.fromkeys(map(os.path.abspath, names)))
     top = max(1, min(top, len(predictor.class_names)))
     model = hashlib.sha256(safetensors.torch.save(predictor.model.state_dict())).hexdigest()[:12]
     columns = ["file", "model", "views", "problem"]
     columns += [f"{what}_{number}" for number in range(1, top + 1) for what in ("class", "share")]
+    opened: Any = partial(table.open, "a", encoding="utf-8", errors="surrogateescape", newline="")
     try:
-        file = table.open("a+", encoding="utf-8", errors="surrogateescape", newline="")
-    except OSError as reason:
+        opened().close()
+        turn = FileLock(table.with_name(f".{table.name}.lock")).acquire(timeout=0)
+    except OSError as reason:  # Timeout, where another call has the lock, is one
         raise cannot_write(table, reason, 0) from reason
-    with file, explained_worker_death(num_workers), tqdm(total=len(names), unit=" images") as bar:
-        problems = _rows_done(file, table, columns, [model, views])
-        left, rows, start = [name for name in names if name not in problems], csv.writer(file), time.perf_counter()
+    with turn, explained_worker_death(num_workers), tqdm(total=len(names), unit=" images") as bar:
+        done, problems, start = _rows_done(table, columns, [model, views]), list[str](), time.perf_counter()
+        left = [name for name in names if name not in done]
         bar.update(len(names) - len(left))
         read: Any = partial(_read, size=predictor.image_size)
         options = {"collate_fn": read, "num_workers": num_workers, "worker_init_fn": ignore_interrupt}
         for batch in DataLoader(left, BATCH, **options):  # type: ignore[arg-type]
             images = [image for _, image, _ in batch if image is not None]
             shares = iter(predictor.shares(torch.stack(images), views) if images else ())
-            for name, image, problem in batch:
-                row, problems[name] = [name, model, views, problem], problem
-                if image is not None:
-                    best = next(shares).topk(top)
-                    for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-                        row += [predictor.class_names[label], f"{share:.4f}"]
-                rows.writerow(row)
-            file.flush()
+            rows = [[name, model, views, problem] for name, _, problem in batch]
+            problems += [row[0] for row in rows if row[3]]
+            for row in (one for one in rows if not one[3]):
+                best = next(shares).topk(top)
+                for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+                    row += [predictor.class_names[label], f"{share:.4f}"]
+            with opened() as file:
+                csv.writer(file).writerows(rows)
             bar.update(len(batch))
     seconds, before = time.perf_counter() - start, len(names) - len(left)
     print(f"{len(left):,} images in {seconds:.1f} s, {len(left) / seconds:.1f} a second; {before:,} were there before")
-    if unreadable := [name for name in names if problems[name]]:
-        print_text(f"{len(unreadable):,} of {len(names):,} cannot be read: {first_of(unreadable, 10)}")
+    if problems:
+        print_text(f"{len(problems):,} of {len(names):,} cannot be read: {first_of(problems, 10)}")
 
 
 def _read(names: list[str], size: int) -> list[tuple[str, Tensor | None, str]]:
@@ -101,16 +106,16 @@ def _read(names: list[str], size: int) -> list[tuple[str, Tensor | None, str]]:
     return found
 
 
-def _rows_done(file: TextIO, table: Path, columns: list[str], same: list[str]) -> dict[str, str]:
-    """The problem, or "", of each file that has a row. A row cut short is removed; a new table gets its header."""
-    file.seek(0)
-    text = file.read()
-    whole = text[: text.rfind("\n") + 1]
-    header, *rows = [*csv.reader(whole.splitlines(keepends=True))] or [columns]
-    if header != columns or (text and not whole) or any(row[1:3] != same for row in rows):
+def _rows_done(table: Path, columns: list[str], same: list[str]) -> set[str]:
+    """The files with a prediction. Other rows and one that was cut short are removed; a new table gets its header."""
+    text = table.read_bytes().decode("utf-8-sig", "surrogateescape")
+    header, *rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row] or [columns]
+    rows = [row for row in rows[: None if text.endswith("\n") else -1] if len(row) in (4, len(columns))]
+    if header != columns or any(row[1:3] != same for row in rows):
         expected = f"{', '.join(columns)} with {' and '.join(same)}"
         raise ValueError(f"{table} has other columns, or another model's rows, than {expected}; name another file")
-    file.truncate(len(whole.encode("utf-8", "surrogateescape")))
-    if not whole:
-        csv.writer(file).writerow(columns)
-    return {row[0]: row[3] for row in rows}
+    rows = [row for row in rows if not row[3]]
+    csv.writer(whole := io.StringIO(newline="")).writerows([columns, *rows])
+    if whole.getvalue() != text:
+        write_atomically(table, whole.getvalue().encode("utf-8", "surrogateescape"))
+    return {row[0] for row in rows}

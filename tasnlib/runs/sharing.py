@@ -22,11 +22,11 @@ class SharedModel(Predictor, ModelHubMixin):
     Runs with other seeds give the model card their accuracies. Raises as `prediction.load`."""
 
     def __init__(self, folder: str | Path, other_seeds: Sequence[str | Path] = (), device: Any = None):
-        loaded = load(folder, device)
-        super().__init__(loaded.model, loaded.class_names, loaded.image_size)
         self.folder = expanded(folder, "folder")
+        loaded = load(self.folder / FILES[0], device)
+        super().__init__(loaded.model, loaded.class_names, loaded.image_size)
         paths = [expanded(one, "folder") / "result.json" for one in (folder, *other_seeds)]
-        self.results = [read_json(path) for path in paths if path.is_file()]
+        self.results = [read_json(path) for path in paths if path.is_file() or path != paths[0]]
         self._hub_mixin_config = None  # the recipe is in the file of the weights, and the folder's path is private
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:

@@ -65,10 +65,7 @@ def end_with(parent: int) -> None:
 
 
 def speed_up(model: nn.Module, compiled: bool = False) -> None:
-    """Make a model faster, in place; results change by rounding only, weights keep names and values.
-
-    torch.compile needs a C++ compiler on a CPU and Triton on a GPU; the first steps take minutes.
-    """
+    """Make a model faster, in place; results change by rounding only, weights keep names and values."""
     model.to(memory_format=torch.channels_last)  # as vector and matrix units read the weights of convolutions
-    if compiled:
+    if compiled:  # which needs a C++ compiler on a CPU and Triton on a GPU; the first steps take minutes
         model.compile(dynamic=False)

@@ -116,6 +116,18 @@ def test_any_name_gives_a_file_in_the_folder(tmp_path, name):
     assert {path.name for path in tmp_path.iterdir()} == {"marks"}
 
 
+def test_a_name_that_is_no_utf_8_reaches_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(STUDENT, "M\udcfcller")  # as Python gives the bytes of a folder's name in Latin-1
+    monkeypatch.setenv(FOLDER, str(tmp_path / "marks"))
+    check(RIGHT)
+    monkeypatch.setenv(STUDENT, "Ada")
+    check(RIGHT)
+    (tmp_path / "marks" / "odd\udcfc.jsonl").write_text(line("Bob\\ud800"), encoding="utf-8")
+    assert main(["marks", str(tmp_path), "--csv", str(tmp_path / "class.csv")]) == 0
+    found = (tmp_path / "class.csv").read_text(encoding="utf-8-sig")
+    assert [name in found for name in ("M\\udcfcller", "Ada", "Bob\\ud800")] == [True] * 3
+
+
 def test_students_of_one_name_on_two_machines_have_different_files(tmp_path, monkeypatch):
     for machine in ("desk-1", "desk-2"):
         monkeypatch.setattr(marks.platform, "node", lambda machine=machine: machine)

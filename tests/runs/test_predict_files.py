@@ -1,8 +1,10 @@
 """Predictions for folders of images: every file has one row, whatever was stopped, unreadable or asked for."""
 
 import csv
+import sys
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 import tasnlib
@@ -79,17 +81,69 @@ def test_a_stopped_call_goes_on_and_a_row_cut_short_is_written_again(predictor, 
     monkeypatch.setattr(module, "BATCH", 2)
     names, table, asked = find_images([str(photos)]), tmp_path / "out.csv", []
     predict_files(predictor, names, table)
+    predict_files(predictor, names, table)  # the image that cannot be read comes last now: it is tried every time
     whole = table.read_bytes()
     real = predictor.shares
     predictor.shares = lambda images, views: asked.append(len(images)) or real(images, views)
-    for kept in (len(whole) - 5, whole.index(b"\n", 200) + 1, whole.index(b"\n") + 1, 0):
+    unread = whole[: whole.rindex(b"\n", 0, -1) + 1]
+    assert b"4.png" not in unread
+    for kept in (len(unread) - 5, whole.index(b"\n", 200) + 1, whole.index(b"\n") + 1, 0):
         table.write_bytes(whole[:kept])
         predict_files(predictor, names, table)
-        assert table.read_bytes() == whole
+        assert sorted(table.read_bytes().splitlines()) == sorted(whole.splitlines())
     assert asked[0] == 1  # the last row alone
+    capsys.readouterr()
     predict_files(predictor, names, table)
-    assert table.read_bytes() == whole
-    assert "0 images in" in capsys.readouterr().out
+    assert "1 images in" in (said := capsys.readouterr().out)
+    assert "6 were there before" in said
+    Image.new("RGB", (40, 50)).save(photos / "4.png")
+    predict_files(predictor, names, table)
+    assert {row["problem"] for row in rows_of(table)} == {""}
+    assert len(rows_of(table)) == 7
+
+
+ODD = ["a, b.png", "a\nb.png", " lead.png", "x\u2028y.png", "u\x85v.png", "~a.png", 'q"uote.png', "b\udcff.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any file name")
+def test_whatever_files_are_called_a_cut_anywhere_is_mended(predictor, tmp_path, monkeypatch):
+    (tmp_path / "odd").mkdir()
+    for name in ODD:
+        Image.new("RGB", (8, 8)).save(tmp_path / "odd" / name, "PNG")
+    monkeypatch.chdir(tmp_path / "odd")
+    table = tmp_path / "out.csv"
+    predict_files(predictor, find_images(["."]), table, top=1)
+    whole = table.read_bytes()
+    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["file"] for row in rows} == {str(tmp_path / "odd" / name) for name in ODD}
+    assert {row["problem"] for row in rows} == {""}
+    for kept in range(whole.index(b"\n") + 1, len(whole), 7):
+        table.write_bytes(whole[:kept])
+        predict_files(predictor, find_images(["."]), table, top=1)
+        assert sorted(table.read_bytes().split(b"\r\n")) == sorted(whole.split(b"\r\n")), kept
+
+
+def test_a_table_continued_from_elsewhere_or_with_a_mark_of_a_spreadsheet(predictor, photos, tmp_path, monkeypatch):
+    table = tmp_path / "out.csv"
+    for place in ("photos", "other"):
+        (tmp_path / place / "sub").mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((40, 50), 90).convert("RGB").save(tmp_path / place / "sub" / "1.png")
+        monkeypatch.chdir(tmp_path / place)
+        predict_files(predictor, find_images(["sub"]), table)  # the same name, another file
+        predict_files(predictor, find_images([str(tmp_path / place / "sub"), "sub/../sub/1.png"]), table)
+    assert len(rows_of(table)) == 2
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    predict_files(predictor, find_images(["sub"]), table)
+    assert len(rows_of(table)) == 2
+
+
+def test_two_calls_with_one_table_do_not_mix(predictor, photos, tmp_path):
+    names, table = find_images([str(photos / "b, c")]), tmp_path / "out.csv"
+    with FileLock(tmp_path / ".out.csv.lock"), pytest.raises(OSError, match=r"out\.csv .* cannot be written.*lock"):
+        predict_files(predictor, names, table)
+    predict_files(predictor, names, table)
+    assert len(rows_of(table)) == 3
 
 
 def test_rows_of_other_views_another_model_or_another_table_are_not_mixed(predictor, photos, tmp_path):

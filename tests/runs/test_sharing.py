@@ -120,6 +120,13 @@ def test_the_card_says_what_was_measured_with_each_seed_and_what_was_not(tmp_pat
     assert "* more seeds than 2" in missing
 
 
+def test_a_file_of_weights_and_a_missing_run_are_rejected(tmp_path):
+    with pytest.raises(FileNotFoundError, match="name the output folder of a finished run"):
+        SharedModel(SAVED / "tasn.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"typo.*result\.json"):
+        SharedModel(SAVED, other_seeds=[tmp_path / "typo"])
+
+
 def test_what_was_pushed_comes_back_from_the_hub(hub, tmp_path):
     done = python(f"SharedModel({str(SAVED)!r}).push_to_hub('me/birds')", hub, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -49,9 +49,7 @@ def check(function: Callable) -> None:
 
     name = getattr(function, "__name__", "")
     if name not in EXERCISES:
-        print(
-            f"No exercise is named {name!r}. Define it by `def`, with the stub's name, one of {', '.join(EXERCISES)}."
-        )
+        print(f"No exercise is named {name!r}. Define it by `def`, with one of the names {', '.join(EXERCISES)}.")
         return
     report = examine(EXERCISES[name], function)
     print(report.message)

@@ -66,6 +66,7 @@ def note(exercise: str, report: Report) -> str:
     if not os.environ.get(FOLDER) or NOT_DONE in report.message:
         return ""
     student = os.environ.get(STUDENT) or os.environ.get("JUPYTERHUB_USER") or Path.home().name
+    student = student.encode(errors="backslashreplace").decode()  # a folder's name may hold bytes that are no UTF-8
     said = report.message.removeprefix(f"{exercise}: ").partition("\n")[0].partition(" The input was ")[0]
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     mark = Mark(student, exercise, report.passed, "" if report.passed else said, now, fingerprint())

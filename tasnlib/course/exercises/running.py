@@ -71,7 +71,7 @@ def call(function: Callable, arguments: dict[str, Any]) -> Any:
 
 def run(function: Callable, arguments: dict[str, Any]) -> tuple[Any, Record]:
     """The function's result, ... where there is none, and what it did. Raises nothing but KeyboardInterrupt."""
-    record, given, result = Record(), copy.deepcopy(arguments), ...
+    record, given, result = Record(), copy.deepcopy(arguments), None
     try:
         with apart(record), _memory_limit(), _Tensors(record), _watched(function, record), _time_limit():
             result = call(function, given)
@@ -88,7 +88,7 @@ def run(function: Callable, arguments: dict[str, Any]) -> tuple[Any, Record]:
             record.problem = NOT_DONE
     if not record.problem and (result is None or result is ...):
         code = getattr(function, "__code__", call.__code__).co_code
-        result, record.problem = ..., NOTHING if len(code) > 8 else NOT_DONE
+        record.problem = NOT_DONE if result is ... or len(code) <= 8 else NOTHING
     elif not record.problem and any(_changed(value, given[name]) for name, value in arguments.items()):
         record.problem = "your function changed its input. Work on a copy, or avoid in-place operations."
     return (... if record.problem else result), record
