@@ -112,7 +112,7 @@ RIGHT = {
         soft_loss_by_einsum,
         soft_loss_by_loop,
         lambda s, t, T: F.cross_entropy(s / T, (t / T).softmax(1)),
-        lambda s, t, T: -((t / T).softmax(-1) * (s / T).softmax(-1).log()).sum() / len(s),
+        lambda s, t, T: -((t / T).softmax(-1) * torch.log_softmax(s / T, -1)).sum() / len(s),
     ],
     "soft_gradient": [
         gradient_by_loop,
@@ -153,6 +153,7 @@ WRONG = {
         ("", lambda q: -(q.log() * q).amax(1)),
     ],
     "soft_cross_entropy": [
+        ("", lambda s, t, T: -((t / T).softmax(-1) * (s / T).softmax(-1).log()).sum() / len(s)),  # underflows
         ("swapped student", lambda s, t, T: soft_loss_by_einsum(t, s, T)),
         ("KL divergence", lambda s, t, T: F.kl_div((s / T).log_softmax(1), (t / T).softmax(1), reduction="batchmean")),
         ("only the teacher's", lambda s, t, T: F.cross_entropy(s, (t / T).softmax(1))),

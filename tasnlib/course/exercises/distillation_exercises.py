@@ -31,7 +31,7 @@ def _pair(generator, turn):
     """The teacher is more confident, so that a swap is noticed; in one round not, in the last round the two agree."""
     teacher, temperature = _logits(generator, turn, deviation=6.0).values()
     student = teacher.clone() if turn == 11 else 2 * torch.randn(teacher.shape, generator=generator)
-    student *= 100 if turn == 7 else 1  # so that a softmax alone underflows to 0
+    student = (student * (100 if turn == 7 else 1)).clamp(-70, 70)  # a softmax underflows to 0, no power overflows
     return {"student_logits": student, "teacher_logits": teacher, "temperature": temperature}
 
 
@@ -40,7 +40,7 @@ def _joint_inputs(generator, turn):
     attention, temperature = _logits(generator, turn).values()
     return {
         "attention_logits": attention,
-        "master_logits": (200 if turn == 7 else 6) * torch.randn(attention.shape, generator=generator),
+        "master_logits": ((300 if turn == 7 else 6) * torch.randn(attention.shape, generator=generator)).clamp(-70, 70),
         "part_logits": 6 * torch.randn(attention.shape, generator=generator),
         "labels": torch.randint(attention.shape[1], attention.shape[:1], generator=generator),
         "weight": (0.5, 3.0, 2.0, 0.0)[turn % 4],
