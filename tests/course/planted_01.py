@@ -192,7 +192,7 @@ WRONG = {
         ("", lambda x, s: of_its_sum(bilinear_attention(x, s).sum(1) * x.sum((2, 3)))),
         ("Take its column", lambda x, s: of_its_sum((relation_of(x, s) @ x.flatten(2)).sum(-1))),
         ("added up weights alone", lambda x, s: of_its_sum(relation_of(x, s).sum(1))),
-        ("without R", lambda x, s: of_its_sum(x.sum((2, 3)))),
+        ("no effect", lambda x, s: of_its_sum(x.sum((2, 3)))),
         ("", lambda x, s: of_its_sum(relation_of(x, s).sum(2) * x.amax((2, 3)))),
         ("", lambda x, s: relation_of(x, s).sum(1) * x.sum((2, 3))),
         ("", lambda x, s: of_its_sum(relation_of(x, 1).sum(1) * x.sum((2, 3)))),
