@@ -26,7 +26,6 @@ from tasnlib.research.ablations.variant_network import build_variant
 from tasnlib.research.ablations.variants import (
     ATTENTION,
     PHOTOGRAPHS,
-    PHOTOGRAPHS_MORE,
     STRUCTURE_ONLY,
     TABLES,
     TASN,
@@ -406,8 +405,19 @@ def test_the_middle_half_is_seen_second_without_attention():
     assert list(model.eval()(images, torch.zeros(2, dtype=torch.int64)).logits) == ["attention", "master", "both"]
 
 
+def test_a_random_half_is_seen_second_whatever_the_map_says():
+    (row,) = (one for one in PHOTOGRAPHS if one.sampler == "anywhere")
+    model = build_variant(row, row.recipe(replace(RECIPES["photos"], weights=None)), classes=24)
+    attention = torch.zeros(64, 4, 4)
+    attention[:, 0, 0] = 1.0
+    seen = model.sample(torch.arange(336.0).expand(64, 3, 336, 336), attention)[:, 0, 0]  # columns
+    assert torch.allclose(seen[:, -1] - seen[:, 0], torch.tensor(111 * 1.5))  # half of the side, at 112 px
+    left = (seen[:, 0] - 0.25).round()  # the first pixel lies between columns 0 and 1
+    assert set(left.tolist()) == {0.0, 42.0, 126.0, 168.0}  # around the four columns of cells, moved inside
+
+
 def test_a_trunk_without_its_last_strides_classifies_alone():
-    row = next(variant for variant in PHOTOGRAPHS_MORE if variant.sampler == "trunk")
+    row = next(variant for variant in PHOTOGRAPHS if variant.sampler == "trunk")
     recipe = replace(row.recipe(RECIPES["photos"]), weights=None)
     model = build_variant(row, recipe, classes=24)
     assert model(torch.rand(2, 3, 336, 336)).logits["downsampled"].shape == (2, 24)

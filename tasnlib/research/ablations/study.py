@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
@@ -51,14 +50,12 @@ def study(
     """
     missing = [run for run in runs if not (folder / run.file_name).is_file()]
     if missing:
-        started = time.perf_counter()
         train = partial(train_run, folder=folder, data_folder=data_folder, weights=weights)
         bar = tqdm(total=len(missing), desc="ablations", unit="run", file=sys.stdout, mininterval=5)
         with bar, workers(processes) as pool:
             for run, _ in each(train, missing, pool):
                 bar.set_postfix_str(f"{run.dataset}, {run.variant.title}, seed {run.seed}", refresh=False)
                 bar.update()
-        print(f"{len(missing)} runs in {(time.perf_counter() - started) / 60:.0f} minutes")
     return [_read_result(run, folder / run.file_name) for run in runs]
 
 
@@ -106,7 +103,9 @@ def train_run(run: Run, folder: Path, data_folder: Path, weights: Path | None = 
     model = build_variant(run.variant, recipe, test_set.classes)
     cost = cost_by_part(model, test_set.take([0]).images.shape[-1])["total"]
     drawn = isinstance(test_set, Birds)
-    some = _first(test_set) if drawn else test_set.subset(min(VALIDATED, len(test_set)))
+    some = test_set if drawn else test_set.subset(min(VALIDATED, len(test_set)))
+    if drawn:
+        some = Birds(BirdsBatch(*(part[:VALIDATED] for part in (some.images, some.labels, some.boxes))), some.config)
     with tempfile.TemporaryDirectory() as state:
         history, _ = fit(model, train_set, some, recipe, run.seed, Path(state) / "state", accelerator)
     predictions = evaluate(model, test_set, run.recipe.batch_size, accelerator)
@@ -136,10 +135,6 @@ def train_run(run: Run, folder: Path, data_folder: Path, weights: Path | None = 
 def _birds(style: BirdsConfig, split: str, count: int, folder: Path) -> Birds:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Birds.load(style, split, count, folder=folder, device=device, progress=False)
-
-
-def _first(birds: Birds) -> Birds:
-    return Birds(BirdsBatch(birds.images[:VALIDATED], birds.labels[:VALIDATED], birds.boxes[:VALIDATED]), birds.config)
 
 
 def _data(run: Run, folder: Path) -> tuple[Any, Any]:

@@ -118,7 +118,7 @@ def table_rows(
                 multiply_adds=multiply_adds(variant.predicting(), *sizes) if predicting else found[0]["multiply_adds"],
                 seconds=statistics.fmean(result["seconds"] for result in found),
                 epochs=found[0]["epochs"],
-                attends=variant.sampler not in ("plain", "centre", "trunk", "full"),
+                attends=variant.sampler not in ("plain", "centre", "anywhere", "trunk", "full"),
                 by_class={name: 100 * statistics.fmean(r["by_class"][net][name] for r in found) for name in classes},
             )
         )

@@ -58,7 +58,9 @@ class TASNVariant(nn.Module):
     def sample(self, images: Float[Tensor, "b 3 height width"], attention: Float[Tensor, "b h w"]) -> Tensor:
         if self.variant.sampler == "centre":
             attention = attention.new_ones(len(images), 1, 1)  # of one cell the maximum is in the middle
-        if self.variant.sampler in ("crop", "centre"):
+        if self.variant.sampler == "anywhere":
+            attention = torch.rand_like(attention)
+        if self.variant.sampler in ("crop", "centre", "anywhere"):
             return crop_at_maximum(images, attention, self.tasn.out_size, self.tasn.max_zoom)
         if self.variant.sampler == "saliency":
             return saliency_sample(images, attention, self.tasn.out_size)
