@@ -1,8 +1,8 @@
 """Soft-edged shapes on a pixel grid, for whole batches at once, on any device.
 
 Pixels are computed by torch in float32, by nothing but +, −, ×, ÷, square root and comparison, one at a time: IEEE 754
-fixes the last bit of each of these, so an image is the same in every batch and on every CPU; a library's sine, a fused
-multiply-add or CUDA's ÷ is not. x runs right, y runs down, in pixels; the centre of pixel j is at j + 0.5.
+fixes the last bit of each of these, so an image is the same in every batch and on every CPU; a library's sine or float32
+root, a fused multiply-add or CUDA's ÷ is not. x runs right, y runs down, in pixels; pixel j's centre is at j + 0.5.
 """
 
 import math
@@ -59,8 +59,8 @@ def ellipse_coverage(along: Tensor, across: Tensor, semi_along: Tensor, semi_acr
     [1.0, 0.5, 0.0]
     """
     p, q = along / semi_along, across / semi_across
-    radius = torch.sqrt(p * p + q * q)
-    slope = torch.sqrt((p / semi_along) ** 2 + (q / semi_across) ** 2)
+    radius = (p * p + q * q).double().sqrt().to(p.dtype)
+    slope = ((p / semi_along) ** 2 + (q / semi_across) ** 2).double().sqrt().to(p.dtype)
     distance = radius * (radius - 1) / slope.clamp_min(1e-6)
     # At the very centre the approximation reads 0 / 0: inside is inside.
     return torch.where(radius < 0.5, 1.0, (0.5 - distance).clamp(0, 1))
@@ -72,7 +72,7 @@ def segment_coverage(start: np.ndarray, end: np.ndarray, width: np.ndarray, x: T
     dx, dy = x - column(start[:, 0], device), y - column(start[:, 1], device)
     vx, vy = column(end[:, 0] - start[:, 0], device), column(end[:, 1] - start[:, 1], device)
     t = ((dx * vx + dy * vy) / (vx * vx + vy * vy)).clamp(0, 1)
-    distance = torch.sqrt((dx - t * vx) ** 2 + (dy - t * vy) ** 2)
+    distance = ((dx - t * vx) ** 2 + (dy - t * vy) ** 2).double().sqrt().to(dx.dtype)
     return (0.5 + column(width, device) / 2 - distance).clamp(0, 1)
 
 
