@@ -41,7 +41,8 @@ def _recorded(modules: Iterable[nn.Module], keep: Callable[[Any], Any] = lambda 
 
 
 def _require_evaluation(network: nn.Module) -> None:
-    if network.training:  # which would update the statistics of its norms, and drop features at random
+    random = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)  # a new container's flag says nothing
+    if any(layer.training for layer in network.modules() if isinstance(layer, random)):
         raise ValueError(f"{type(network).__name__} is in training mode; call network.eval() first")
 
 

@@ -1,8 +1,8 @@
 """Soft-edged shapes on a pixel grid, for whole batches at once, on any device.
 
 Pixels are computed by torch in float32, by nothing but +, −, ×, ÷, square root and comparison, one at a time: IEEE 754
-fixes the last bit of each of these, so an image is the same in every batch and on every CPU; a library's sine or float32
-root, a fused multiply-add or CUDA's ÷ is not. x runs right, y runs down, in pixels; pixel j's centre is at j + 0.5.
+fixes the last bit of each of these, so an image is the same in every batch and on every CPU; a library's sine or
+float32 root, a fused multiply-add or CUDA's ÷ is not. x runs right, y runs down, in pixels; pixel 0's centre is at 0.5.
 """
 
 import math
