@@ -78,7 +78,7 @@ def measure(size: int, sets: dict[str, ImageFiles], weights: str) -> dict[str, A
         features |= {(name, split): torch.cat(parts) for name, parts in found.items()}
     with torch.enable_grad():
         heads = {name: best_probe(features[name, "train"], features[name, "val"], sets) for name in views}
-    network = nn.Sequential(backbone, heads["plain"]).eval()
+    network = nn.Sequential(backbone, heads["plain"])
 
     def looks(split: str, settings: list[tuple[float, float]]) -> dict[tuple[float, float], Tensor]:
         """The probabilities of the sampled image, by zoom and power."""

@@ -41,8 +41,9 @@ def _recorded(modules: Iterable[nn.Module], keep: Callable[[Any], Any] = lambda 
 
 
 def _require_evaluation(network: nn.Module) -> None:
-    random = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)  # a new container's flag says nothing
-    if any(layer.training for layer in network.modules() if isinstance(layer, random)):
+    # What behaves otherwise in training. A new container around trained layers is in training mode, which says nothing.
+    kinds = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
+    if any(layer.training for layer in network.modules() if isinstance(layer, kinds)):
         raise ValueError(f"{type(network).__name__} is in training mode; call network.eval() first")
 
 

@@ -25,8 +25,8 @@ class SharedModel(Predictor, ModelHubMixin):
         self.folder = expanded(folder, "folder")
         loaded = load(self.folder / FILES[0], device)
         super().__init__(loaded.model, loaded.class_names, loaded.image_size)
-        paths = [expanded(one, "folder") / "result.json" for one in (folder, *other_seeds)]
-        self.results = [read_json(path) for path in paths if path.is_file() or path != paths[0]]
+        own, *others = [expanded(one, "folder") / "result.json" for one in (folder, *other_seeds)]
+        self.results = [read_json(path) for path in ([own] if own.is_file() else []) + others]
         self._hub_mixin_config = None  # the recipe is in the file of the weights, and the folder's path is private
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:

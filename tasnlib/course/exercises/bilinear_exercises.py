@@ -148,9 +148,7 @@ EXERCISES = [
             "You added up weights alone. A weight multiplies a channel: the louder it is, the more it gives.": (
                 lambda x, s: fires_there_too(where_it_fires(x, s), x).mean(1)
             ),
-            "R has no effect on your result: its rows sum to 1. Sum its columns.": lambda x, s: normalize(
-                x.sum((2, 3)), p=1
-            ),
+            "R has no effect here: its rows sum to 1. Sum its columns.": lambda x, s: normalize(x.sum((2, 3)), p=1),
         },
         hint="Channel j gives its volume times the sum of column j of R; divide by what all channels give.",
     ),

@@ -79,8 +79,9 @@ def examine(exercise: Exercise, function: Callable) -> Report:
         target = exercise.solution(**copy.deepcopy(inputs))
         result, record = run(function, inputs)
         remarks = record.remarks | remarks
-        raised = record.problem.startswith("your function raised")
-        problem = record.problem + f" The input was {_describe(inputs)}." * raised
+        problem = record.problem
+        if problem.startswith("your function raised"):
+            problem += f" The input was {_describe(inputs)}."
         if not problem and _same(target, result, exercise.tolerance):
             problem = _broken_rule(exercise, inputs, record) or _wrong_gradient(exercise, function, inputs)
         elif not problem:
