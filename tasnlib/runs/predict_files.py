@@ -30,12 +30,11 @@ BATCH = 32  # images that are predicted together
 def find_images(named: Sequence[str]) -> list[str]:
     """Files by their names or by patterns ("*.jpg"; ** for any depth), and every image in folders, at any depth.
 
-    Raises ValueError for a name that leads to nothing, OSError for a folder that cannot be read."""
+    Hidden ones only if named so. Raises ValueError for a name that leads to nothing, OSError for unreadable folders."""
     found: dict[str, None] = {}  # each once, in order
     for name in named:
         places = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
-        named_so = set(Path(name).parts)  # also where it is hidden
-        places = [place for place in places if not any(map(is_litter, {*Path(place).parts} - named_so))]
+        places = [place for place in places if not any(map(is_litter, {*Path(place).parts} - {*Path(name).parts}))]
         files = [file for place in places for file in (_inside(place) if Path(place).is_dir() else [place])]
         if not files:
             raise ValueError(f"{name!r} leads to no image; name image files, folders, or patterns such as '*.jpg'")

@@ -13,13 +13,13 @@ from tasnlib.data.files import expanded, read_json
 from tasnlib.runs.prediction import Predictor, load
 
 FILES = ["tasn.safetensors", "result.json", "by_class.json"]
-CARD = Path(__file__).with_name("model_card.md")
+CARD = str(Path(__file__).with_name("model_card.md"))
 
 
 class SharedModel(Predictor, ModelHubMixin):
     """The TASN in a run's folder: `save_pretrained(FOLDER)`, `push_to_hub(REPOSITORY)`, `from_pretrained(EITHER)`.
 
-    Runs with other seeds give the model card their accuracies. Raises as `prediction.load`."""
+    Runs of other seeds alone give the card their accuracies. Raises as `prediction.load`, ValueError for other runs."""
 
     def __init__(self, folder: str | Path, other_seeds: Sequence[str | Path] = (), device: Any = None):
         self.folder = expanded(folder, "folder")
@@ -27,6 +27,9 @@ class SharedModel(Predictor, ModelHubMixin):
         super().__init__(loaded.model, loaded.class_names, loaded.image_size)
         own, *others = [expanded(one, "folder") / "result.json" for one in (folder, *other_seeds)]
         self.results = [read_json(path) for path in ([own] if own.is_file() else []) + others]
+        alike = {str([one.get("dataset"), dict(one.get("recipe_values", {}), weights="")]) for one in self.results}
+        if len(alike) > 1 or len({one.get("seed") for one in self.results}) < len(self.results):
+            raise ValueError("other_seeds must be runs with other seeds, and with this run's data set and recipe")
         self._hub_mixin_config = None  # the recipe is in the file of the weights, and the folder's path is private
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -56,8 +59,7 @@ class SharedModel(Predictor, ModelHubMixin):
         data = ModelCardData(library_name="tasnlib", pipeline_tag="image-classification", tags=tags)
         shares = [entry for result in self.results for entry in result.get("accuracy", {}).items()]
         missing = sorted({net for net, share in shares if share is None})
-        names, results = self.class_names, self.results
-        return ModelCard.from_template(data, str(CARD), class_names=names, results=results, missing=missing)
+        return ModelCard.from_template(data, CARD, class_names=self.class_names, results=self.results, missing=missing)
 
 
 @contextlib.contextmanager

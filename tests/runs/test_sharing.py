@@ -127,6 +127,22 @@ def test_a_file_of_weights_and_a_missing_run_are_rejected(tmp_path):
         SharedModel(SAVED, other_seeds=[tmp_path / "typo"])
 
 
+@pytest.mark.parametrize("changed", [{"recipe_values": {"epochs": 99}}, {"dataset": "birds_hard"}, {"seed": 0}])
+def test_a_run_that_differs_in_more_than_the_seed_does_not_get_into_the_card(tmp_path, changed):
+    other = json.loads((SAVED / "result.json").read_text()) | {"seed": 7}
+    values = other["recipe_values"] | changed.pop("recipe_values", {})
+    (tmp_path / "result.json").write_text(json.dumps(other | changed | {"recipe_values": values}))
+    with pytest.raises(ValueError, match="other_seeds must be runs with other seeds, and with this run's"):
+        SharedModel(SAVED, [tmp_path], device="cpu")
+
+
+def test_only_where_the_weights_came_from_may_differ_between_the_seeds(tmp_path):
+    other = json.loads((SAVED / "result.json").read_text()) | {"seed": 7}
+    other["recipe_values"]["weights"] = "elsewhere"
+    (tmp_path / "result.json").write_text(json.dumps(other))
+    assert len(SharedModel(SAVED, [tmp_path], device="cpu").results) == 2
+
+
 def test_what_was_pushed_comes_back_from_the_hub(hub, tmp_path):
     done = python(f"SharedModel({str(SAVED)!r}).push_to_hub('me/birds')", hub, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
