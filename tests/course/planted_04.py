@@ -45,6 +45,29 @@ def gradient_by_loop(student_logits, teacher_logits, temperature):
     return torch.stack(rows) / len(rows)
 
 
+def gradient_by_elements(student_logits, teacher_logits, temperature):
+    gradient = torch.zeros_like(student_logits)
+    for bird in range(len(student_logits)):
+        student = (student_logits[bird] / temperature).exp()
+        teacher = (teacher_logits[bird] / temperature).exp()
+        for kind in range(student_logits.shape[1]):
+            difference = student[kind] / student.sum() - teacher[kind] / teacher.sum()
+            gradient[bird, kind] = difference / temperature / len(student_logits)
+    return gradient
+
+
+def gradient_by_differences(student_logits, teacher_logits, temperature, step=1e-4):
+    gradient, teacher = torch.zeros_like(student_logits), teacher_logits.double()
+    for bird, kind in np.ndindex(*student_logits.shape):
+        losses = []
+        for move in (step, -step):
+            moved = student_logits.double()
+            moved[bird, kind] += move
+            losses.append(soft_loss_by_einsum(moved, teacher, temperature))
+        gradient[bird, kind] = (losses[0] - losses[1]) / (2 * step)
+    return gradient
+
+
 def gradient_by_backward(student_logits, teacher_logits, temperature):
     at = student_logits.clone().requires_grad_()
     with torch.enable_grad():
@@ -116,6 +139,7 @@ RIGHT = {
     ],
     "soft_gradient": [
         gradient_by_loop,
+        gradient_by_elements,
         lambda s, t, T: (F.softmax(s / T, 1) - F.softmax(t / T, 1)) / (T * s.shape[0]),
         lambda z_s, z_t, T: (softened_by_numpy(z_s, T) - softened_by_numpy(z_t, T)) / T / len(z_t),
     ],
@@ -177,6 +201,7 @@ WRONG = {
         ("", gradient_by_backward),
         ("", gradient_by_autograd),
         ("", gradient_by_func),
+        ("", gradient_by_differences),
         ("sign is wrong", lambda s, t, T: gradient_by_loop(t, s, T)),
         ("left out 1/T", lambda s, t, T: gradient_by_loop(s / T, t / T, 1.0)),
         ("number of birds", lambda s, t, T: gradient_by_loop(s, t, T) * len(s)),

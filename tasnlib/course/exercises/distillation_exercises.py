@@ -8,6 +8,7 @@ from tasnlib.course.exercises.random_inputs import whole
 
 # By turns: birds (never T or T² of them, so that the divisions are told apart), and the temperature.
 SIZES = ((6, 2.0), (5, 1.0), (3, 10.0), (7, 3.0), (1, 2.0), (5, 3.0))
+AUTOGRAD = ("backward", "grad", "vjp", "jacobian", "jacrev", "jacfwd")
 
 
 def _logits(generator, turn, deviation=2.0):
@@ -21,10 +22,6 @@ def _some_equal(generator, turn):
     inputs = _logits(generator, turn, deviation=(2.0, 8.0)[turn % 2])
     inputs["logits"][0] *= turn % 4 != 3
     return inputs
-
-
-def _probabilities(generator, turn):
-    return {"probabilities": _some_equal(generator, turn)["logits"].softmax(dim=-1)}
 
 
 def _pair(generator, turn):
@@ -91,7 +88,7 @@ EXERCISES = [
     ),
     Exercise(
         entropy,
-        _probabilities,
+        lambda generator, turn: {"probabilities": _some_equal(generator, turn)["logits"].softmax(dim=-1)},
         mistakes={
             "The sign is wrong: a probability's log is negative. Put a minus before the sum.": lambda q: -entropy(q),
             "You took the mean over the classes. Take the sum.": lambda q: -(q * q.log()).mean(dim=-1),
@@ -123,9 +120,10 @@ EXERCISES = [
             "The loss is a mean: divide by the number of birds.": lambda s, t, T: len(s) * soft_gradient(s, t, T),
         },
         rules={
-            "No `backward`: write the gradient down directly.": without(
-                "backward", "grad", "vjp", "jacobian", "jacrev", "jacfwd"
-            )
+            "No `backward`: write the gradient down directly.": without(*AUTOGRAD),
+            "No differences of losses: write the gradient down directly.": lambda given, record: (
+                len(record.tensors) <= 90 * len(given["student_logits"])  # loops may be, but not a loss for each logit
+            ),
         },
         hint="Section 5 derives it for one bird; the loss is the mean over the birds.",
         tolerance=1e-5,
