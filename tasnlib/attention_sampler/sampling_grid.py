@@ -31,8 +31,8 @@ class SamplingGrid(NamedTuple):
     parts that are hidden. The computation uses the zoom's dtype, float64 where the device has it, and the result is
     float64 for float64, else float32. Gradients flow into points, boxes and features.
 
-    In float64, there and back is exact to W / 10^11 pixels where there is attention, and to W / 10^9 pixels in the
-    emptiest background, which all but disappears in the sampled image.
+    In float64, there and back is exact to W / 10^11 pixels where there is attention, and to W / (4 · 10^9) pixels in
+    the emptiest background, which all but disappears in the sampled image.
 
     >>> from tasnlib.attention_sampler import AttentionSampler
     >>> sampler = AttentionSampler(out_size=4)
