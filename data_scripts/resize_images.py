@@ -1,10 +1,10 @@
 """Write a smaller copy of a data set: python data_scripts/resize_images.py datasets/CUB_200_2011 resized/CUB_200_2011
 
 Decoding large photographs is most of the work of reading them. The copy has the same folders, names and lists, so every
-loader reads it as it reads the original (for the above: -p data_folder resized): images upright with a short side of --size pixels (JPEG of quality 95, and
-PNG for all other formats, whatever the name ends with), smaller ones and those that cannot be read unchanged. Lists of
-coordinates (bounding boxes, part points), which no loader reads, are not rescaled. A stopped copy continues when the
-same command is run again.
+loader reads it as it reads the original (for the one above: -p data_folder resized): images upright with a short side
+of --size pixels (JPEG of quality 95, and PNG for all other formats, whatever the name ends with), smaller ones and
+those that cannot be read unchanged. Lists of coordinates (bounding boxes, part points), which no loader reads, are not
+rescaled. A stopped copy continues when the same command is run again.
 """
 
 import argparse
