@@ -16,7 +16,7 @@ CHOSEN = {  # index of the figure, and the crop as shares: left, top, right, bot
     "05_train_full": (3, (0, 0, 1, 0.5)),
     "06_ablations": (3, (0, 0, 1, 1)),
     "07_explore": (2, (0, 0, 1, 1)),
-    "08_photographs": (2, (0, 0, 1, 1)),
+    "08_photographs": (2, (0, 0.37, 0.62, 0.98)),
 }
 SIDE = (300, 170)
 
