@@ -68,5 +68,5 @@ def _explained(failed: str) -> Iterator[None]:
         yield
     except Exception as reason:  # the hub's own errors, and those of the connection, which have no common type
         said = " ".join(str(reason).split())[:300]
-        remedy = "log in (hf auth login), or pass a token" if "401" in said else "try again later"
+        remedy = "log in (hf auth login), or pass a token" if "401 " in said else "try again later"  # not in a port
         raise OSError(f"{failed}: {said} What to do: {remedy}") from reason

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasnlib.runs.sharing import SharedModel
+from tasnlib.runs.sharing import SharedModel, _explained
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "notebooks" / "saved_run"
@@ -149,6 +149,13 @@ def test_what_was_pushed_comes_back_from_the_hub(hub, tmp_path):
     assert hub.files["tasn.safetensors"] == (SAVED / "tasn.safetensors").read_bytes()
     done = python("print(len(SharedModel.from_pretrained('me/birds').class_names))", hub, tmp_path)
     assert done.stdout.strip() == "16", done.stderr[-2000:]
+
+
+def test_an_address_with_401_in_it_is_no_refusal():
+    with pytest.raises(OSError, match="try again later"), _explained("birds were not uploaded"):
+        raise ConnectionError(
+            "Server error '503 Service Unavailable' for url 'http://127.0.0.1:40143/api/repos/create'"
+        )
 
 
 @pytest.mark.parametrize(("status", "remedy"), [(401, "log in"), (503, "try again later")])
