@@ -82,14 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trains.add_argument("folder", metavar="FOLDER", help="the output folder, seen by all machines")
     trains.add_argument("name", choices=MODELS, metavar="NAME", help=", ".join(MODELS))
     trains.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"))
-    predicts = commands.add_parser("predict", help="the three most probable classes of each image")
+    predicts = commands.add_parser("predict", help="the most probable classes", argument_default=argparse.SUPPRESS)
     predicts.add_argument("run", metavar="RUN", help="the output folder of a finished run")
     predicts.add_argument("images", metavar="IMAGE", nargs="+", help="files, folders, or patterns such as '*.jpg'")
-    predicts.add_argument("--csv", metavar="FILE", help="write rows to this file; it goes on where it stopped")
-    predicts.add_argument("--top", type=int, default=3, metavar="K", help="classes a row (default: 3)")
-    predicts.add_argument("--views", choices=VIEWS, default="whole", help="of each image, to be averaged (for --csv)")
-    cores = min(8, os.cpu_count() or 1)
-    predicts.add_argument("--num-workers", type=int, default=cores, metavar="N", help="processes that read images")
+    predicts.add_argument("--csv", default=None, metavar="FILE", help="write rows to it; goes on where it stopped")
+    predicts.add_argument("--top", type=int, metavar="K", help="classes a row (default: 3)")
+    predicts.add_argument("--views", choices=VIEWS, help="of each image, to be averaged (default: whole)")
+    predicts.add_argument("--num-workers", type=int, metavar="N", help="processes that read (default: one a core)")
     given = parser.parse_args(arguments)
     try:
         if given.command == "train":
@@ -97,10 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_names(parameters, NAMES)
             train_here(expanded(given.folder, "FOLDER"), given.name, parameters)
         else:
+            options = {name: value for name, value in vars(given).items() if name in ("top", "views", "num_workers")}
+            if given.csv is None and options:
+                raise ValueError("--top, --views and --num-workers are for --csv FILE; add it, or leave them out")
             predictor, images = load(given.run), find_images(given.images)
             if given.csv is not None:
-                options = given.top, given.views, given.num_workers
-                predict_files(predictor, images, expanded(given.csv, "--csv"), *options)
+                options = {"num_workers": min(8, os.cpu_count() or 1), **options}
+                predict_files(predictor, images, expanded(given.csv, "--csv"), **options)
             for image in () if given.csv is not None else images:
                 print(f"{image}: {predictor.predict(image)}")
     except KeyboardInterrupt as reason:

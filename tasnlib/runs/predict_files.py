@@ -58,9 +58,10 @@ def predict_files(
 
     Each row names the file in full, the model by a hash of its weights, and the views, see `Predictor.shares`. Raises,
     before any work, OSError where the table cannot be written or another call is writing it, ValueError for other
-    columns in it, and rows of another model or other views."""
-    names = list(dict.fromkeys(map(os.path.abspath, names)))
-    top = max(1, min(top, len(predictor.class_names)))
+    columns or rows of another model or other views in it, and for a `top` or `num_workers` that cannot be."""
+    if top < 1 or num_workers < 0:
+        raise ValueError(f"top is {top} and num_workers {num_workers}; they must be 1 or more, and 0 or more")
+    names, top = list(dict.fromkeys(map(os.path.abspath, names))), min(top, len(predictor.class_names))
     model = hashlib.sha256(safetensors.torch.save(predictor.model.state_dict())).hexdigest()[:12]
     columns = ["file", "model", "views", "problem"]
     columns += [f"{what}_{number}" for number in range(1, top + 1) for what in ("class", "share")]

@@ -93,6 +93,5 @@ def load(run: str | Path, device: str | torch.device | None = None) -> Predictor
     model, class_names = load_model(path)
     if not isinstance(model, TASN):
         raise ValueError(f"{path} is a baseline, which has no attention; name a run's tasn.safetensors")
-    if device is None:
-        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-    return Predictor(model.to(device), class_names, load_recipe(path).image_size)
+    fastest = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    return Predictor(model.to(device or fastest), class_names, load_recipe(path).image_size)

@@ -67,10 +67,7 @@ def effective_values(settings: Settings) -> dict[str, Any]:
 
 def keep_result(folder: Path, result: dict[str, Any], trained: dict[str, Trained], test_set: Data) -> None:
     """Write result.json and by_class.json, the accuracy on each class by net, beside the checkpoints."""
-    by_class = {
-        name: accuracies_by_class(best, test_set.labels, test_set.class_names)
-        for one in trained.values()
-        for name, best in one.predictions.items()
-    }
+    best = {name: found for one in trained.values() for name, found in one.predictions.items()}
+    by_class = {net: accuracies_by_class(one, test_set.labels, test_set.class_names) for net, one in best.items()}
     write_atomically(folder / "by_class.json", json.dumps(by_class, indent=1, ensure_ascii=False).encode())
     write_atomically(folder / "result.json", (json.dumps(result) + "\n").encode())

@@ -41,4 +41,4 @@ def explained_worker_death(num_workers: int) -> Iterator[None]:
             raise
         problem = f"one of {num_workers} worker processes that read images died, most often because memory ran out"
         remedy = f"Lower num_workers from {num_workers} (0: none), or give a container more shared memory (--shm-size)"
-        raise RuntimeError(f"{problem}: {reason} {remedy}. resume=True continues from the last checkpoint") from reason
+        raise RuntimeError(f"{problem}: {reason} {remedy}; then go on: resume=True, or --csv as before") from reason

@@ -176,3 +176,17 @@ def test_the_command(predictor, photos, tmp_path, capsys):
     assert {row["views"] for row in rows_of(tmp_path / "out.csv")} == {"flip and crops"}
     assert main(["predict", str(tmp_path / "run"), str(photos / "b, c")]) == 0
     assert capsys.readouterr().out.count("%") >= 9
+
+
+@pytest.mark.parametrize("option", [["--top", "3"], ["--views", "whole"], ["--num-workers", "0"]])
+def test_options_of_a_table_need_one(option, capsys):
+    assert main(["predict", "no such run", "no such image", *option]) == 1
+    assert "add it, or leave them out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--top", "0"], ["--num-workers", "-1"]])
+def test_numbers_that_cannot_be_are_rejected_before_any_work(predictor, photos, tmp_path, capsys, option):
+    words = ["predict", str(tmp_path / "run"), str(photos), "--csv", str(tmp_path / "out.csv"), *option]
+    assert main(words) == 1
+    assert "must be 1 or more, and 0 or more" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()

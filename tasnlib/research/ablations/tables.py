@@ -167,9 +167,8 @@ def as_text(rows: Sequence[Row], reference: str, columns: Sequence[str] = ("cost
     for row in rows:
         mean, deviation = row.against(base)
         star = " *" if row.title in starred else ""
-        difference = "" if row is base else f"{mean:+5.1f}" + f" ± {deviation:.1f}{star}" * spread
+        difference = "" if row is base else f"{round(mean, 1) + 0.0:+5.1f}" + f" ± {deviation:.1f}{star}" * spread
         accuracy = f"{row.mean:5.1f}" + f" ± {row.deviation:.1f}" * spread
-        difference = difference.replace("-0.0", "+0.0")
         line = f"{row.title:{width}} {accuracy:12}   {difference:{between}}"
         lines.append(line + "".join(f" {COLUMNS[name][1](row):>10}" for name in columns))
     return "\n".join(line.rstrip() for line in lines)
@@ -194,8 +193,7 @@ class Study:
         if not named:
             known = ", ".join(f"{table.name!r}, {table.dataset!r}" for table in TABLES)
             raise ValueError(f"no table has name {name!r} and dataset {dataset!r}; choose one of {known}")
-        runs = plan(self.profile, named)
-        if named[0].optional and any(run.file_name not in self.results for run in runs):
+        if named[0].optional and any(run.file_name not in self.results for run in plan(self.profile, named)):
             return []
         return table_rows(named[0], self.profile, self.results, predicting)
 
@@ -238,7 +236,6 @@ def open_study(
     missing = sum(not (folder / run.file_name).is_file() for run in runs)
     if missing and profile == "gpu" and not torch.cuda.is_available():
         raise ValueError(f"profile is 'gpu', but torch finds no GPU for {missing} missing runs; choose laptop or smoke")
-    if processes is None:
-        processes = 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    processes = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     results = study(runs, folder, project_folder() / "datasets", processes, Path(weights) if weights else None)
     return Study(PROFILES[profile], {run.file_name: result for run, result in zip(runs, results, strict=True)})

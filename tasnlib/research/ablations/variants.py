@@ -161,6 +161,8 @@ PHOTOGRAPHS_CHOICES = (
     replace(LOOKS, title="both looks, zoom up to 2", predicts="", changes=MILD),
     replace(LOOKS, title="both looks, zoom up to 2, not squared", predicts="", changes=MILD | {"structure_power": 1.0}),
 )
+CHOSEN = ("plain", "structure", "floor", "smoothing", "half")  # two bases, and what looked best with one seed
+PHOTOGRAPHS_PROMISING = tuple(row for row in PHOTOGRAPHS_CHOICES if any(word in row.title for word in CHOSEN))
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ TABLES = (
     Table("photographs", "grocery", ALL_CLASSES, seeds=1),
     Table("photographs, more", "grocery_look_alikes", PHOTOGRAPHS_MORE),
     Table("photographs, choices", "grocery_look_alikes", PHOTOGRAPHS_CHOICES, split="val", seeds=1),
+    Table("photographs, promising", "grocery_look_alikes", PHOTOGRAPHS_PROMISING, split="val"),
     Table("features", "easy", FEATURES["easy"], optional=True),
     Table("features", "hard", FEATURES["hard"], optional=True),
 )
