@@ -8,7 +8,7 @@ Pixel-edge units throughout: the image covers [0, W] and pixel j covers [j, j + 
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import SymInt, Tensor
 from torch.nn import functional as F
 
 # Where the zoom is 0, its integral has no inverse. With this much, float64 leads back to 1e-6 px in images of 4,000 px.
@@ -17,11 +17,11 @@ Size = int | tuple[int, int]  # in pixels: one number for both sides, or (height
 
 
 def sides(size: Size, name: str) -> tuple[int, int]:
-    """A size as (height, width); raises ValueError, calling it `name`, where a side is no whole number from 1 up."""
-    height, width = size if isinstance(size, tuple | list) else (size, size)
-    if {type(height), type(width)} & {bool, float} or height < 1 or width < 1:
-        raise ValueError(f"{name} is {size}; it must be a whole number of at least 1 pixel, or (height, width)")
-    return height, width
+    """A size as (height, width); raises ValueError, calling it `name`, unless each side is an int from 1 up."""
+    given = size if isinstance(size, tuple | list) else (size, size)
+    if len(given) != 2 or not all(type(n) in (int, SymInt, Tensor) and n >= 1 and n % 1 == 0 for n in given):
+        raise ValueError(f"{name} is {size!r}; it must be an int from 1 up, in pixels, or (height, width)")
+    return given[0], given[1]
 
 
 def _marginal_zoom(attention: Float[Tensor, "b h w"], size: int) -> Float[Tensor, "b {size}"]:
@@ -196,8 +196,8 @@ def attention_sample(
 ) -> Float[Tensor, "b c n_h n_w"]:
     """Resample images so that attended places get more pixels: S(I, attention), equation 5 of the paper.
 
-    Uniform attention gives exactly `interpolate(mode="bilinear", align_corners=False)`. Gradients flow into the images,
-    never into the attention.
+    Uniform attention gives `interpolate(mode="bilinear", align_corners=False)`, up to rounding. Gradients flow into the
+    images, never into the attention.
 
     Args:
         images: of any number of channels and any floating point type.

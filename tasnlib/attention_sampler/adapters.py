@@ -6,7 +6,7 @@ negative. Nothing about the network is changed. Others may use it at the same ti
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -42,9 +42,16 @@ def _recorded(modules: Iterable[nn.Module], keep: Callable[[Any], Any] = lambda 
 
 def _require_evaluation(network: nn.Module) -> None:
     # What behaves otherwise in training. A new container around trained layers is in training mode, which says nothing.
-    kinds = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
-    if any(layer.training for layer in network.modules() if isinstance(layer, kinds)):
+    kinds = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU, nn.MultiheadAttention
+    training = [layer for layer in network.modules() if layer.training]
+    if any(isinstance(one, kinds) or type(one).__name__ in ("DropPath", "StochasticDepth") for one in training):
         raise ValueError(f"{type(network).__name__} is in training mode; call network.eval() first")
+
+
+def _covers(cells: Sequence[int], images: Tensor) -> bool:
+    """Can these be rows and columns of cells that a network made of the images? Channels, mistaken for columns, not."""
+    (rows, columns), per_row = cells, images.shape[3] / images.shape[2]
+    return 0.8 * (rows - 1) * per_row - 1 <= columns <= 1.25 * (rows + 1) * per_row + 1
 
 
 def class_activation(
@@ -76,13 +83,13 @@ def class_activation(
         outputs = [one for one in outputs if isinstance(one, Tensor) and one.ndim in (3, 4) and one.requires_grad]
         maps = [one for one in outputs if one.ndim == 4 and one.shape[2] * one.shape[3] > 1]
         tokens = (bool(outputs) and outputs[-1].ndim == 3) or getattr(network, "output_fmt", "NCHW") != "NCHW"
-        if not maps or tokens or logits.ndim != 2:
-            raise ValueError(
-                f"{type(network).__name__} is not a CNN that gives logits (b, classes); for a vision transformer of "
-                "timm use attention_rollout, for other networks feature_magnitude"
-            )
-        chosen = logits.argmax(dim=1) if classes is None else _one_each(torch.as_tensor(classes), logits)
-        (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), maps[-1])
+        gradient, is_logits = None, isinstance(logits, Tensor) and logits.ndim == 2
+        if maps and not tokens and is_logits and _covers(maps[-1].shape[2:], images):
+            chosen = logits.argmax(dim=1) if classes is None else _one_each(torch.as_tensor(classes), logits)
+            (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), maps[-1], allow_unused=True)
+    if gradient is None:
+        instead = "for a vision transformer of timm use attention_rollout, for other networks feature_magnitude"
+        raise ValueError(f"{type(network).__name__} is not a CNN that gives logits (b, classes); {instead}")
     weights = gradient.mean(dim=(2, 3), keepdim=True)  # (b, c, 1, 1)
     return (weights * maps[-1]).sum(dim=1).clamp_min(0).detach()
 
@@ -121,8 +128,7 @@ def _grid(network: Any, images: Tensor) -> tuple[int, int] | None:
     embed: Any = getattr(network, "patch_embed", None)
     if not hasattr(embed, "dynamic_feat_size") or not hasattr(network, "num_prefix_tokens"):
         return None
-    rows, columns = embed.dynamic_feat_size(tuple(images.shape[2:]))
-    return rows, columns
+    return embed.dynamic_feat_size(tuple(images.shape[2:]))
 
 
 @torch.no_grad()
@@ -149,7 +155,7 @@ def attention_rollout(network: Any, images: Float[Tensor, "b c height width"]) -
     if not layers or not grid or not all(hasattr(layer, "attn_drop") for layer in layers):
         raise ValueError(f"{type(network).__name__} is not a {_ROLLED_OUT}")
     with _unfused(layers), _recorded(layer.attn_drop for layer in layers) as found:
-        network(images)
+        network(images.clone())
     first = network.num_prefix_tokens
     tokens = first + grid[0] * grid[1]
     shapes = [(len(images), getattr(layer, "num_heads", 0), tokens, tokens) for layer in layers]
@@ -166,14 +172,15 @@ def attention_rollout(network: Any, images: Float[Tensor, "b c height width"]) -
 def feature_magnitude(network: Any, images: Float[Tensor, "b c height width"], layer: str) -> Float[Tensor, "b h w"]:
     """How strongly a layer responds in each cell: the length of its features there.
 
-    Its features are (b, c, h, w), or (b, h, w, c) in a network of timm that says so by its `output_fmt`, or the tokens
-    (b, n, c) of a vision transformer of timm. Of a layer that runs several times it is the first time.
+    Its features are (b, c, h, w); or (b, h, w, c) where only that gives the cells the images' proportions, or a network
+    of timm says so by its `output_fmt`; or the tokens (b, n, c) of a vision transformer of timm. Of a layer that runs
+    several times it is the first time.
 
     Args:
         layer: its name among `network.named_modules()`, such as "layer3" of a ResNet or "blocks.8" of a ViT.
 
     Raises:
-        ValueError: for a layer that is not there or gives no feature map; for a network in training mode.
+        ValueError: for a layer that is not there, gives no feature map or is not run; for a network in training mode.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 30 * 30, 5)).eval()
     >>> feature_magnitude(network, torch.rand(2, 3, 32, 32), "0").shape
@@ -184,21 +191,24 @@ def feature_magnitude(network: Any, images: Float[Tensor, "b c height width"], l
     if layer not in names:
         raise ValueError(f"layer is {layer!r}; {type(network).__name__} has {', '.join(list(names)[1:40])}, ...")
     grid = _grid(network, images)
-    channels_last = getattr(network, "output_fmt", "") == "NHWC" and not isinstance(names[layer], nn.Conv2d)
+    says_so = any(getattr(module, "output_fmt", "") == "NHWC" for module in names.values())
+    channels_last = says_so and not isinstance(names[layer], nn.Conv2d)
 
     def magnitude(features: Any) -> Tensor | None:
-        if not isinstance(features, Tensor):
+        if not isinstance(features, Tensor) or features.shape[:1] != images.shape[:1]:
             return None
         if features.ndim == 4 and (not grid or tuple(features.shape[2:]) == grid):
-            return features.norm(dim=3 if channels_last else 1)
+            first, last = _covers(features.shape[2:], images), _covers(features.shape[1:3], images)
+            return features.norm(dim=3 if channels_last or not first else 1) if first or last else None
         if features.ndim == 3 and grid and features.shape[1] == network.num_prefix_tokens + grid[0] * grid[1]:
             return features[:, network.num_prefix_tokens :].norm(dim=2).unflatten(1, grid)
         return None
 
     with _recorded([names[layer]], magnitude) as found:
-        network(images)
+        network(images.clone())
     if not found or found[0] is None:
-        raise ValueError(f"layer {layer!r} gives no feature map (b, c, h, w); choose a convolution, or a stage of them")
+        problem = "gives no feature map (b, c, h, w)" if found else "was not run, as in a compiled network"
+        raise ValueError(f"layer {layer!r} {problem}; choose a convolution, or a stage of them")
     return found[0]
 
 
@@ -226,6 +236,7 @@ def attend_and_sample(
     torch.Size([2, 5])
     """
     _require_evaluation(network)
+    sampler = AttentionSampler(size, max_zoom, power)
     resized = downsample(images, size)
-    sampled = AttentionSampler(size, max_zoom, power)(images, attention(network, resized)).images
+    sampled = sampler(images, attention(network, resized.clone())).images  # a network may change its input in place
     return (network(resized).softmax(dim=1) + network(sampled).softmax(dim=1)) / 2

@@ -47,7 +47,7 @@ class AttentionSampler(nn.Module):
         if not allowed:
             raise ValueError(f"max_zoom is {max_zoom!r}, power {power!r}; they must be finite, at least 1 and above 0")
         self.out_size = sides(out_size, "out_size")
-        self.max_zoom, self.power, self.antialias = max_zoom, power, antialias
+        self.max_zoom, self.power, self.antialias = float(max_zoom), float(power), antialias
 
     def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
         if (images.ndim, attention.ndim) != (4, 3) or not (images.shape[0] and attention.shape[1] * attention.shape[2]):
@@ -67,4 +67,4 @@ class AttentionSampler(nn.Module):
         return Sampled(read_bilinearly(images, positions(zoom_x, n_w), positions(zoom_y, n_h)), grid)
 
     def extra_repr(self) -> str:
-        return f"{self.out_size}, max_zoom={self.max_zoom}, power={self.power}, antialias={self.antialias}"
+        return f"{self.out_size}, max_zoom={self.max_zoom:g}, power={self.power:g}, antialias={self.antialias}"

@@ -49,7 +49,7 @@ class SamplingGrid(NamedTuple):
 
     @property
     def x(self) -> Float[Tensor, "b n_w"]:
-        """Where the columns of the sampled image are read, see `sampler.sampling_positions`."""
+        """Where the columns of the sampled image are read, see `sampler.sampling_positions`; in the zoom's dtype."""
         return positions(self.zoom_x, self.out_size[1])
 
     @property

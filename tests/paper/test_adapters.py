@@ -1,5 +1,6 @@
 """Maps of networks that one already has: against class activation maps and a rollout by hand."""
 
+import functools
 import threading
 from pathlib import Path
 
@@ -292,6 +293,88 @@ def test_a_network_in_training_mode_is_rejected_unchanged(use):
 
 
 @pytest.mark.parametrize(
+    ("kind", "network"),
+    [
+        ("StochasticDepth", lambda: models.convnext_tiny(stochastic_depth_prob=0.5)),  # no dropout, no batch norm
+        ("DropPath", lambda: timm.create_model("test_convnext", drop_path_rate=0.5)),
+        ("MultiheadAttention", lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.TransformerEncoderLayer(8, 2, 8))),
+        ("RReLU", lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.RReLU())),
+    ],
+)
+def test_whatever_is_random_in_training_counts(kind, network):
+    network = network().eval()
+    for layer in network.modules():
+        if type(layer).__name__ == kind:
+            layer.train()
+    with pytest.raises(ValueError, match="is in training mode"):
+        class_activation(network, torch.rand(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("name", ["nest_tiny", "swin_tiny_patch4_window7_224"])
+def test_channels_are_not_taken_for_columns(name):
+    network, images = timm.create_model(name, num_classes=3), torch.rand(1, 3, 224, 224)
+    if name != "nest_tiny":
+        network = nn.Sequential(nn.Identity(), network)  # as behind a normalisation: it does not say what comes last
+    with pytest.raises(ValueError, match="is not a CNN"):
+        class_activation(network.eval(), images)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "cells"),
+    [
+        (lambda: models.swin_t(), "features.1", 56),
+        (lambda: nn.Sequential(nn.Identity(), timm.create_model("swin_tiny_patch4_window7_224")), "1.layers.1", 28),
+        (lambda: models.convnext_tiny(), "features.1.0.block.2", 56),  # a norm of channels that are last
+    ],
+)
+def test_magnitude_where_channels_are_last(network, layer, cells):
+    network, kept, images = network().eval(), [], torch.rand(1, 3, 224, 224)
+    found = feature_magnitude(network, images, layer)
+    network.get_submodule(layer).register_forward_hook(lambda _, __, output: kept.append(output))
+    with torch.no_grad():
+        network(images)
+    assert found.shape == (1, cells, cells)
+    torch.testing.assert_close(found, kept[0].square().sum(dim=3).sqrt())
+
+
+def test_a_layer_of_windows_or_one_that_is_not_run_gives_no_map():
+    swin = timm.create_model("swin_tiny_patch4_window7_224", depths=(1, 1, 1, 1), num_classes=3).eval()
+    swin.layers[0].blocks[0].attn.fused_attn = False
+    with pytest.raises(ValueError, match="gives no feature map"):
+        feature_magnitude(swin, torch.rand(1, 3, 224, 224), "layers.0.blocks.0.attn.softmax")  # 64 windows
+    network = build("resnet18")
+    network.spare = nn.Conv2d(3, 3, 1)
+    with pytest.raises(ValueError, match="'spare' was not run"):
+        feature_magnitude(network, torch.rand(1, 3, 64, 64), "spare")
+
+
+def test_a_network_without_plain_logits_is_rejected():
+    networks = [models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None)]
+    networks += [timm.create_model("resnet10t", features_only=True)]
+    for network in networks:
+        with pytest.raises(ValueError, match="is not a CNN that gives logits"):
+            class_activation(network.eval(), torch.rand(1, 3, 64, 64))
+
+
+class TwoHeads(nn.Module):
+    """Its last feature map has no part in the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.convolution = nn.Linear(3, 5), nn.Conv2d(3, 8, 3)
+
+    def forward(self, images):
+        logits = self.linear(images.mean(dim=(2, 3)))
+        self.convolution(images)
+        return logits
+
+
+def test_a_map_that_the_logits_do_not_depend_on_is_rejected():
+    with pytest.raises(ValueError, match="is not a CNN that gives logits"):
+        class_activation(TwoHeads().eval(), torch.rand(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize(
     "classes", [torch.tensor([1]), torch.tensor([1, 2, 3]), torch.tensor([0, 7]), torch.tensor([-1, 0])]
 )
 def test_there_must_be_a_class_for_each_image(classes):
@@ -320,6 +403,37 @@ def test_maps_under_inference_mode_and_of_networks_that_change_their_input():
     torch.testing.assert_close(attend_and_sample(network, images, 64), probabilities)
     before = images.clone()
     torch.testing.assert_close(class_activation(InPlace().eval(), images), class_activation(network, before - 0.5))
+    assert torch.equal(images, before)
+    of_layer = functools.partial(feature_magnitude, layer="network.layer3")
+    torch.testing.assert_close(of_layer(InPlace().eval(), images), feature_magnitude(network, images - 0.5, "layer3"))
+    found = attend_and_sample(InPlace().eval(), images, 64, attention=of_layer)
+    assert torch.equal(images, before)
+    with torch.no_grad():
+        small = downsample(images, 64)
+        sampled = AttentionSampler(64, 2.0)(images, of_layer(InPlace().eval(), small)).images
+        expected = (network(small - 0.5).softmax(1) + network(sampled - 0.5).softmax(1)) / 2
+    torch.testing.assert_close(found, expected)
+
+
+class InPlaceTransformer(nn.Module):
+    """A transformer of timm that changes its input."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def __getattr__(self, name):
+        return super().__getattr__(name) if name == "network" else getattr(super().__getattr__("network"), name)
+
+    def forward(self, images):
+        images -= 0.5
+        return self.network(images)
+
+
+def test_a_rollout_leaves_the_images_as_they_are():
+    network, images = timm.create_model("test_vit", num_classes=3).eval(), torch.rand(1, 3, 160, 160)
+    before = images.clone()
+    attention_rollout(InPlaceTransformer(network).eval(), images)
     assert torch.equal(images, before)
 
 

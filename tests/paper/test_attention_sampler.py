@@ -175,6 +175,7 @@ def test_integers_are_rejected_and_half_types_stay_inside():
 PLAIN = """
 import sys
 sys.modules["beartype"] = None  # a plain installation has none, so no annotation is checked
+import numpy
 import torch
 from tasnlib.attention_sampler import AttentionSampler
 
@@ -185,6 +186,12 @@ for said, wrong in {
     "out_size is True": lambda: AttentionSampler(True),
     "out_size is 8.0": lambda: AttentionSampler(8.0),
     "out_size is (8.5, 9)": lambda: AttentionSampler((8.5, 9)),
+    "out_size is '8'": lambda: AttentionSampler("8"),
+    "out_size is None": lambda: AttentionSampler(None),
+    "out_size is (8,)": lambda: AttentionSampler((8,)),
+    "out_size is ((8, 9), 9)": lambda: AttentionSampler(((8, 9), 9)),
+    "out_size is tensor(7.5000)": lambda: AttentionSampler(torch.tensor(7.5)),
+    "out_size is np.float64(7.5)": lambda: AttentionSampler(numpy.float64(7.5)),
     "max_zoom is '4'": lambda: AttentionSampler(4, "4"),
     "power None": lambda: AttentionSampler(4, 4, None),
     "2 of torch.uint8 on cpu": lambda: sampler((255 * images).to(torch.uint8), attention),
@@ -209,6 +216,8 @@ for said, wrong in {
     else:
         raise AssertionError(f"{said}: accepted")
 assert AttentionSampler([8, 9]).out_size == (8, 9)
+twice = AttentionSampler(4, numpy.float32(2), numpy.int64(1))(images, attention).images
+assert torch.equal(twice, AttentionSampler(4, 2)(images, attention).images)
 """
 
 
