@@ -101,6 +101,11 @@ def of_all(title, net=None):
     return mean(title, net, ALL)
 
 
+def behind_on_validation():
+    """On validation photographs the middle half lies behind the plain image as a second view."""
+    return mean(MIDDLE, "both", VALIDATION) < mean("plain image as a second view", "both", VALIDATION)
+
+
 def lead_on_validation():
     return mean("plain image as a second view", "both", VALIDATION) - mean(STRUCTURE, None, VALIDATION)
 
@@ -155,8 +160,20 @@ CLAIMS: Claims = {
     "have four or nine times the pixels": lambda: ((336 / 112) ** 2,),
     "the difference is +0.2 points, give or take 3": lambda: (crop_beside_the_middle()[0], crop_beside_the_middle()[1]),
     "TASN is 6.9 points behind": lambda: (mean(MIDDLE, PREDICTS) - mean(VIEW, "master"),),
-    "are five points ahead of it there": lambda: all(
-        round(mean(row, PREDICTS) - mean(VIEW, "both"), 1) >= 5 for row in (MIDDLE, "crop at its maximum, both looks")
+    "and the middle half, which lies behind it here, is five points ahead of it there": lambda: (
+        behind_on_validation() and 5 <= mean(MIDDLE, "both") - mean(VIEW, "both") < 6
+    ),
+    "here it is 6 points behind the structure image, for every seed (p = 2.3 %); on the 974 test photographs 0.6": (
+        lambda: (
+            mean(STRUCTURE, None, VALIDATION) - mean("plain", None, VALIDATION),
+            p_value(accuracies("plain", None, VALIDATION), accuracies(STRUCTURE, None, VALIDATION)),
+            TEST["plain"][0]["test_images"],
+            mean(STRUCTURE) - mean("plain"),
+        )
+    ),
+    "costs nearly twice as much, and for less than that, plain at 160 px does more": lambda: (
+        cost(VIEW) / cost(STRUCTURE),
+        160 if mean("plain, 160 px") > mean(VIEW, "both") and cost("plain, 160 px") < cost(VIEW) else 0,
     ),
     "Four times the pixels come close to it, at 3.6 times the price": lambda: (
         4,
