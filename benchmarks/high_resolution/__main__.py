@@ -3,18 +3,24 @@
     python -m benchmarks.high_resolution [--processes N] [--sizes 512 1024 2048] [--seeds 0 1 2] [--only runs costs]
 
 Two series: the birds' size in pixels fixed, so that they cover less and less of the image, and growing with the image.
-Results, one JSON file per run, go to notebooks/high_resolution; an interrupted experiment continues where it stopped.
+Results, one JSON file per run, go to notebooks/high_resolution, and the table to table.json there, which notebook 06
+shows; an interrupted experiment continues where it stopped.
 Images are drawn size by size into --data (at most 15 GB at once) and deleted when their runs are done.
 """
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.high_resolution.costs import costs
 from benchmarks.high_resolution.experiment import experiment
 from benchmarks.high_resolution.report import Row, as_text, read_rows
 from benchmarks.high_resolution.runs import Plan
+from tasnlib.data.files import write_atomically
 from tasnlib.runs.run_folder import course_folder, project_folder
+
+TABLE = "table.json"
 
 
 def main(arguments: list[str] | None = None) -> list[Row]:
@@ -38,6 +44,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     if "costs" in options.only:
         costs(plan, options.results)
     rows = read_rows(plan, options.results)
+    write_atomically(options.results / TABLE, json.dumps([asdict(row) for row in rows], indent=1).encode())
     print(as_text(rows))
     return rows
 

@@ -44,3 +44,6 @@ def test_the_command_in_two_processes(tmp_path, monkeypatch):
     assert [line.split("  ")[0].strip() for line in table[1:3]] == ["plain, 48 px", "plain, 96 px"]
     assert len(table) == 1 + 10 + 2  # the crops are one run and two lines; tiles are two more
     assert len(list((tmp_path / "results").glob("512px-*"))) == 9
+    kept = json.loads((tmp_path / "results" / "table.json").read_text())
+    assert [row["title"] for row in kept] == [line[:37].strip() for line in table[1:]]
+    assert {len(row["accuracies"]) for row in kept} == {1}
