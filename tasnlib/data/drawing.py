@@ -88,8 +88,7 @@ def _clutter(canvas: Tensor, config: BirdsConfig, randomness: Randomness, x: Ten
     home = (home_v * cells + home_u).long().flatten(1)  # (images, pixels)
 
     def look_up(values: np.ndarray) -> Tensor:
-        table = torch.from_numpy(values.astype(np.float32)).to(device)
-        return table.gather(1, home).view_as(u)
+        return torch.from_numpy(values.astype(np.float32)).to(device).gather(1, home).view_as(u)
 
     count, uniform = cells * cells, randomness.uniform
     angle = uniform(0, np.pi, count)

@@ -124,8 +124,7 @@ def _images_by_class(folder: Path) -> dict[str, list[Path]]:
 
 def _one_side(kind: str, images: list[Path], split: str) -> list[Path]:
     def order(path: Path) -> bytes:
-        name = unicodedata.normalize("NFC", f"{kind}/{path.name}")
-        return hashlib.sha256(b"0/" + os.fsencode(name)).digest()
+        return hashlib.sha256(b"0/" + os.fsencode(unicodedata.normalize("NFC", f"{kind}/{path.name}"))).digest()
 
     count = min(max(round(TEST_SHARE * len(images)), 1), len(images) - 1)
     test = set(sorted(images, key=order)[:count])

@@ -54,5 +54,4 @@ class NormalizedAttentionNet(AttentionNet):
 def small_backbone() -> tuple[nn.Module, int]:
     """A backbone of 0.1 million weights for 48×48 images. Returns it and its feature dimension."""
     layers = [_block(3, 24, 5, stride=2), _block(24, 48, 3), _block(48, 64, 3, stride=2), _block(64, 96, 3)]
-    pool = [nn.AdaptiveMaxPool2d(1), nn.Flatten()]
-    return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers, *pool), 96
+    return nn.Sequential(Normalize((0.45,) * 3, (0.2,) * 3), *layers, nn.AdaptiveMaxPool2d(1), nn.Flatten()), 96

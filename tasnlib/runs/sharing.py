@@ -49,6 +49,10 @@ class SharedModel(Predictor, ModelHubMixin):
         for name in FILES:
             if (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, save_directory / name)
+            else:  # of a model that was saved there before
+                (save_directory / name).unlink(missing_ok=True)
+        if (save_directory / "README.md").exists():
+            print(f"{save_directory} has a README.md, which stays as it is; delete it first for a card of this model")
         if (result := save_directory / "result.json").is_file():
             public = {name: value for name, value in read_json(result).items() if name != "checkpoint"}  # a path
             result.write_text(json.dumps(public, indent=1))

@@ -105,6 +105,23 @@ def test_a_saved_folder_gives_the_same_predictions_and_names_no_path_of_this_mac
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in (tmp_path / "shared").iterdir())
 
 
+def test_a_folder_of_another_model_keeps_its_readme_and_none_of_its_results(tmp_path, capsys):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "README.md").write_text("written by hand")
+    (shared / "by_class.json").write_text("{}")
+    model = SharedModel(SAVED, device="cpu")
+    assert not (SAVED / "by_class.json").exists()
+    model.save_pretrained(shared)
+    assert "has a README.md, which stays as it is; delete it" in capsys.readouterr().out
+    assert {path.name for path in shared.iterdir()} == {"README.md", "tasn.safetensors", "result.json"}
+    assert (shared / "README.md").read_text() == "written by hand"
+    (shared / "README.md").unlink()
+    model.save_pretrained(shared)
+    assert capsys.readouterr().out == ""
+    assert "# " in (shared / "README.md").read_text()
+
+
 def test_the_card_says_what_was_measured_with_each_seed_and_what_was_not(tmp_path):
     other = json.loads((SAVED / "result.json").read_text()) | {"seed": 7}
     other["accuracy"] = {"master": 0.25, "downsampled": None}
