@@ -66,8 +66,8 @@ GAUSSIAN = "Gaussian in the middle"
 PREDICTS = "master"  # in a network of several looks, the last
 
 
-def gains_on_cartons_and_fruit():
-    return [b - a for a, b in zip(kinds("plain", "downsampled"), kinds(MIDDLE, PREDICTS), strict=True)]
+def gains_on_cartons_and_fruit(row=MIDDLE, net=PREDICTS):
+    return [b - a for a, b in zip(kinds("plain", "downsampled"), kinds(row, net), strict=True)]
 
 
 def crop_beside_the_middle():
@@ -81,9 +81,10 @@ MAPS = ("mean of the features", "features after the norm", "zoom up to 2", "zoom
 
 
 def near_the_structure_image():
-    """And the seeds of most of these rows are further apart than that."""
-    spreads = [max(accuracies(row)) - min(accuracies(row)) for row in MAPS]
-    return all(abs(mean(row) - mean(STRUCTURE)) <= 1 for row in MAPS) and sum(one > 1 for one in spreads) > 2
+    """And no further from it than twice what the paired differences vary by."""
+    pairs = [zip(accuracies(row), accuracies(STRUCTURE), strict=True) for row in MAPS]
+    differences = [[one - other for one, other in pair] for pair in pairs]
+    return all(abs(fmean(one)) <= min(1, 2 * stdev(one)) for one in differences)
 
 
 def gaussian_beside_attention():
@@ -116,21 +117,21 @@ CLAIMS: Claims = {
     "974 to test on. We resize them to 336 pixels": lambda: (TEST["plain"][0]["test_images"], PHOTOS.image_size),
     "Three times the side length means nine times the pixels, at 8.4 times the price": lambda: (3, 9, 891 / 105.6),
     "train for 6 epochs": lambda: (PHOTOS.epochs,),
-    "19 epochs of plain, which cost more, gain less than half as much": lambda: (
-        19 * cost("plain") > PHOTOS.epochs * cost(MIDDLE)
-        and mean("plain, 19 epochs") - mean("plain") < 0.5 * (mean(MIDDLE, PREDICTS) - mean("plain"))
+    "19 epochs of plain, which cost more, gain a fifth as much": lambda: (
+        19 if 19 * cost("plain") > PHOTOS.epochs * cost(MIDDLE) else 0,
+        (mean("plain, 19 epochs") - mean("plain")) / (mean(MIDDLE, PREDICTS) - mean("plain")),
     ),
     "19 epochs, which cost more than TASN's six": lambda: 19 * cost("plain") > PHOTOS.epochs * cost("TASN"),
-    "(52 px, strides removed) lose far more than they gain: 56.4 %": lambda: (
+    "(52 px, strides removed) are far worse: 56.4 %": lambda: (
         52,
         mean("plain, 52 px, strides removed"),
     ),
-    "both looks together get 77.0 %: 5.5 points more than plain, 3.5 fewer": lambda: (
+    "both looks together get 77.0 %: 5.5 points more than plain, 3.5 less": lambda: (
         mean("a random half, both looks", "both"),
         mean("a random half, both looks", "both") - mean("plain"),
         mean(MIDDLE, "both") - mean("a random half, both looks", "both"),
     ),
-    "the very same network gets only 68.5 %, fewer than plain": lambda: (mean(MIDDLE, "attention"),),
+    "the very same network gets only 68.5 %, less than plain": lambda: (mean(MIDDLE, "attention"),),
     "Without any shrinking, at 336 px, the same network gets 84.0 %, at 8.4 times the price of plain": lambda: (
         336,
         mean("plain, 336 px"),
@@ -160,21 +161,6 @@ CLAIMS: Claims = {
     "have four or nine times the pixels": lambda: ((336 / 112) ** 2,),
     "the difference is +0.2 points, give or take 3": lambda: (crop_beside_the_middle()[0], crop_beside_the_middle()[1]),
     "TASN is 6.9 points behind": lambda: (mean(MIDDLE, PREDICTS) - mean(VIEW, "master"),),
-    "and the middle half, which lies behind it here, is five points ahead of it there": lambda: (
-        behind_on_validation() and 5 <= mean(MIDDLE, "both") - mean(VIEW, "both") < 6
-    ),
-    "here it is 6 points behind the structure image, for every seed (p = 2.3 %); on the 974 test photographs 0.6": (
-        lambda: (
-            mean(STRUCTURE, None, VALIDATION) - mean("plain", None, VALIDATION),
-            p_value(accuracies("plain", None, VALIDATION), accuracies(STRUCTURE, None, VALIDATION)),
-            TEST["plain"][0]["test_images"],
-            mean(STRUCTURE) - mean("plain"),
-        )
-    ),
-    "costs nearly twice as much, and for less than that, plain at 160 px does more": lambda: (
-        cost(VIEW) / cost(STRUCTURE),
-        160 if mean("plain, 160 px") > mean(VIEW, "both") and cost("plain, 160 px") < cost(VIEW) else 0,
-    ),
     "Four times the pixels come close to it, at 3.6 times the price": lambda: (
         4,
         cost("plain, 224 px") / cost("plain"),
@@ -182,26 +168,47 @@ CLAIMS: Claims = {
     "; nine times the pixels are ahead of it, at 8.4 times": lambda: (9, cost("plain, 336 px") / cost("plain")),
     "nine times the pixels are ahead of it": lambda: mean("plain, 336 px") > mean(MIDDLE, PREDICTS) + 2,
     "downsampling gets nine in ten of them right": lambda: (kinds("plain", "downsampled")[0] / 10, 10),
-    "gains nine to ten points on both kinds": lambda: all(8.5 <= one < 10.5 for one in gains_on_cartons_and_fruit()),
+    "gains 6 points on cartons and 4 on the others; seen by the network that was trained on both looks, 9": lambda: (
+        *gains_on_cartons_and_fruit("the middle half", "crop"),
+        fmean(gains_on_cartons_and_fruit()) if {round(one) for one in gains_on_cartons_and_fruit()} == {9} else 0,
+    ),
     "a fifth of the fruit still is": lambda: (1 - kinds(MIDDLE, PREDICTS)[1] / 100,),
     "it has 4 × 4 cells": lambda: (-(-PHOTOS.out_size // 32), -(-PHOTOS.out_size // 32)),
     "on its own it classifies 31 %": lambda: (mean(STRUCTURE, "attention"),),
     "which is 4.8 points": lambda: (100 * (0.7 * 0.3 / 93) ** 0.5,),
-    "There it gains +2.9 points over the structure image alone (p = 1.4 %": lambda: (
+    "it gains 2.9 points over the structure image, half of its lead here (p = 1.4 %; as one question of nine, Holm's "
+    "rule asks for 0.6), and 1.2 over TASN, not for every seed, at nearly twice the price": lambda: (
         mean(VIEW, "both") - mean(STRUCTURE),
+        (mean(VIEW, "both") - mean(STRUCTURE)) / lead_on_validation(),
         p_value(accuracies(VIEW, "both"), accuracies(STRUCTURE)),
-    ),
-    "+1.2 over TASN, at nearly twice the price": lambda: (
+        5 / 9,
         mean(VIEW, "both") - mean("TASN", "master"),
         cost(VIEW) / cost(STRUCTURE),
     ),
-    "its lead is half as large": lambda: ((mean(VIEW, "both") - mean(STRUCTURE)) / lead_on_validation(),),
-    "within 1 point of TASN's structure image, and the seeds of most rows differ by more": near_the_structure_image,
+    "which lies just behind it here, is 5.5 points ahead of it there": lambda: (
+        mean(MIDDLE, "both") - mean(VIEW, "both") if behind_on_validation() else 0,
+    ),
+    "6.1 points behind the structure image on average (p = 2.3 %), on the 974 test photographs 0.6": lambda: (
+        mean(STRUCTURE, None, VALIDATION) - mean("plain", None, VALIDATION),
+        p_value(accuracies("plain", None, VALIDATION), accuracies(STRUCTURE, None, VALIDATION)),
+        TEST["plain"][0]["test_images"],
+        mean(STRUCTURE) - mean("plain"),
+    ),
+    "the photographs' own error is three times smaller": lambda: (
+        (TEST["plain"][0]["test_images"] / VALIDATION["plain"][0]["test_images"]) ** 0.5,
+    ),
+    "and for less than its price, plain at 160 px gets 76.7 %, where it gets 75.1": lambda: (
+        160 if cost("plain, 160 px") < cost(VIEW) else 0,
+        mean("plain, 160 px"),
+        mean(VIEW, "both"),
+    ),
+    "two rows that are 5.5 points apart on the test photographs": lambda: (mean(MIDDLE, "both") - mean(VIEW, "both"),),
+    "1 point of TASN's structure image, about as much as their paired differences vary": near_the_structure_image,
     "a Gaussian in the middle, gets 75.9 %": lambda: (mean(GAUSSIAN),),
     "3.8 points more than TASN's structure image": lambda: (fmean(gaussian_beside_attention()),),
     "and more for every seed": lambda: min(gaussian_beside_attention()) > 0,
     "about as much as the middle half gets": lambda: abs(mean(GAUSSIAN) - mean("the middle half")) < 1,
-    "bring it to 73.5 %, as far as TASN": lambda: (mean("plain, 19 epochs"),),
+    "bring it to 73.5 %, level with TASN": lambda: (mean("plain, 19 epochs"),),
     "plain at 128 px, 125 million multiply-adds to TASN's 134, gets 74.2 %": lambda: (
         128,
         cost("plain, 128 px") / 1e6,
@@ -246,9 +253,11 @@ FROM_ELSEWHERE = {
     "196; 384": "printed below",
     "seeds 0, 1 and 2": "the plan",
     "(160 a side)": "the row's name",
-    "below half its size": "what a floor is",
     "to 2 or 3 in place of 4": "the rows' names",
     "Attention chose the half": "what it is",
+    "(a 95 % interval)": "what give or take means",
+    "section 6 shows that 93 are too few": "section 1",
+    "below half its size": "what a floor is",
     "Choosing the half": "what it is",
     "chose the half": "what it is",
     "(123 MB)": "docs/training.md",
