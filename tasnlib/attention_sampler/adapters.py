@@ -5,6 +5,7 @@ negative. Nothing about the network is changed. Others may use it at the same ti
 """
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -40,7 +41,9 @@ def _recorded(modules: Iterable[nn.Module], keep: Callable[[Any], Any] = lambda 
             hook.remove()
 
 
-def _require_evaluation(network: nn.Module) -> None:
+def _require_evaluation(network: nn.Module, images: Tensor) -> None:
+    if not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype}; they must be floating point, normalised as the network expects")
     # What behaves otherwise in training. A new container around trained layers is in training mode, which says nothing.
     kinds = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU, nn.MultiheadAttention
     training = [layer for layer in network.modules() if layer.training]
@@ -76,7 +79,7 @@ def class_activation(
     >>> class_activation(network.eval(), torch.rand(2, 3, 32, 32)).shape
     torch.Size([2, 30, 30])
     """
-    _require_evaluation(network)
+    _require_evaluation(network, images)
     with torch.inference_mode(False), torch.enable_grad():  # also inside of inference_mode and no_grad
         with _recorded(network.modules()) as outputs:
             logits = network(images.detach().clone().requires_grad_() * 1)  # a network may change its input in place
@@ -149,7 +152,7 @@ def attention_rollout(network: Any, images: Float[Tensor, "b c height width"]) -
     >>> attention_rollout(network, torch.rand(2, 3, 160, 160)).shape
     torch.Size([2, 10, 10])
     """
-    _require_evaluation(network)
+    _require_evaluation(network, images)
     layers: list[Any] = [getattr(block, "attn", None) for block in getattr(network, "blocks", ())]
     grid = _grid(network, images)
     if not layers or not grid or not all(hasattr(layer, "attn_drop") for layer in layers):
@@ -186,30 +189,32 @@ def feature_magnitude(network: Any, images: Float[Tensor, "b c height width"], l
     >>> feature_magnitude(network, torch.rand(2, 3, 32, 32), "0").shape
     torch.Size([2, 30, 30])
     """
-    _require_evaluation(network)
+    _require_evaluation(network, images)
     names = dict(network.named_modules())
     if layer not in names:
         raise ValueError(f"layer is {layer!r}; {type(network).__name__} has {', '.join(list(names)[1:40])}, ...")
-    grid = _grid(network, images)
     says_so = any(getattr(module, "output_fmt", "") == "NHWC" for module in names.values())
     channels_last = says_so and not isinstance(names[layer], nn.Conv2d)
-
-    def magnitude(features: Any) -> Tensor | None:
-        if not isinstance(features, Tensor) or features.shape[:1] != images.shape[:1]:
-            return None
-        if features.ndim == 4 and (not grid or tuple(features.shape[2:]) == grid):
-            first, last = _covers(features.shape[2:], images), _covers(features.shape[1:3], images)
-            return features.norm(dim=3 if channels_last or not first else 1) if first or last else None
-        if features.ndim == 3 and grid and features.shape[1] == network.num_prefix_tokens + grid[0] * grid[1]:
-            return features[:, network.num_prefix_tokens :].norm(dim=2).unflatten(1, grid)
-        return None
-
+    magnitude = functools.partial(_magnitude, network, images, channels_last)
     with _recorded([names[layer]], magnitude) as found:
         network(images.clone())
     if not found or found[0] is None:
         problem = "gives no feature map (b, c, h, w)" if found else "was not run, as in a compiled network"
         raise ValueError(f"layer {layer!r} {problem}; choose a convolution, or a stage of them")
     return found[0]
+
+
+def _magnitude(network: Any, images: Tensor, channels_last: bool, features: Any) -> Tensor | None:
+    """The length of a layer's features in each cell; None where they are no map of these images."""
+    grid = _grid(network, images)
+    if not isinstance(features, Tensor) or features.shape[:1] != images.shape[:1]:
+        return None
+    if features.ndim == 4 and (not grid or tuple(features.shape[2:]) == grid):
+        first, last = _covers(features.shape[2:], images), _covers(features.shape[1:3], images)
+        return features.norm(dim=3 if channels_last or not first else 1) if first or last else None
+    if features.ndim == 3 and grid and features.shape[1] == network.num_prefix_tokens + grid[0] * grid[1]:
+        return features[:, network.num_prefix_tokens :].norm(dim=2).unflatten(1, grid)
+    return None
 
 
 def attend_and_sample(
@@ -229,14 +234,17 @@ def attend_and_sample(
         max_zoom, power: see `AttentionSampler`.
 
     Raises:
-        ValueError: for a network in training mode; see the adapter and `AttentionSampler`.
+        ValueError: for a network in training mode, or that gives no logits; see the adapter and `AttentionSampler`.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     >>> attend_and_sample(network.eval(), torch.rand(2, 3, 96, 96), size=32).shape
     torch.Size([2, 5])
     """
-    _require_evaluation(network)
+    _require_evaluation(network, images)
     sampler = AttentionSampler(size, max_zoom, power)
     resized = downsample(images, size)
     sampled = sampler(images, attention(network, resized.clone())).images  # a network may change its input in place
-    return (network(resized).softmax(dim=1) + network(sampled).softmax(dim=1)) / 2
+    looks = network(resized), network(sampled)
+    if not all(isinstance(logits, Tensor) and logits.ndim == 2 for logits in looks):
+        raise ValueError(f"{type(network).__name__} does not give logits (b, classes); give a classifier")
+    return torch.stack([logits.softmax(dim=1) for logits in looks]).mean(dim=0)

@@ -30,7 +30,8 @@ class AttentionSampler(nn.Module):
 
     Raises:
         ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, for images or
-            attention of another number of dimensions or without any value, and see `attention_sample`.
+            attention of another number of dimensions or without any value, and see `attention_sample`. Where an error
+            would make the device wait, on a GPU, a map that is negative or not finite gives NaN for its image instead.
 
     >>> sampler = AttentionSampler(out_size=224, max_zoom=4)
     >>> result = sampler(torch.rand(2, 3, 480, 640), torch.rand(2, 14, 14))
@@ -50,10 +51,12 @@ class AttentionSampler(nn.Module):
         self.max_zoom, self.power, self.antialias = float(max_zoom), float(power), antialias
 
     def forward(self, images: Float[Tensor, "b c height width"], attention: Float[Tensor, "b h w"]) -> Sampled:
+        """The sampled images (b, c, n_h, n_w), and the grid that leads there and back; for errors see the class."""
         if (images.ndim, attention.ndim) != (4, 3) or not (images.shape[0] and attention.shape[1] * attention.shape[2]):
             given = f"images are {tuple(images.shape)}, attention {tuple(attention.shape)}"
             raise ValueError(f"{given}; they must be (b, c, height, width) and (b, h, w), and not empty")
         require_a_map_each(images, attention)
+        untouched = attention
         if self.power != 1:
             zoom_profiles(attention, 1)  # rejects what is negative, which no power must hide
             # Relative to its largest value, the map's largest power neither under- nor overflows.
@@ -61,10 +64,16 @@ class AttentionSampler(nn.Module):
             largest = attention.amax(dim=(1, 2), keepdim=True)
             attention = (attention / torch.where(largest > 0, largest, 1)) ** self.power
         zoom_x, zoom_y = zoom_profiles(attention, (images.shape[2], images.shape[3]), self.max_zoom)
-        grid, (n_h, n_w) = SamplingGrid(zoom_x, zoom_y, self.out_size), self.out_size
         if self.antialias:
-            return Sampled(attention_sample(images, attention, self.out_size, self.max_zoom, antialias=True), grid)
-        return Sampled(read_bilinearly(images, positions(zoom_x, n_w), positions(zoom_y, n_h)), grid)
+            sampled = attention_sample(images, attention, self.out_size, self.max_zoom, antialias=True)
+        else:
+            n_h, n_w = self.out_size
+            sampled = read_bilinearly(images, positions(zoom_x, n_w), positions(zoom_y, n_h))
+        if not untouched.is_cpu:  # where an error would make the device wait
+            good = ((untouched >= 0) & (untouched < float("inf"))).flatten(1).all(dim=1, keepdim=True)  # (b, 1)
+            sampled = torch.where(good[:, :, None, None], sampled, torch.nan)
+            zoom_x, zoom_y = torch.where(good, zoom_x, torch.nan), torch.where(good, zoom_y, torch.nan)
+        return Sampled(sampled, SamplingGrid(zoom_x, zoom_y, self.out_size))
 
     def extra_repr(self) -> str:
         return f"{self.out_size}, max_zoom={self.max_zoom:g}, power={self.power:g}, antialias={self.antialias}"

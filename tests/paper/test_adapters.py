@@ -1,6 +1,7 @@
 """Maps of networks that one already has: against class activation maps and a rollout by hand."""
 
 import functools
+import inspect
 import threading
 from pathlib import Path
 
@@ -157,6 +158,31 @@ def test_rollout_multiplies_through_all_layers(name):
     torch.testing.assert_close(found.flatten(1), expected, atol=1e-5, rtol=1e-3)
     assert found.shape[1:] == network.patch_embed.grid_size
     assert [block.attn.fused_attn for block in network.blocks] == fused
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "vit_small_patch16_224"])
+def test_rollout_of_transformers_without_a_classifier_such_as_dino(name):
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=0, depth=2, img_size=112).eval()
+    found = attention_rollout(network, torch.rand(1, 3, 112, 112))
+    assert found.shape[1:] == network.patch_embed.grid_size
+    assert (found > 0).all()
+    assert found.sum() < 1  # the rest is the class token's own, and that of registers
+
+
+@pytest.mark.parametrize("adapter", [class_activation, attention_rollout, feature_magnitude, attend_and_sample])
+def test_an_adapter_is_short(adapter):
+    assert len(inspect.getsourcelines(adapter)[0]) < 40
+
+
+def test_images_of_integers_and_a_network_without_logits_are_rejected():
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    for use in (class_activation, functools.partial(feature_magnitude, layer="layer1")):
+        with pytest.raises((ValueError, TypeError), match="images"):
+            use(build("resnet18"), images)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).eval()
+    with pytest.raises(ValueError, match="does not give logits"):
+        attend_and_sample(network, torch.rand(2, 3, 64, 64), 32, functools.partial(feature_magnitude, layer="0"))
 
 
 @pytest.mark.parametrize("size", [(48, 112), (80, 80)])

@@ -41,6 +41,29 @@ def test_the_sampler_and_its_way_back(antialias):
         torch.testing.assert_close(there.unsample(found).cpu(), grid.unsample(expected), atol=1e-3, rtol=0)
 
 
+def test_what_a_device_cannot_reject_without_waiting_becomes_nan():
+    images, attention = torch.rand(1, 3, 20, 30), torch.rand(1, 5, 6)
+    points = torch.tensor([[[3.0, 4.0], [31.0, 4.0], [3.0, -1.0]]])
+    boxes = torch.tensor([[[1.0, 2.0, 40.0, 5.0], [6.0, 2.0, 1.0, 5.0]]])
+    with Apple():
+        _, grid = AttentionSampler(8)(on_apple(images), on_apple(attention))
+        assert grid.to_sampled(on_apple(points)).cpu().isnan().tolist() == [[[False] * 2, [True] * 2, [True] * 2]]
+        assert grid.to_image(on_apple(points)).cpu().isnan().tolist() == [[[False] * 2, [True] * 2, [True] * 2]]
+        carried = grid.boxes_to_sampled(on_apple(boxes))
+        assert carried.boxes.cpu().isnan().tolist() == [[[False] * 4, [True] * 4]]
+        assert carried.clipped.cpu()[0, 0]
+    for wrong in (torch.nan, -1.0, torch.inf):
+        maps = torch.rand(2, 5, 6)
+        maps[0, 0, 0] = wrong
+        for sampler in (AttentionSampler(8), AttentionSampler(8, power=2), AttentionSampler(8, antialias=True)):
+            with Apple():
+                found, grid = sampler(on_apple(images.expand(2, -1, -1, -1)), on_apple(maps))
+                x = grid.x.cpu()
+            assert found.cpu().isnan().all(dim=3).all(dim=2).tolist() == [[True] * 3, [False] * 3]
+            assert not found.cpu()[1].isnan().any()
+            assert x.isnan().any(dim=1).tolist() == [True, False]
+
+
 def test_attention_and_distinct_channels():
     features, channel = torch.rand(2, 6, 5, 5), torch.tensor([1, 4])
     features[:, [2, 5]] = 0.0

@@ -91,7 +91,7 @@ def test_bad_attention_is_rejected_whatever_the_power(power):
     mixed[1, 2, 2] = -1e-30  # whose powers underflow to -0
     with pytest.raises(ValueError, match="finite and not negative"):
         sampler(images, mixed)
-    with pytest.raises((ValueError, TypeError), match=r"one for each image|'b h w'"):  # one by the annotation's check
+    with pytest.raises((ValueError, TypeError), match=r"a map for each image|'b h w'"):  # one by the annotation's check
         sampler(images, torch.ones(1, 4, 4))
 
 
@@ -140,6 +140,44 @@ def test_mirrored_attention_mirrors_the_points():
     expected = grid.to_sampled(points)
     found = mirrored.to_sampled(torch.stack([12 - points[..., 0], points[..., 1]], dim=2))
     torch.testing.assert_close(found, torch.stack([7 - expected[..., 0], expected[..., 1]], dim=2))
+
+
+@given(SETUPS, st.sampled_from([[1], [2], [1, 2]]))
+@settings(max_examples=40, deadline=None)
+def test_a_flipped_map_flips_points_boxes_and_maps(setup, axes):
+    grid, random = grid_of(setup)
+    height, width, (n_h, n_w) = grid.zoom_y.shape[1], grid.zoom_x.shape[1], grid.out_size
+    across, down = 2 in axes, 1 in axes
+    flipped = grid._replace(
+        zoom_x=grid.zoom_x.flip(1) if across else grid.zoom_x, zoom_y=grid.zoom_y.flip(1) if down else grid.zoom_y
+    )
+
+    def turned(points, w, h):
+        x, y = points.unbind(2)
+        return torch.stack([w - x if across else x, h - y if down else y], dim=2)
+
+    points = points_in(grid, random)
+    expected = turned(grid.to_sampled(points), n_w, n_h)
+    torch.testing.assert_close(flipped.to_sampled(turned(points, width, height)), expected, rtol=0, atol=1e-6)
+    corners = torch.stack([points_in(grid, random), points_in(grid, random)])
+    boxes = torch.cat([corners.amin(dim=0), corners.amax(dim=0)], dim=2)
+    there = turned(grid.boxes_to_sampled(boxes).boxes.unflatten(2, (2, 2)).flatten(1, 2), n_w, n_h)
+    there = there.unflatten(1, (-1, 2))
+    there = torch.cat([there.amin(dim=2), there.amax(dim=2)], dim=2)
+    back = turned(boxes.unflatten(2, (2, 2)).flatten(1, 2), width, height).unflatten(1, (-1, 2))
+    found = flipped.boxes_to_sampled(torch.cat([back.amin(dim=2), back.amax(dim=2)], dim=2))
+    torch.testing.assert_close(found.boxes, there, rtol=0, atol=1e-6)
+    features = torch.rand(2, 1, 5, 4, generator=random, dtype=torch.float64)
+    mirror = [axis + 1 for axis in axes]
+    torch.testing.assert_close(flipped.unsample(features.flip(mirror)), grid.unsample(features).flip(mirror))
+
+
+def test_gradients_of_boxes():
+    attention = torch.rand(1, 4, 4, generator=seeded(6), dtype=torch.float64)
+    grid = AttentionSampler(8)(torch.rand(1, 1, 16, 16), attention).grid
+    boxes = torch.tensor([[[1.3, 2.6, 5.4, 6.7]]], dtype=torch.float64, requires_grad=True)  # not on edges of pixels
+    assert torch.autograd.gradcheck(lambda one: grid.boxes_to_sampled(one).boxes, boxes)
+    assert torch.autograd.gradcheck(lambda one: grid.boxes_to_image(one).boxes, boxes)
 
 
 def test_gradients_of_points_are_the_zoom():
@@ -197,6 +235,13 @@ for said, wrong in {
     "2 of torch.uint8 on cpu": lambda: sampler((255 * images).to(torch.uint8), attention),
     "2 of torch.bool on cpu": lambda: sampler(images > 0.5, attention),
     "images are (3, 8, 10)": lambda: sampler(images[0], attention),
+    "1 of torch.float32 on cpu": lambda: sampler(images, attention[:1]),
+    "2 of torch.float32 on meta": lambda: sampler(images, attention.to("meta")),
+    "2 of torch.float32 on meta ": lambda: sampler(images.to("meta"), attention),
+    "image_size is (0, 10)": lambda: sampler(images[:, :, :0], attention),
+    "on meta; they must be floating point, (2, p, 2)": lambda: grid.to_sampled(torch.ones(2, 1, 2, device="meta")),
+    "on meta; they must be floating point, (2, p, 4)": lambda: grid.boxes_to_image(torch.ones(2, 1, 4, device="meta")),
+    "on meta; they must be floating point, (2, c, h, w)": lambda: grid.unsample(torch.ones(2, 1, 3, 3, device="meta")),
     "attention (2, 1, 4, 4)": lambda: sampler(images, attention[:, None]),
     "images are (0, 3, 8, 10)": lambda: sampler(images[:0], attention[:0]),
     "attention (2, 0, 4)": lambda: sampler(images, attention[:, :0]),
@@ -212,7 +257,7 @@ for said, wrong in {
     try:
         wrong()
     except ValueError as reason:
-        assert said in str(reason), (said, reason)
+        assert said.strip() in str(reason), (said, reason)
     else:
         raise AssertionError(f"{said}: accepted")
 assert AttentionSampler([8, 9]).out_size == (8, 9)
@@ -270,7 +315,7 @@ def test_points_outside_are_rejected_and_hidden_ones_stay():
             grid.to_sampled(torch.tensor([[outside]]).expand(2, -1, -1))
     with pytest.raises(ValueError, match=r"outside the sampled image \(x from 0 to 6, y from 0 to 4\)"):
         grid.to_image(torch.tensor([[[6.5, 1.0]]]).expand(2, -1, -1))
-    with pytest.raises(ValueError, match=r"points are torch.float32, \(1, 1, 2\); they must be .* for 2 images"):
+    with pytest.raises(ValueError, match=r"points are torch.float32, \(1, 1, 2\) on cpu; they must be .* for 2 images"):
         grid.to_sampled(torch.tensor([[[1.0, 1.0]]]))
 
 
@@ -354,7 +399,7 @@ def test_gradients_flow_into_maps():
 
 def test_bad_maps_are_rejected():
     grid = AttentionSampler(5)(torch.rand(2, 1, 6, 8), torch.rand(2, 3, 3)).grid
-    with pytest.raises(ValueError, match=r"\(1, 1, 3, 3\); they must be floating point, \(2, c, h, w\)"):
+    with pytest.raises(ValueError, match=r"\(1, 1, 3, 3\) on cpu; they must be floating point, \(2, c, h, w\)"):
         grid.unsample(torch.rand(1, 1, 3, 3))
     for size in (0, 5.5, (5, 6.0), True):
         with pytest.raises((ValueError, TypeError), match=r"size is|size"):  # some by the annotation's check
