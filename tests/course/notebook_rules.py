@@ -25,7 +25,7 @@ def code_lines(cell: NotebookNode) -> int:
 def problems(notebook: NotebookNode, path: Path | None = None) -> list[str]:
     """Every broken rule, in words; none for a notebook that may be committed."""
     found = [*_execution(notebook), *_outputs(notebook), *_pictures(notebook), *_lengths(notebook), *_widgets(notebook)]
-    found += _sections(notebook)
+    found += [*_sections(notebook), *_ignored(notebook)]
     if path is not None and path.stat().st_size > LARGEST:
         found.append(f"the file has {path.stat().st_size:,} bytes, more than {LARGEST:,}")
     return found
@@ -100,6 +100,15 @@ def _sections(notebook: NotebookNode) -> Iterator[str]:
     numbers = [int(number) for number in re.findall(r"^## (\d+) · ", texts, re.M)]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"the sections are numbered {', '.join(map(str, numbers))}; none may be missing"
+
+
+def _ignored(notebook: NotebookNode) -> Iterator[str]:
+    """Strict nbval leaves out the output of tagged cells, so nothing tests their numbers."""
+    trains = any(re.search(r"(?<![.\w])(?:fit|train)\(", cell.source) for _, cell in _code(notebook))
+    for number, cell in _code(notebook):
+        shows_widget = any("application/vnd.jupyter.widget-view+json" in one.get("data", {}) for one in cell.outputs)
+        if "nbval-ignore-output" in cell.metadata.get("tags", []) and not (shows_widget or trains):
+            yield f"the output of cell {number} is ignored, but it is no widget, and this notebook trains nothing"
 
 
 def _lengths(notebook: NotebookNode) -> Iterator[str]:

@@ -123,7 +123,12 @@ def widget_with_error(book):
     book.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": state}
 
 
+def ignored_output(book):
+    book.cells[1].metadata["tags"] = ["nbval-ignore-output"]
+
+
 BROKEN = {
+    ignored_output: "cell 1 is ignored",
     unexecuted: "never executed",
     out_of_order: "execution count 7",
     empty_cell: "is empty",
