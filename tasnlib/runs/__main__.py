@@ -1,10 +1,5 @@
 """`python -m tasnlib.runs predict RUN IMAGE... [--csv FILE]`, and `train FOLDER NAME`, which several processes run.
 
-On several machines, this on each of them, with FOLDER where all see it, trains one model:
-
-    accelerate launch --multi_gpu --num_machines 2 --num_processes 16 --machine_rank 0 --main_process_ip HOST \\
-        --main_process_port 29500 -m tasnlib.runs train FOLDER NAME -p dataset inat2017 -p recipe modern
-
 FOLDER stores the parameters, those of notebook 05. With `-p resume True` training continues after the last complete
 epoch, on any number of processes. Afterwards, notebook 05 with that folder and resume True draws the figures.
 """
@@ -20,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tasnlib.data.files import expanded
+from tasnlib.data.files import expanded, first_of
 from tasnlib.networks.build import NAMES as MODELS
 from tasnlib.networks.build import check_networks
 from tasnlib.runs.load_data import load_data
@@ -103,8 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if given.csv is not None:
                 options = {"num_workers": min(8, os.cpu_count() or 1), **options}
                 predict_files(predictor, images, expanded(given.csv, "--csv"), **options)
+            problems = list[str]()
             for image in () if given.csv is not None else images:
-                print(f"{image}: {predictor.predict(image)}")
+                try:
+                    print(f"{image}: {predictor.predict(image)}")
+                except ValueError as reason:  # this image; the others are predicted
+                    problems.append(str(reason))
+            if problems:
+                raise ValueError(f"{len(problems)} of {len(images)} cannot be read: {first_of(problems, 10)}")
     except KeyboardInterrupt as reason:
         if os.environ.get("RANK", "0") == "0":  # only one of several processes prints
             print(f"\n{reason}", file=sys.stderr)

@@ -131,9 +131,8 @@ def same_settings(folder: Path, settings: Settings) -> None:
 
 def noted_settings(noted: Path, **changes: Any) -> Settings:
     """The settings that a run saved, with changes. Raises ValueError if the file is damaged."""
-    values = {**read_json(noted), **changes}
-    for gone in ("cache", "continue_unsaved"):  # of earlier runs; they changed no result
-        values.pop(gone, None)
+    gone = ("cache", "continue_unsaved")  # of earlier runs; they changed no result
+    values = {name: value for name, value in {**read_json(noted), **changes}.items() if name not in gone}
     try:
         return Settings.from_values(values)
     except ValueError as reason:

@@ -178,6 +178,18 @@ def test_the_command(predictor, photos, tmp_path, capsys):
     assert capsys.readouterr().out.count("%") >= 9
 
 
+def test_without_a_table_a_damaged_image_does_not_keep_the_others_from_being_predicted(
+    predictor, photos, tmp_path, capsys
+):
+    damaged = tmp_path / "b damaged.jpg"
+    damaged.write_bytes(b"no image")
+    good = find_images([str(photos / "b, c")])
+    assert main(["predict", str(tmp_path / "run"), good[0], str(damaged), *good[1:]]) == 1
+    said = capsys.readouterr()
+    assert [line.split(": ")[0] for line in said.out.splitlines()] == good
+    assert f"1 of {len(good) + 1} cannot be read: {damaged} is not a readable image" in said.err
+
+
 @pytest.mark.parametrize("option", [["--top", "3"], ["--views", "whole"], ["--num-workers", "0"]])
 def test_options_of_a_table_need_one(option, capsys):
     assert main(["predict", "no such run", "no such image", *option]) == 1
