@@ -1,5 +1,7 @@
 """NABirds, Stanford Dogs, and the data sets that torchvision reads: the official split, labels and class names."""
 
+from importlib import import_module
+
 import download_torchvision_set
 import pytest
 from torchvision import datasets
@@ -117,6 +119,46 @@ def test_a_list_cut_short_and_a_missing_image_are_named(tmp_path):
     lists.write_text(lists.read_text()[:30])
     with pytest.raises(ValueError, match="torchvision cannot read the images for 'train'"):
         load_torchvision("food101", tmp_path, "train")
+
+
+ARCHIVES = {
+    "aircraft": "",
+    "food101": "",
+    "flowers102": "flowers-102/102flowers.tgz",
+    "pets": "oxford-iiit-pet/images.tar.gz",
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_what_was_unpacked_in_part_is_unpacked_again(tmp_path, monkeypatch, capsys, name):
+    """torchvision's own code, but for the archives: it only looks whether the folders are there."""
+    module, stopped = import_module(SETS[name].reader.__module__), []
+    images = {"aircraft": "data/images", "flowers102": "jpg"}.get(name, "images")
+
+    def unpack(*_, **__):
+        make_torchvision_set(tmp_path, name)
+        if ARCHIVES[name]:
+            (tmp_path / ARCHIVES[name]).write_bytes(b"an archive")
+        if not stopped:
+            stopped.append(True)
+            for image in sorted((tmp_path / SETS[name].folder / images).rglob("*.jpg"))[1:]:
+                image.unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "download_and_extract_archive", unpack)
+    if hasattr(module, "download_url"):
+        monkeypatch.setattr(module, "download_url", lambda *_, **__: None)
+    if name == "flowers102":
+        monkeypatch.setattr(
+            datasets.Flowers102, "_check_integrity", lambda self: bool(stopped) and self._images_folder.is_dir()
+        )
+    assert download_torchvision_set.main([name, str(tmp_path)]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+    assert download_torchvision_set.main([name, str(tmp_path)]) == 0
+    assert "test: 4 images of" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.unfinished")) + list(tmp_path.glob(".*.unfinished"))
+    monkeypatch.setattr(module, "download_and_extract_archive", None)  # a third time, nothing is fetched or unpacked
+    assert download_torchvision_set.main([name, str(tmp_path)]) == 0
 
 
 def test_the_script_lets_torchvision_fetch_every_part_and_verifies(tmp_path, monkeypatch, capsys):
