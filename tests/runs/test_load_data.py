@@ -3,31 +3,57 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from PIL import Image
+from torchvision import datasets
 
 from tasnlib.data import birds
-from tasnlib.runs.load_data import load_data, workers_for
+from tasnlib.data.torchvision_sets import SETS
+from tasnlib.runs.load_data import _LOADERS, OFFICIAL_SIZES, load_data, workers_for
 from tasnlib.runs.results import keep_result, summarise
 from tasnlib.runs.run import train
 from tasnlib.runs.run_folder import prepare_folder
-from tasnlib.runs.settings import Settings
-from tests.data.photo_sets import make_cub200, make_folder, make_inat2017, make_stanford_cars
+from tasnlib.runs.settings import DRAWN, DataSet, Settings
+from tests.data.photo_sets import (
+    make_cub200,
+    make_folder,
+    make_grocery,
+    make_inat2017,
+    make_nabirds,
+    make_stanford_cars,
+    make_stanford_dogs,
+    make_torchvision_set,
+)
+
+ROOT = Path(__file__).parents[2]
 
 MAKERS = {
     "cub200": lambda folder: make_cub200(folder),
     "stanford_cars": lambda folder: make_stanford_cars(folder / "cars", "devkit"),
     "inat2017": lambda folder: make_inat2017(folder / "inat"),
     "folder": lambda folder: make_folder(folder / "mine"),
+    "nabirds": make_nabirds,
+    "stanford_dogs": make_stanford_dogs,
+    "grocery": make_grocery,
+    "grocery_look_alikes": make_grocery,
+    **{name: partial(make_torchvision_set, name=name) for name in SETS},
 }
-OFFICIAL = {"cub200": "5,994 and 5,794", "stanford_cars": "8,144 and 8,041", "inat2017": "579,184 and 95,986"}
+ROW = re.compile(r"^\| `(\w+)`[^|]*\| ([\d,]+) / ([\d,]+), ([\d,]+) \|", re.M)  # a data set, its images, its classes
+OFFICIAL = {
+    name: f"{train} and {test}" for name, train, test, _ in ROW.findall((ROOT / "docs/training.md").read_text())
+}
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    lists = {what: (file, None) for what, (file, _) in datasets.Flowers102._file_dict.items()}
+    monkeypatch.setattr(datasets.Flowers102, "_file_dict", lists)  # torchvision compares them with their hashes
     return tmp_path / "datasets"
 
 
@@ -52,10 +78,19 @@ def test_every_data_set_is_found_by_its_name(dataset, home, tmp_path, capsys):
     assert not torch.equal(train_set.take([0]).images, train_set.take([again]).images)
     assert torch.equal(test_set.take([0]).images, test_set.take([len(test_set)]).images)
     printed = capsys.readouterr().out
+    assert ("not the whole of" in printed) == (dataset != "folder")
     if dataset in OFFICIAL:
         assert f"not the whole of {dataset} ({OFFICIAL[dataset]})" in printed
-    else:
-        assert "whole" not in printed
+
+
+def test_settings_loaders_sizes_and_the_page_agree_on_the_data_sets():
+    photographs = {*get_args(DataSet)} - {*DRAWN}
+    assert photographs == {*_LOADERS} == {*MAKERS} == {*OFFICIAL_SIZES} | {"folder"}
+    assert len(OFFICIAL) >= 8
+    for name, sizes in OFFICIAL.items():
+        assert sizes == "{:,} and {:,}".format(*OFFICIAL_SIZES[name])
+    page = (ROOT / "docs/training.md").read_text()
+    assert all(f"`{name}`" in page for name in photographs)
 
 
 def test_a_folder_of_own_images_is_not_ignored_for_drawn_birds(home, tmp_path):
