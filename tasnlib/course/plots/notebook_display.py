@@ -22,7 +22,7 @@ def palette_png(image: Image.Image) -> bytes:
 
 
 def _display(png: bytes, alt: str) -> None:
-    from IPython import get_ipython
+    from IPython.core.getipython import get_ipython
     from IPython.display import display
 
     data = {"image/png": png, "text/plain": f"[picture: {alt}]"}
