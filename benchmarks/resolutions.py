@@ -44,13 +44,14 @@ def measure(setting: Setting, size: int, batch: int, dtype: torch.dtype = torch.
     with torch.no_grad():
         seconds, rates = compare(works, setting, name)
         memory = {work: peak_bytes(does, setting) / MB for work, does in works.items()}
-    limit = 1e3 * bytes_to_move(images, attention, OUT) / rates.copy
+    moved = bytes_to_move(images, attention, OUT)
+    limit = 1e3 * moved / rates.copy
     ready = 1e3 * seconds["grid_sample, its grid ready"]
     return [
         Figure(
             *("resolutions", f"{work}, {name}", 1e3 * seconds[work], "ms", "grid_sample, its grid ready", ready),
             *("bytes it must move", limit),
-            note=f"{memory[work]:.1f} MB",
+            note=f"{moved / MB:.1f} MB to move, memory {memory[work]:.1f} MB",
         )
         for work in works
     ]

@@ -30,7 +30,7 @@ PAGE = Template(Path(__file__).with_name("site.html").read_text(encoding="utf-8"
 STYLE = Path(__file__).with_name("site.css").read_text(encoding="utf-8")
 NAVIGATION = '<nav><a href="index.html">The course</a></nav>\n'
 # The files whose docstrings become pages.
-REFERENCE = (*PAPER, *(f"attention_sampler.{name}" for name in ("module", "sampling_grid", "adapters")))
+REFERENCE = (*PAPER, "attention_sampler", *(f"attention_sampler.{n}" for n in ("module", "sampling_grid", "adapters")))
 GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"  # in a checkout
 # Where no word becomes a link: code, formulas, links, headings, summaries and the tags themselves.
 CLOSED = r"```.*?```|`[^`\n]*`|<(?P<tag>math|a|summary)\b.*?</(?P=tag)>|<[^>]+>|\[[^\]]*\]\([^)]*\)|^#+ [^\n]*"
@@ -123,7 +123,7 @@ def write_pages(
         write_atomically(folder / "glossary.html", _framed("Glossary", NAVIGATION + words).encode())
         table += '\n<p><a href="glossary.html">Glossary</a>: the words of the course</p>'
     if (folder / "reference").is_dir():
-        table += '\n<p><a href="reference/index.html">Reference</a>: each public name of attention, sampler, loss</p>'
+        table += '\n<p><a href="reference/index.html">Reference</a>: each public name of the method and the sampler</p>'
     write_atomically(folder / "index.html", _framed(title, table).encode())
     return folder / "index.html"
 
