@@ -14,7 +14,7 @@ from tasnlib.course.plots.notebook_display import figure_bytes
 @pytest.fixture
 def displayed(monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.get_ipython", lambda: "a kernel")
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: "a kernel")
     monkeypatch.setattr("IPython.display.display", lambda data, raw, metadata: shown.append((data, metadata)))
     yield shown
     assert plt.get_fignums() == []
