@@ -80,7 +80,7 @@ def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: 
         _run_or_keep(path, folder, parameters[path])
     executed = {path.stem: nbformat.read(folder / path.name, as_version=4) for path in paths}
     beside = {stem: _index_cell(notebook) for stem, notebook in executed.items()}
-    return write_pages(executed, folder, f"TASN, the whole course run at size {profile}", beside)
+    return write_pages(executed, folder, f"TASN, the whole course run at size {profile}", beside, {})
 
 
 def parameters_for(notebook: Path, profile: str) -> dict[str, Any]:

@@ -31,9 +31,10 @@ STYLE = Path(__file__).with_name("site.css").read_text(encoding="utf-8")
 NAVIGATION = '<nav><a href="index.html">The course</a></nav>\n'
 # The files whose docstrings become pages.
 REFERENCE = (*PAPER, "attention_sampler", *(f"attention_sampler.{n}" for n in ("module", "sampling_grid", "adapters")))
-GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"  # in a checkout
+DOCS = Path(__file__).parents[2] / "docs"  # in a checkout
 # Where no word becomes a link: code, formulas, links, headings, summaries and the tags themselves.
 CLOSED = r"```.*?```|`[^`\n]*`|<(?P<tag>math|a|summary)\b.*?</(?P=tag)>|<[^>]+>|\[[^\]]*\]\([^)]*\)|^#+ [^\n]*"
+OFF_THE_SITE = re.compile(r"\[([^]]*)\]\(\.\./(?!notebooks/\d)[^)]*\)")  # links to other files of the project
 FORMULA = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.S)
 
 
@@ -100,7 +101,7 @@ def write_reference(folder: Path) -> Path:
 
 
 def write_pages(
-    notebooks: Mapping[str, NotebookNode], folder: Path, title: str, beside: Mapping[str, str], glossary: str = ""
+    notebooks: Mapping[str, NotebookNode], folder: Path, title: str, beside: Mapping[str, str], docs: Mapping[str, str]
 ) -> Path:
     """Write a page for each executed notebook, and an index of them. Returns the index's path.
 
@@ -109,19 +110,20 @@ def write_pages(
         folder: for the pages; created if missing.
         title: of the index.
         beside: what the index shows of each notebook besides its title and promise, as HTML.
-        glossary: in markdown; becomes a page, to which the notebooks' pages link.
+        docs: markdown by the names of its pages. To the terms of "glossary", the notebooks' pages link.
     """
-    rows, terms = [], terms_of(glossary)
+    rows, terms = [], terms_of(docs.get("glossary", ""))
     for name, notebook in notebooks.items():
         heading, promise = title_of(notebook)
         link = f'<a href="{name}.html">{html.escape(heading)}</a><br>{html.escape(promise)}'
         rows.append(f"<tr><td>{_first_picture(notebook)}</td><td>{link}</td>{beside.get(name, '')}</tr>")
         write_atomically(folder / f"{name}.html", _framed(heading, NAVIGATION + _body(notebook, terms)).encode())
     table = f'<h1>{html.escape(title)}</h1>\n<table class="course">{"".join(rows)}</table>'
-    if glossary:
-        words = _body(new_notebook(cells=[new_markdown_cell(glossary)]), {})
-        write_atomically(folder / "glossary.html", _framed("Glossary", NAVIGATION + words).encode())
-        table += '\n<p><a href="glossary.html">Glossary</a>: the words of the course</p>'
+    for name, text in docs.items():
+        page = new_notebook(cells=[new_markdown_cell(OFF_THE_SITE.sub(r"\1", text))])
+        heading, _ = title_of(page)
+        write_atomically(folder / f"{name}.html", _framed(heading, NAVIGATION + _body(page, {})).encode())
+        table += f'\n<p><a href="{name}.html">{html.escape(heading)}</a></p>'
     if (folder / "reference").is_dir():
         table += '\n<p><a href="reference/index.html">Reference</a>: each public name of the method and the sampler</p>'
     write_atomically(folder / "index.html", _framed(title, table).encode())
@@ -144,7 +146,7 @@ def _body(notebook: NotebookNode, terms: dict[str, str]) -> str:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     body = HTMLExporter(template_name="basic", sanitize_html=False).from_notebook_node(notebook)[0]
-    return re.sub(r'(<a href=")(?:\.\./notebooks/)?([^"]*)\.ipynb(?=["#])', r"\1\2.html", body)
+    return re.sub(r'(<a href=")(?:\.\./notebooks/)?([\w-]+)\.(?:ipynb|md)(?=["#])', r"\1\2.html", body)
 
 
 def _framed(title: str, body: str) -> str:
@@ -171,8 +173,8 @@ def build(paths: list[Path], folder: Path) -> Path:
         has_sliders = "tasnlib.course.widgets" in code
         notebooks[path.stem] = executed(path, **{PRERENDER: "1"}) if has_sliders else committed
     write_reference(folder / "reference")
-    glossary = GLOSSARY.read_text(encoding="utf-8") if GLOSSARY.is_file() else ""
-    return write_pages(notebooks, folder, "TASN: learn attention sampling by building it", {}, glossary)
+    docs = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md")) if "." not in path.stem}
+    return write_pages(notebooks, folder, "TASN: learn attention sampling by building it", {}, docs)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,18 @@
 
 import html
 import re
-from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tasnlib.course.site import GLOSSARY, terms_of, with_links, write_pages
+from tasnlib.course.site import DOCS, terms_of, with_links, write_pages
 
-TEXT = GLOSSARY.read_text(encoding="utf-8")
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md") if "." not in path.stem}
+TEXT = TEXTS["glossary"]
 TERMS = terms_of(TEXT)
-NOTEBOOKS = sorted((GLOSSARY.parent.parent / "notebooks").glob("0[1-8]*.ipynb"))
+NOTEBOOKS = sorted((DOCS.parent / "notebooks").glob("0[1-8]*.ipynb"))
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def pages(tmp_path_factory):
     """By file name. Sliders are left out: they are made by running the notebooks, and hold no text."""
     folder = tmp_path_factory.mktemp("pages")
     books = {path.stem: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
-    write_pages(books, folder, "the course", {}, TEXT)
+    write_pages(books, folder, "the course", {}, TEXTS)
     return {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
 
 
@@ -50,9 +50,18 @@ def test_every_link_between_pages_resolves(pages):
             if (target or name) in pages and place:
                 seen += 1
                 assert {place, unquote(place)} & places[target or name], f"{name} links to {link}"
-            elif re.match(r"(glossary|0\d_\w+)\.html", target):
-                assert target in pages
+            else:
+                assert "://" in link or (target or name) in pages, f"{name} links to {link}"
     assert seen > 300
+
+
+def test_every_page_of_the_documentation_is_on_the_site_and_in_its_index(pages):
+    assert {"training", "sampler", "recipes", "teaching", "glossary"} <= set(TEXTS)
+    for name, text in TEXTS.items():
+        assert f'<a href="{name}.html">{html.escape(text.splitlines()[0][2:])}</a>' in pages["index.html"]
+    assert '<a href="recipes.html">' in pages["training.html"]
+    assert "devcontainer" in pages["teaching.html"]
+    assert "devcontainer.json" not in pages["teaching.html"]  # a link that would lead out of the site
 
 
 def test_every_entry_is_short_and_names_the_section_where_its_term_is_built(pages):
@@ -123,7 +132,7 @@ def test_code_outputs_and_the_notebook_itself_stay(tmp_path):
     code = new_code_cell("cell = 'a cell'")
     book = new_notebook(cells=[new_markdown_cell("# A cell\n\n**A cell.**"), code, new_markdown_cell("cells")])
     before = nbformat.writes(book)
-    write_pages({"a": book}, tmp_path, "t", {}, "# Glossary\n\n### cell\n\nAn entry.\n")
+    write_pages({"a": book}, tmp_path, "t", {}, {"glossary": "# Glossary\n\n### cell\n\nAn entry.\n"})
     page = (tmp_path / "a.html").read_text()
     assert page.count("glossary.html#cell") == 1
     assert nbformat.writes(book) == before
@@ -131,10 +140,6 @@ def test_code_outputs_and_the_notebook_itself_stay(tmp_path):
 
 
 def test_without_a_glossary_there_is_no_link_to_one(tmp_path):
-    write_pages({"a": new_notebook(cells=[new_markdown_cell("# A cell\n\ncells")])}, tmp_path, "t", {})
+    write_pages({"a": new_notebook(cells=[new_markdown_cell("# A cell\n\ncells")])}, tmp_path, "t", {}, {})
     assert "glossary" not in (tmp_path / "a.html").read_text() + (tmp_path / "index.html").read_text()
     assert not (tmp_path / "glossary.html").exists()
-
-
-def test_the_glossary_lies_where_the_site_looks_for_it():
-    assert Path(__file__).parents[2] / "docs" / "glossary.md" == GLOSSARY
