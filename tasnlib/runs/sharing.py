@@ -38,12 +38,12 @@ class SharedModel(Predictor, ModelHubMixin):
             return super().push_to_hub(repo_id, **options)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, **options: Any) -> "SharedModel":  # type: ignore[override]
+    def from_pretrained(cls, model: str | Path, device: Any = None, **options: Any) -> "SharedModel":  # type: ignore
         """From a folder, or from a repository of the hub; raises OSError as `push_to_hub`."""
         if not Path(model).is_dir():
             with _explained(f"{model} could not be loaded"):
                 model = snapshot_download(str(model), allow_patterns=FILES, **options)
-        return cls(model)
+        return cls(model, device=device)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         for name in FILES:
@@ -61,8 +61,7 @@ class SharedModel(Predictor, ModelHubMixin):
         """From result.json: data, recipe, the accuracy with each seed, and what was not measured."""
         tags = ["tasn", "fine-grained-recognition"]
         data = ModelCardData(library_name="tasnlib", pipeline_tag="image-classification", tags=tags)
-        shares = [entry for result in self.results for entry in result.get("accuracy", {}).items()]
-        missing = sorted({net for net, share in shares if share is None})
+        missing = {net for one in self.results for net, share in one.get("accuracy", {}).items() if share is None}
         return ModelCard.from_template(data, CARD, class_names=self.class_names, results=self.results, missing=missing)
 
 
@@ -72,5 +71,6 @@ def _explained(failed: str) -> Iterator[None]:
         yield
     except Exception as reason:  # the hub's own errors, and those of the connection, which have no common type
         said = " ".join(str(reason).split())[:300]
-        remedy = "log in (hf auth login), or pass a token" if "401 " in said else "try again later"  # not in a port
+        refused = "401 " in said or "403 " in said  # not in a port
+        remedy = "log in (hf auth login), or pass a token" if refused else "check the name, or try again later"
         raise OSError(f"{failed}: {said} What to do: {remedy}") from reason

@@ -178,7 +178,9 @@ def test_an_address_with_401_in_it_is_no_refusal(monkeypatch):
         SharedModel(SAVED, device="cpu").push_to_hub("me/birds")
 
 
-@pytest.mark.parametrize(("status", "remedy"), [(401, "log in"), (503, "try again later")])
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "log in"), (403, "pass a token"), (404, "check the name"), (503, "try again later")]
+)
 def test_a_hub_that_refuses_gives_a_sentence_and_loses_nothing(hub, tmp_path, status, remedy):
     before = {path.name: path.read_bytes() for path in SAVED.iterdir()}
     hub.refusal = status
@@ -190,3 +192,14 @@ def test_a_hub_that_refuses_gives_a_sentence_and_loses_nothing(hub, tmp_path, st
     assert {path.name: path.read_bytes() for path in SAVED.iterdir()} == before
     done = python("SharedModel.from_pretrained('me/birds')", hub, tmp_path)
     assert "OSError: me/birds could not be loaded: " in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_shared_model_goes_to_the_device_that_is_asked_for(tmp_path):
+    SharedModel(SAVED, device="cpu").save_pretrained(tmp_path / "saved")
+    model = SharedModel.from_pretrained(tmp_path / "saved", device="meta").model
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+
+
+def test_a_repository_name_that_cannot_be_one_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"no/such/folder could not be loaded: .*check the name"):
+        SharedModel.from_pretrained("no/such/folder")
