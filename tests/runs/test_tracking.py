@@ -1,7 +1,8 @@
-"""Tracking: what a tracker gets of a run, with a stand-in for TensorBoard; and what happens where one is missing."""
+"""Tracking: what TensorBoard gets of a run, most of it seen by a stand-in; and what happens where it is missing."""
 
 import json
 from dataclasses import asdict, replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from accelerate import tracking
 from accelerate.tracking import GeneralTracker
 from accelerate.utils import LoggerType
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tasnlib.networks.build import build_model
 from tasnlib.runs import run as running
@@ -100,6 +103,19 @@ def test_a_tracker_gets_the_curves_of_each_epoch_the_recipe_and_pictures_every_f
     assert all((pictures[:, :, :64] == images).all() for pictures in (first, last))
     assert (first[:, :, 64:] != last[:, :, 64:]).any()
     assert tracker.finished
+
+
+def test_tensorboard_itself_reads_the_curves_and_the_pictures(settings, tmp_path):
+    history = trained(replace(settings, epochs=2)).history
+    found = EventAccumulator(str(next((tmp_path / "mine" / "track" / "tasn").rglob("tasnlib")))).Reload()
+    for name in ("loss", "accuracy/master", "seconds"):
+        expected = [entry["accuracy"]["master"] if "/" in name else entry[name] for entry in history]
+        assert [point.step for point in found.Scalars(name)] == [1, 2]
+        assert [point.value for point in found.Scalars(name)] == pytest.approx(expected)
+    pictures = found.Images("attention")
+    assert [picture.step for picture in pictures] == [1, 2]
+    assert all((one.width, one.height) == (8 * 3 * 64, 64) for one in pictures)
+    assert Image.open(BytesIO(pictures[0].encoded_image_string)).getextrema()[0][1] > 100
 
 
 def test_tracking_changes_no_result_and_a_baseline_has_curves_only(settings, stand_in, tmp_path):
