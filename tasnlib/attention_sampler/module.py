@@ -29,9 +29,10 @@ class AttentionSampler(nn.Module):
         antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
 
     Raises:
-        ValueError: for an out_size or max_zoom below 1 and a power that is not above 0; when called, for images or
-            attention of another number of dimensions or without any value, and see `attention_sample`. Where an error
-            would make the device wait, on a GPU, a map that is negative or not finite gives NaN for its image instead.
+        ValueError: for an out_size or max_zoom below 1, a power that is not above 0 and an antialias that is no bool;
+            when called, for images or attention of another number of dimensions or without any value, and see
+            `attention_sample`. Where an error would make the device wait, on a GPU, a map that is negative or not
+            finite gives NaN for its image instead.
 
     >>> sampler = AttentionSampler(out_size=224, max_zoom=4)
     >>> result = sampler(torch.rand(2, 3, 480, 640), torch.rand(2, 14, 14))
@@ -47,6 +48,8 @@ class AttentionSampler(nn.Module):
             allowed = False
         if not allowed:
             raise ValueError(f"max_zoom is {max_zoom!r}, power {power!r}; they must be finite, at least 1 and above 0")
+        if not isinstance(antialias, bool):
+            raise ValueError(f"antialias is {antialias!r}; it must be True or False")
         self.out_size = sides(out_size, "out_size")
         self.max_zoom, self.power, self.antialias = float(max_zoom), float(power), antialias
 

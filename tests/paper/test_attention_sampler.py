@@ -232,6 +232,7 @@ for said, wrong in {
     "out_size is tensor(7.5000)": lambda: AttentionSampler(torch.tensor(7.5)),
     "out_size is np.float64(7.5)": lambda: AttentionSampler(numpy.float64(7.5)),
     "max_zoom is '4'": lambda: AttentionSampler(4, "4"),
+    "antialias is 'no'": lambda: AttentionSampler(4, antialias="no"),
     "power None": lambda: AttentionSampler(4, 4, None),
     "2 of torch.uint8 on cpu": lambda: sampler((255 * images).to(torch.uint8), attention),
     "2 of torch.bool on cpu": lambda: sampler(images > 0.5, attention),
