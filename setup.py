@@ -7,11 +7,11 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-CARRIED = ("saved_run", "ablations", "photographs")
+CARRIED = ("saved_run", "ablations", "photographs", "high_resolution")
 
 
 class WithSavedResults(build_py):
-    """Builds the package with the small trained run, the results of the ablations and the figures of photographs."""
+    """Builds the package with the small trained run, the kept results and the figures of photographs."""
 
     def run(self) -> None:
         super().run()

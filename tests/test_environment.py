@@ -21,7 +21,7 @@ DECLARED = [
     Requirement(text)
     for text in [
         *PROJECT["project"]["dependencies"],
-        # Of the trackers, everybody installs the one they use: none is needed to train, and none is pinned.
+        # Not the extra "track": TensorBoard is among the packages for development, which have a test of it.
         *(
             text
             for extra in ("train", "notebooks", "course")

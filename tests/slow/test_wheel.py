@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from tasnlib.course.headless import CLIENT
 
 PROJECT = Path(__file__).parents[2]
-SAVED = ("notebooks/saved_run", "notebooks/ablations", "notebooks/photographs")
+SAVED = tuple(f"notebooks/{name}" for name in ("saved_run", "ablations", "photographs", "high_resolution"))
 
 
 @pytest.fixture(scope="module")
