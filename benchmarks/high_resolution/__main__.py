@@ -3,8 +3,8 @@
     python -m benchmarks.high_resolution [--processes N] [--sizes 512 1024 2048] [--seeds 0 1 2] [--only runs costs]
 
 Two series: the birds' size in pixels fixed, so that they cover less and less of the image, and growing with the image.
-Results, one JSON file per run, go to notebooks/high_resolution, and the table to table.json there; an interrupted
-experiment continues where it stopped.
+Results, one JSON file per run, go to notebooks/high_resolution, and the table to table.json there, which notebook 06
+shows (section 9); an interrupted experiment continues where it stopped.
 Images are drawn size by size into --data (at most 15 GB at once) and deleted when their runs are done.
 """
 

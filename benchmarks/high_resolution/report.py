@@ -1,24 +1,16 @@
-"""The table and the figure of the experiment, from its results."""
+"""The table of the experiment, from its results."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
 from benchmarks.high_resolution.costs import FILE, TILES, cost_title
 from benchmarks.high_resolution.drawings import BASE, FIXED, GROWING
 from benchmarks.high_resolution.runs import FULL, Plan, Run, methods_at, read_result
 from tasnlib.data.files import read_json
 
-CHANCE, GENUS = 1 / 16, 1 / 4  # guessing; a network that sees the colours but no stripes
 TILED = {f"{TILES}, maximum of the {name}": f"maximum over tiles of the {name}" for name in ("features", "logits")}
-STYLES = {"plain": ("#666666", "o"), "crop": ("#CC79A7", "s"), "TASN": ("#0072B2", "D"), "full": ("#882255", "^")}
-STYLES["tiles"] = (STYLES["full"][0], "v")
-LABELS = {"multiply_adds": "million multiply-adds per image", "milliseconds": "milliseconds per image, one thread"}
 
 
 @dataclass(frozen=True)
@@ -91,51 +83,3 @@ def _table(name: str, titles: Sequence[str], columns: Sequence[str], cells: dict
         f"{line[0]:<{first}} " + " ".join(f"{cell:>{width}}" for cell, width in zip(line[1:], others, strict=True))
         for line in lines
     )
-
-
-def _style(title: str) -> tuple[str, str]:
-    return next(style for name, style in STYLES.items() if title.startswith(name))
-
-
-def figure(rows: Sequence[Row], against: str = "multiply_adds") -> Figure:
-    """Accuracy against a cost, "multiply_adds" or "milliseconds": a panel per kind of images, a letter per method.
-
-    >>> row = Row("TASN", "fixed", 512, (90.0, 92.0), 42e6, 3.0)
-    >>> figure([row]).axes[0].get_title()
-    '512 px'
-    """
-    rows = [row for row in rows if getattr(row, against)]
-    kinds = sorted({(row.series, row.size) for row in rows}, key=lambda kind: (kind[1] != BASE, *kind))
-    titles = list(dict.fromkeys(row.title for row in rows))
-    figure, panels = plt.subplots(
-        1,
-        len(kinds),
-        figsize=(1.2 + 2.5 * len(kinds), 4.6),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, (series, size) in zip(panels[0], kinds, strict=True):
-        for row in rows:
-            if (row.series, row.size) == (series, size):
-                colour, marker = _style(row.title)
-                cost = getattr(row, against) / (1e6 if against == "multiply_adds" else 1)
-                letter = "abcdefghijklmnop"[titles.index(row.title)]
-                axes.errorbar(
-                    cost, row.mean, yerr=row.deviation, fmt=marker, color=colour, mec="white", ms=12, capsize=3
-                )
-                axes.annotate(letter, (cost, row.mean), ha="center", va="center", color="white", fontsize=8)
-        for share in (CHANCE, GENUS):
-            axes.axhline(100 * share, color="#DDDDDD", zorder=0)
-        axes.set(xscale="log", ylim=(0, 103), title=f"{series} birds, {size} px" if size != BASE else f"{size} px")
-        axes.xaxis.set_major_locator(LogLocator())
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(x=0.15)
-    panels[0][0].set_ylabel("test accuracy, %")
-    panels[0][len(kinds) // 2].set_xlabel(LABELS[against])
-    named = [f"{letter}  {title}" for letter, title in zip("abcdefghijklmnop", titles, strict=False)]
-    handles = [plt.Line2D([], [], color=_style(title)[0], marker=_style(title)[1], linestyle="") for title in titles]
-    figure.legend(handles, named, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return figure

@@ -4,7 +4,7 @@ import doctest
 import importlib
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmarks.high_resolution import costs, drawings, methods, report, runs
 from benchmarks.high_resolution import experiment as experiment_module
-from benchmarks.high_resolution.__main__ import main
+from benchmarks.high_resolution.__main__ import TABLE, main
 from benchmarks.high_resolution.drawings import FIXED, GROWING, Drawings, birds_at
 from benchmarks.high_resolution.experiment import experiment
 from benchmarks.high_resolution.methods import LOOK, Method, Pictures, View, composed, resize
@@ -23,6 +23,7 @@ from tasnlib.attention_sampler import SamplingGrid
 from tasnlib.data.birds import draw_birds
 from tasnlib.data.drawing import compose
 from tasnlib.model import TASN, downsample
+from tasnlib.runs.run_folder import course_folder
 from tasnlib.sampler import read_bilinearly, zoom_profiles
 
 MODULES = ("drawings", "methods", "runs", "report")
@@ -280,23 +281,13 @@ def test_costs_are_measured_once_and_counted(tmp_path):
     assert all(one["milliseconds"] > 0 for one in found["sizes"]["256"].values())
 
 
-def test_a_figure_has_a_panel_per_kind_of_images_and_a_letter_per_method():
-    kinds = [(FIXED, 512), (FIXED, 1024), (GROWING, 1024)]
-    rows = [
-        report.Row(title, series, size, (50.0, 60.0), cost, cost)
-        for series, size in kinds
-        for title, cost in (("TASN", 4e7), (FULL, 2e9))
-    ]
-    for against in ("multiply_adds", "milliseconds"):
-        figure = report.figure(rows, against)
-        assert [axes.get_title() for axes in figure.axes] == [
-            "512 px",
-            "fixed birds, 1024 px",
-            "growing birds, 1024 px",
-        ]
-        assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b"]
-        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a  TASN", f"b  {FULL}"]
-        report.plt.close(figure)
+def test_the_committed_table_is_that_of_the_committed_results():
+    folder = course_folder() / "high_resolution"
+    rows = [asdict(row) for row in report.read_rows(Plan(), folder)]
+    assert len(rows) == 5 * 12 - 2 * 3  # full resolution and its tiles were not tested on growing birds
+    assert all(len(row["accuracies"]) == 3 and row["milliseconds"] > 0 for row in rows)
+    assert json.loads((folder / TABLE).read_text()) == json.loads(json.dumps(rows))
+    assert {path.name for path in folder.glob("*px-*.json")} == {run.file_name for run in plan_runs(Plan())}
 
 
 def test_the_command_measures_costs_alone_and_rejects_sizes_that_hold_no_bird(tmp_path, capsys, monkeypatch):

@@ -56,7 +56,7 @@ def seeds_and_means(tables: dict[str, Sequence[Row]], chance: dict[str, float], 
 
 
 def accuracy_against(rows: Sequence[Row], what: str, title: str = "") -> Figure:
-    """Accuracy of every variant against its cost ("multiply-adds") or against a measure of its attention.
+    """Accuracy of every variant against a cost, "multiply-adds" or "milliseconds per image", or a measure of attention.
 
     Names stand on the right, in the order of the accuracies, with lines to their points. Points that touch share one.
 
@@ -68,7 +68,7 @@ def accuracy_against(rows: Sequence[Row], what: str, title: str = "") -> Figure:
     figure, axes = plt.subplots(figsize=(8.5, max(3.2, 0.27 * len(shown) + 1)))
     figure.subplots_adjust(left=0.08, right=0.62, bottom=0.16, top=0.92)
     axes.set(xlabel=AXES.get(what, what), ylabel="test accuracy, %", title=title, ylim=(0, 100))
-    if what == "multiply-adds":
+    if what in ("multiply-adds", "milliseconds per image"):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())

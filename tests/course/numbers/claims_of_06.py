@@ -7,6 +7,9 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
+from benchmarks.high_resolution.drawings import FIXED, PERIOD, birds_at
+from benchmarks.high_resolution.methods import LOOK, TILE
+from benchmarks.high_resolution.runs import FULL
 from tasnlib.course.paper_figures import paper_cost
 from tasnlib.data.birds import EASY, HARD
 from tasnlib.research.ablations.attention_nets import NARROW_SIZE
@@ -113,6 +116,33 @@ def before_not_after(dataset):
 def squared_or_not(dataset):
     pairs = [(before, scale) for before in (True, False) for scale in (7, 1)]
     return fmean(place(b, True, scale, dataset) - place(b, False, scale, dataset) for b, scale in pairs)
+
+
+LARGE = [json.loads(path.read_text()) for path in sorted((NOTEBOOKS / "high_resolution").glob("*px-*.json"))]
+LARGE_COSTS = json.loads((NOTEBOOKS / "high_resolution" / "costs.json").read_text())["sizes"]
+PLAN = LARGE[0]["plan"]
+QUARTER, WINDOW = "crop at the maximum, 1/4 of the side", "crop at the maximum, 128 px"
+STAGES, LOGITS = "TASN, two stages", "maximum over tiles of the logits"
+
+
+def large(title, size, series="fixed", net="master"):
+    """Accuracies in percent, one per seed."""
+    kind = [run for run in LARGE if (run["size"], run["title"]) == (size, title) and run["series"] in (series, "both")]
+    assert [run["seed"] for run in kind] == [0, 1, 2]
+    return [100 * run["accuracy"][net] for run in kind]
+
+
+def method(title, size=512):
+    return next(run["method"] for run in LARGE if (run["title"], run["size"]) == (title, size))
+
+
+def large_cost(what, title, size=2048):
+    return LARGE_COSTS[str(size)][title][what] / (1e6 if what == "multiply_adds" else 1)
+
+
+def bird_lengths():
+    """In pixels, of the fixed series: 1.3 units of 20 to 28 % of 512."""
+    return 1.3 * 0.20 * 512, 1.3 * 0.28 * 512
 
 
 CLAIMS: Claims = {
@@ -229,6 +259,104 @@ CLAIMS: Claims = {
     "puts 40 % there": lambda: (100 * measured("mass", "trilinear, squared", "easy"),),
     "4 points ahead of": lambda: (accuracies("X Xᵀ X, not normalised")[0] - accuracies("inner softmax only")[0],),
     "vary by 12 points between seeds on hard birds": lambda: (stdev(accuracies("before the norm, s = 7, squared")),),
+    # Section 9
+    "So far an image had 144 pixels": lambda: (EASY.image_size,),
+    "a third smaller beside the image, in images of 512, 1024 and 2048 pixels, in two series": lambda: (
+        *(1 - birds_at(FIXED, 512).bird_size[0] / EASY.bird_size[0], *PLAN["sizes"]),
+    ),
+    "at 2048 pixels everything is four times as large as at 512": lambda: (2048, 2048 / 512, 512),
+    "133 to 186 pixels long": bird_lengths,
+    "a quarter of the image wide or 128 pixels, resized to 64": lambda: (
+        *(method(QUARTER, 2048)["window"] / 2048, method(WINDOW, 2048)["window"], method(WINDOW, 2048)["out"]),
+    ),
+    "the structure image, 64 pixels a side, zoom up to 4 (16 in one row)": lambda: (
+        *(method("TASN")["out"], method("TASN")["max_zoom"], method("TASN, zoom up to 16")["max_zoom"]),
+    ),
+    "TASN samples 128 pixels a side": lambda: (LOOK,),
+    "at 64 places a side. The zooms multiply: up to 4 · 4 = 16": lambda: (
+        *(method(STAGES)["out"], *[method(STAGES)["max_zoom"]] * 2, method(STAGES)["max_zoom"] ** 2),
+    ),
+    "one tile of 128 pixels": lambda: (TILE,),
+    "the image resized to 128 pixels": lambda: (LOOK,),
+    "with 800 birds for 5 epochs, from three seeds, and tested with 300 birds": lambda: (
+        *(PLAN["train_images"], PLAN["epochs"], PLAN["test_images"]),
+    ),
+    "the first 100 birds": lambda: (PLAN["tested_larger"],),
+    "repeat every 6 pixels": lambda: (PERIOD,),
+    "spreads 64 samples over each side of the image and magnifies up to 4 times": lambda: (
+        *(method("TASN")["out"], method("TASN")["max_zoom"]),
+    ),
+    "all methods but the crop of 128 pixels do as well at 1024 and 2048 pixels as at 512": lambda: all(
+        abs(fmean(large(title, size, "growing")) - fmean(large(title, 512))) < 4
+        for title in {run["title"] for run in LARGE if run["series"] == "growing"} - {WINDOW}
+        for size in (1024, 2048)
+    ),
+    "TASN is right on 99 % everywhere": lambda: all(
+        round(fmean(large("TASN", size, "growing"))) == 99 for size in (512, 1024, 2048)
+    ),
+    "51, 204 and 815 times as many": lambda: tuple(
+        large_cost("multiply_adds", "full resolution", size) / large_cost("multiply_adds", "TASN", size)
+        for size in (512, 1024, 2048)
+    ),
+    "Where the zoom is 4, the 64 samples lie 2 pixels apart at 512 pixels, 4 at 1024, and 8 at 2048: 3, 1.5 and 0.75 "
+    "samples to a period": lambda: (4, 64, 512 / 256, 512, 1024 / 256, 1024, 2048 / 256, 2048, 6 / 2, 6 / 4, 6 / 8),
+    "28, 60 and 84 % with the three seeds": lambda: tuple(large("TASN", 1024)),
+    "A zoom of up to 16 allows 6 samples to a period and gives 83 %. Two stages have the same limit and give 94 %": (
+        lambda: (16, 6 * 64 * 16 / 1024, fmean(large("TASN, zoom up to 16", 1024)), fmean(large(STAGES, 1024)))
+    ),
+    "At 2048 pixels the attention network sees a bird that is 10 pixels long": lambda: (
+        *(2048, fmean(bird_lengths()) * LOOK / 2048),
+    ),
+    "is right on 5, 12 and 10 %; chance is 6 %, and the colours alone would give 25 %, as they do in smaller": lambda: (
+        *(*large("TASN", 2048, net="attention"), 100 / EASY.classes, 100 / EASY.species),
+    ),
+    "TASN gets 12 % (17 in two stages), and a crop of 128 pixels 29": lambda: (
+        *(fmean(large("TASN", 2048)), fmean(large(STAGES, 2048)), 128, fmean(large(WINDOW, 2048))),
+    ),
+    "99 % or more, for 815 times the multiply-adds of TASN": lambda: (
+        min(fmean(large("full resolution", 2048, net=net)) for net in ("master", "maximum over tiles of the features")),
+        large_cost("multiply_adds", "full resolution") / large_cost("multiply_adds", "TASN"),
+    ),
+    "With 64 samples, a window of 128 pixels has 3 samples to a period": lambda: (64, 128, PERIOD * 64 / 128),
+    "98 % in the fixed series at 1024 pixels, the best of the cheap methods, 4 points ahead of TASN": lambda: (
+        *(fmean(large(WINDOW, 1024)), 1024, fmean(large(WINDOW, 1024)) - fmean(large(STAGES, 1024))),
+    ),
+    "A quarter of that image is 256 pixels, 1.5 samples to a period, and antialiased: 22 %": lambda: (
+        *(1 / 4, 256, PERIOD * 64 / 256, fmean(large(QUARTER, 1024))),
+    ),
+    "128 pixels hold less than half of the bird's length at 1024 pixels, and less than a quarter at 2048: "
+    "75 and 37 %": (
+        lambda: (
+            128 / (2 * bird_lengths()[0]) < 0.5
+            and (*(128, 1 / 2, 1024, 1 / 4, 2048), *(fmean(large(WINDOW, size, "growing")) for size in (1024, 2048)))
+        )
+    ),
+    "it gets 91 to 94 % wherever the look finds the bird": lambda: (
+        min(means := [fmean(large(STAGES, *kind)) for kind in ((512,), (1024,), (1024, "growing"), (2048, "growing"))]),
+        max(means),
+    ),
+    "a bird is longer than a tile: 79 to 85 %": lambda: (
+        bird_lengths()[0] > TILE
+        and (
+            min(means := [fmean(large("full resolution", size, net=LOGITS)) for size in (512, 1024, 2048)]),
+            max(means),
+        )
+    ),
+    "48 pixels takes 1.7 milliseconds at 512 pixels and 11.8 at 2048, with the same network": lambda: (
+        *(48, large_cost("milliseconds", "plain, 48 px", 512), 512),
+        *(large_cost("milliseconds", "plain, 48 px"), 2048),
+    ),
+    "with more than twice the multiply-adds, takes 16.5": lambda: (
+        large_cost("multiply_adds", "TASN") / large_cost("multiply_adds", "plain, 48 px") > 2
+        and (2, large_cost("milliseconds", "TASN"))
+    ),
+    "nothing was more accurate at any size": lambda: all(
+        max(fmean(large("full resolution", size, net=net)) for net in ("master", "maximum over tiles of the features"))
+        > max(fmean(large(title, size)) for title in {run["title"] for run in LARGE if run["size"] == size} - {FULL})
+        for size in (512, 1024, 2048)
+    ),
+    "five epochs of 800 birds": lambda: (PLAN["epochs"], PLAN["train_images"]),
+    "(94 and 99 % at 512 pixels)": lambda: (fmean(large(STAGES, 512)), fmean(large("TASN", 512)), 512),
     # Summary
     "99 % against 29 % on easy birds, 87 % against 7 % on hard ones": lambda: (
         *(mean("trilinear, squared", "easy"), mean("uniform", "easy"), mean("trilinear, squared"), mean("uniform")),
@@ -239,6 +367,14 @@ CLAIMS: Claims = {
     "costs 1.1 points with": lambda: (-gain(DISTILLED, PART, seeds=FIVE),),
     "scored 6 and 14 points higher": lambda: (before_not_after("easy"), before_not_after("hard")),
     "gained 9 and 10 points": lambda: (squared_or_not("hard"), squared_or_not("easy")),
+    "99 % for one part in 815 of full resolution's": lambda: (
+        fmean(large("TASN", 2048, "growing")),
+        large_cost("multiply_adds", "full resolution") / large_cost("multiply_adds", "TASN"),
+    ),
+    "99, 57 and 12 % at 512, 1024 and 2048 pixels": lambda: (
+        *(fmean(large("TASN", size)) for size in PLAN["sizes"]),
+        *PLAN["sizes"],
+    ),
     "it cost 6 on hard birds": lambda: (gain("trilinear, not squared", "trilinear, squared"),),
 }
 FROM_ELSEWHERE = {
@@ -277,5 +413,8 @@ FROM_ELSEWHERE = {
     "about 3 more is better, beyond 6": "the figure",
     "p = 5.8 and 6.2 %": "printed in section 7",
     "ResNet-18 at 512 px": "the profile gpu",
+    "At 1024 pixels, the stripes are": "the size above",
+    "may be found at 2048 pixels": "the size above",
+    "about two hours on 2 cores.\n\nThe stripes": "timed once",
     "[07 · Explore": "a link",
 }
