@@ -71,14 +71,14 @@ def wins(accuracies, reference):
 
 def _accuracies_and_costs(generator, turn):
     """Accuracy rises with the cost, so the front is long; in few steps, so that many variants are equal in one or in
-    both, or beaten in one or in both. Also one variant, all alike, and a single rival that is better in both."""
+    both, or beaten in one or in both. Also one variant, all alike, and one that alone beats each of the others."""
     number = (8, 12, 1, 10)[turn % 4]
     costs = torch.randint(1, 7, (number,), generator=generator)
     accuracies = costs + torch.randint(0, 4, (number,), generator=generator)
     if turn % 6 == 5:
         accuracies, costs = accuracies[:1].expand(number).clone(), costs[:1].expand(number).clone()
     if turn % 6 == 3:
-        accuracies, costs = torch.tensor([3, 5]), torch.tensor([4, 2])
+        accuracies, costs = torch.tensor([3, 5, 2, 5]), torch.tensor([4, 2, 2, 5])  # in both, in one
     return {"accuracies": 60 + 2.5 * accuracies, "costs": 1.5 * costs}
 
 
