@@ -108,7 +108,7 @@ class TASN(nn.Module):
 
         Not in autocast: X reaches hundreds, where bfloat16 counts in steps of 1, each a factor of e after the softmax.
         """
-        device = features.device.type if torch.amp.is_autocast_available(features.device.type) else "cpu"
+        device = "cpu" if features.is_meta else features.device.type  # meta has no autocast
         with torch.autocast(device, enabled=False):
             features = features.to(torch.promote_types(features.dtype, torch.float32))
             structure, detail, channel = self.pool(features, self.scale, channel, generator)

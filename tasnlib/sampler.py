@@ -218,6 +218,6 @@ def attention_sample(
         return read_bilinearly(images, *_places(attention, image_size, out_size, max_zoom, edges=False))
     a_y, a_x = sampling_matrices(attention, image_size, out_size, max_zoom, antialias=True)
     dtype = torch.promote_types(a_y.dtype, images.dtype)  # sums of many pixels: float32 or better
-    device = images.device.type if torch.amp.is_autocast_available(images.device.type) else "cpu"
+    device = "cpu" if images.is_meta else images.device.type  # meta has no autocast
     with torch.autocast(device, enabled=False):
         return (a_y[:, None].to(dtype) @ images.to(dtype) @ a_x.mT[:, None].to(dtype)).to(images.dtype)
