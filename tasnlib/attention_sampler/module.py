@@ -29,8 +29,8 @@ class AttentionSampler(nn.Module):
         antialias: each output pixel is the mean over its own cell, see `sampler.sampling_matrices`.
 
     Raises:
-        ValueError: for an out_size or max_zoom below 1, a power that is not above 0 and an antialias that is not a bool;
-            when called, for images or attention of another number of dimensions or without any value, and see
+        ValueError: for an out_size or max_zoom below 1, a power that is not above 0, or an antialias that is not a
+            bool; when called, for images or attention of another number of dimensions or without any value, and see
             `attention_sample`. Where an error would make the device wait, on a GPU, a map that is negative or not
             finite gives NaN for its image instead.
 
