@@ -39,11 +39,11 @@ test-slow: .venv/.ready  ## the slow tests, which CI runs too: processes, kills,
 # The oldest and a newer instruction set of torch's own kernels and of oneDNN's, with one thread and with two.
 OLDEST := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
-EVERYWHERE := $(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS)
+EVERYWHERE := $(BIN)/python -m pytest --dist loadfile --durations 10 --nbval --nbval-current-env $(NOTEBOOKS)
 
 portable: .venv/.ready  ## does every printed number hold on other processors? Four times strict nbval; takes an hour
-	$(OLDEST) OMP_NUM_THREADS=1 $(EVERYWHERE)
-	$(AVX2) OMP_NUM_THREADS=1 $(EVERYWHERE)
+	$(OLDEST) OMP_NUM_THREADS=1 $(EVERYWHERE) -n 2
+	$(AVX2) OMP_NUM_THREADS=1 $(EVERYWHERE) -n 2
 	$(OLDEST) OMP_NUM_THREADS=2 $(EVERYWHERE)
 	$(AVX2) OMP_NUM_THREADS=2 $(EVERYWHERE)
 
