@@ -26,7 +26,7 @@ from tasnlib.data.image_file import open_image
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.transforms import resize_short_side
 
-GPU = 900  # images per second that one H100 takes in training
+GPU = 1000  # images per second that one GPU takes in training: the assumption of docs/scaling.md
 BATCH = 10
 
 

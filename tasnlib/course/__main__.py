@@ -8,11 +8,13 @@ import csv
 import io
 import json
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from tasnlib.course.exercises import BY_NOTEBOOK
 from tasnlib.course.exercises.marks import VERSION, Mark, fingerprint
+from tasnlib.data.data_set_folder import text_lines
 from tasnlib.data.files import first_of, print_text, write_atomically
 
 COLUMNS = ("student", "file", "notebook", "exercise", "right", "attempts", "last mistake", "first", "last")
@@ -21,10 +23,7 @@ NOTEBOOK_OF = {one.name: notebook for notebook, exercises in BY_NOTEBOOK.items()
 
 def gather(folder: Path, class_list: Sequence[str] = ()) -> tuple[list[tuple], list[str]]:
     """The rows under `COLUMNS`, and remarks on what is odd. Whoever in the class list has no marks gets an empty row.
-
-    Raises:
-        ValueError: for a folder in which, and in whose folders, there are no files of marks.
-    """
+    Raises ValueError for a folder in which, and in whose folders, there are no files of marks."""
     paths, remarks = sorted(folder.rglob("*.jsonl")), list[str]()
     if not paths:
         raise ValueError(f"there are no files of marks (*.jsonl) in {folder}")
@@ -34,13 +33,18 @@ def gather(folder: Path, class_list: Sequence[str] = ()) -> tuple[list[tuple], l
         file = path.relative_to(folder).as_posix()
         for mark in _marks_in(path, file, remarks):
             work.setdefault((mark.student, file, mark.exercise), []).append(mark)
-            files.setdefault(mark.student.casefold(), {})[file] = None
+            files.setdefault(_folded(mark.student), {})[file] = None
     remarks += [f"of one name: {', '.join(one)}" for one in files.values() if len(one) > 1]
-    absent = [name for line in class_list if (name := " ".join(line.split())) and name.casefold() not in files]
+    absent = [name for line in class_list if (name := " ".join(line.split())) and _folded(name) not in files]
     remarks += [f"no marks of {name}" for name in absent]
     order = list(NOTEBOOK_OF)
     rows = [_row(*key, marks) for key, marks in work.items()] + [(name, *("",) * 8) for name in absent]
     return sorted(rows, key=lambda row: (*row[:2], order.index(row[3]) if row[3] in order else 99)), remarks
+
+
+def _folded(name: str) -> str:
+    """Of a name, what is the same whoever types it, on whatever machine."""
+    return unicodedata.normalize("NFC", " ".join(name.split())).casefold()
 
 
 def _marks_in(path: Path, file: str, remarks: list[str]) -> list[Mark]:
@@ -75,6 +79,7 @@ def _mark(line: str) -> Mark | str:
 
 
 def _row(student: str, file: str, exercise: str, marks: Sequence[Mark]) -> tuple:
+    marks = sorted(marks, key=lambda mark: mark.time)  # files may have been joined in any order
     right = next((number for number, mark in enumerate(marks, start=1) if mark.right), 0)
     mistakes = ["", *(mark.mistake for mark in marks if not mark.right)]
     result = ("yes" if right else "no", right or len(marks), mistakes[-1], marks[0].time, marks[-1].time)
@@ -101,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     marks.add_argument("--students", type=Path, metavar="FILE", help="the names of the class, one per line")
     given = parser.parse_args(arguments)
     try:
-        class_list = given.students.read_text(encoding="utf-8-sig").splitlines() if given.students else ()
+        class_list = text_lines(given.students) if given.students else ()
         rows, remarks = gather(given.folder, class_list)
         if given.csv:
             write_atomically(given.csv, as_csv(rows).encode("utf-8-sig", "backslashreplace"))  # for spreadsheets

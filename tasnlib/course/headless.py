@@ -73,6 +73,8 @@ def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any]) -> st
     if output.is_dir() or output.resolve() == notebook.resolve():
         what = "a folder" if output.is_dir() else "the notebook itself"
         raise ValueError(f"the executed notebook would be written to {output}, which is {what}; name another file")
+    if output.is_file() and '"papermill": {' not in output.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(f"{output} exists, and is no output of this command; name another file, or remove it")
     check_names(parameters, list(_declared(notebook)))
     output.parent.mkdir(parents=True, exist_ok=True)
     options = {"progress_bar": False, "stdout_file": (printed := Printed()), **PAPERMILL}

@@ -31,9 +31,7 @@ def table_figure(study: Study, name: str) -> Figure:
 def attention_wall(run: Path, bird: int = 5) -> Figure:
     """The attention maps of all channels of a trained network over one drawn test bird.
 
-    Raises:
-        ValueError: for a network that was not trained on drawn birds.
-    """
+    Raises ValueError for a network that was not trained on drawn birds."""
     predictor = tasnlib.load(run, device="cpu")
     config = birds_it_knows(predictor)
     if config is None:

@@ -93,8 +93,7 @@ def with_links(markdown: str, terms: dict[str, str], used: set[str]) -> str:
 def write_reference(folder: Path) -> Path:
     """Write the docstrings of the paper's files as pages: every public name with its shapes, errors and examples.
 
-    Returns the path of their index.
-    """
+    Returns the path of their index."""
     pdoc.render.configure(docformat="google", show_source=False)
     pdoc.pdoc(*(f"tasnlib.{name}" for name in REFERENCE), output_directory=folder)
     return folder / "index.html"

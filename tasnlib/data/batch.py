@@ -16,8 +16,7 @@ class Batch(NamedTuple):
     """Images, their labels, and which images of the data set they are.
 
     A data set hands out whole batches, and takes numbers from 0 up without end: number n is image n % len of epoch
-    n // len. So the augmentation of an image can be a pure function of that number, also after a resume.
-    """
+    n // len. So the augmentation of an image can be a pure function of that number, also after a resume."""
 
     images: UInt8[Tensor, "b 3 h w"]
     labels: Int[Tensor, " b"]

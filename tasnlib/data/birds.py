@@ -97,8 +97,7 @@ class Birds(BatchDataset):
     ) -> "Birds":
         """The first `count` images of a split, drawn or read from `folder` where they were drawn before, on `device`.
 
-        Drawn on a CPU: the same to the last bit wherever they end up. A file that cannot be read is drawn again.
-        """
+        Drawn on a CPU: the same to the last bit wherever they end up. A file that cannot be read is drawn again."""
         if count < 1:
             raise ValueError(f"count is {count}; it must be 1 or more")
         identity = json.dumps([DRAWING_VERSION, asdict(config), seed], sort_keys=True)

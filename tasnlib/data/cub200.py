@@ -37,8 +37,7 @@ def load_cub200(folder: str | Path, split: str, image_size: int = 512) -> ImageF
 def load_nabirds(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """As `load_cub200`, for NABirds. Its classes.txt also has what is above the 555 classes, which alone have images.
 
-    A name that two classes share is followed by the class's number: "Oak Titmouse (817)".
-    """
+    A name that two classes share is followed by the class's number: "Oak Titmouse (817)"."""
     return _load(NABIRDS, "hierarchy.txt", folder, split, image_size)
 
 

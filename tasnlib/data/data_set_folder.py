@@ -45,7 +45,8 @@ def list_folder(folder: Path) -> Listing:
                 except OSError as reason:
                     found.broken[entry.name] = reason
                     continue
-                (found.folders if is_folder else found.files).append(entry.name)
+                if is_folder or entry.is_file():  # no pipe: reading it might never end
+                    (found.folders if is_folder else found.files).append(entry.name)
     except OSError as reason:
         raise cannot_read(folder, reason) from reason
     return found
@@ -123,7 +124,7 @@ def text_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
     except UnicodeDecodeError as reason:
-        raise ValueError(f"{path} is not a text file ({reason}); put the data set's own in its place") from reason
+        raise ValueError(f"{path} is not a text file in UTF-8 ({reason}); save it as that, or restore it") from reason
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 

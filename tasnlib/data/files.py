@@ -100,16 +100,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def cannot_write(path: Path, reason: OSError, size: int) -> OSError:
     """The same kind of error, saying what to do about it."""
-    problem = f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. Nothing there was changed"
+    problem = f"{path} ({size / 1e6:.1f} MB) cannot be written: {reason.strerror or reason}. Nothing there was lost"
     return OSError(reason.errno, f"{problem}; make room on its disk, make the folder writable, or name another folder.")
 
 
 def first_of(names: Sequence[str], count: int) -> str:
-    """The first names of many, and how many more there are.
-
-    >>> first_of(["wren", "robin", "finch"], 2)
-    'wren, robin and 1 more'
-    """
+    """The first names of many, and how many more there are: "wren, robin and 1 more"."""
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 

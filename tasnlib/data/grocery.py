@@ -31,8 +31,7 @@ def load_grocery(folder: str | Path, split: str, image_size: int = 336, look_ali
 
     `folder` is GroceryStoreDataset or the one above. `look_alikes`: the 24 classes that look most alike, numbered from
     0: 1,011, 93 and 974 images. Raises ValueError for another layout or a malformed line, and in one for all lines that
-    contradict classes.csv and all missing images.
-    """
+    contradict classes.csv and all missing images."""
     home, classes = _find(folder, split)
     source, kinds = home / f"{split}.txt", _read(home / f"{split}.txt")
     for other in SPLITS:

@@ -36,8 +36,7 @@ def load_folder(folder: str | Path, split: str, image_size: int = 512) -> ImageF
 
     Left out, with a line that says so: what servers and notebooks leave behind, and files that Pillow does not read.
     Class names are composed (Unicode NFC), so that copies from a Mac are the same. Raises ValueError for another layout
-    and a class without enough images, OSError where a folder cannot be read, or a link leads nowhere.
-    """
+    and a class without enough images, OSError where a folder cannot be read, or a link leads nowhere."""
     home = FOLDER.find(folder, split, holds_images_by_class, "no images by class")
     if sides := _split_by_folders(home):
         chosen = sides[split]

@@ -1,7 +1,6 @@
 """Which photographs cannot be read, and what exactly the data is: found out once, and remembered."""
 
 import contextlib
-import copy
 import errno
 import functools
 import hashlib
@@ -37,8 +36,7 @@ def inspected(
 
     Prints the names of those that cannot be read. The result is kept in `folder`, for the same names, labels, sizes and
     times of change. Of several processes that call it at once, the first inspects, and the others take its result.
-    Raises ValueError where more than half of the files cannot be read.
-    """
+    Raises ValueError where more than half of the files cannot be read."""
     names = [path.relative_to(images.root).as_posix() for path in images.paths]
     inspect = functools.partial(_inspect, images, names, workers, progress)
     found = inspect() if folder is None else _once(inspect, _record(images, names, workers, expanded(folder, "folder")))
@@ -48,9 +46,7 @@ def inspected(
         if 2 * len(found.unreadable) > len(names):
             raise ValueError(f"{text}. Is {images.root} the right folder, and its disk in order?")
         print_text(text)
-    other = copy.copy(images)
-    other.unreadable, other.data_hash = frozenset(found.unreadable), found.data_hash
-    return other
+    return images.changed(unreadable=frozenset(found.unreadable), data_hash=found.data_hash)
 
 
 def _inspect(images: ImageFiles, names: list[str], workers: int, progress: bool) -> Inspection:

@@ -75,7 +75,7 @@ class ImageFiles(BatchDataset):
         augmentation(style, self.image_size)  # raises for an unknown style
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
-        return self._with(style=style, seed=seed)
+        return self.changed(style=style, seed=seed)
 
     def subset(self, count: int) -> "ImageFiles":
         """`count` images, evenly spaced, so that classes stay nearly balanced. Inspect it anew for its `data_hash`."""
@@ -83,14 +83,15 @@ class ImageFiles(BatchDataset):
             raise ValueError(f"count is {count}; {self.name} allows 1 to {len(self)}")
         chosen = (torch.arange(count) * len(self) + len(self) // 2) // count
         old = chosen.tolist()
-        return self._with(
+        return self.changed(
             paths=[self.paths[i] for i in old],
             labels=self.labels[chosen],
             unreadable=frozenset(new for new, i in enumerate(old) if i in self.unreadable),
             data_hash=self.data_hash if count == len(self) else None,
         )
 
-    def _with(self, **changes: Any) -> "ImageFiles":
+    def changed(self, **changes: Any) -> "ImageFiles":
+        """A copy with other attributes."""
         other = copy.copy(self)
         other.__dict__.update(changes)
         return other

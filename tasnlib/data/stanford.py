@@ -39,11 +39,9 @@ DEVKITS = ("devkit", "devkit/devkit", "car_devkit", "car_devkit/devkit")
 def load_stanford_cars(folder: str | Path, split: str, image_size: int = 512) -> ImageFiles:
     """The images of Stanford Cars with labels from 0 (the files count from 1), the official split and class names.
 
-    `folder` is the data set's own (with `devkit/` or `cars_annos.mat` in it), or the one above it. "test" needs the
-    file cars_test_annos_withlabels.mat.
-
-    Raises ValueError for another layout, an unreadable file, a label out of range, an image missing or listed twice.
-    """
+    `folder` is the data set's own (with `devkit/` or `cars_annos.mat` in it), or the one above it; "test" needs
+    cars_test_annos_withlabels.mat. Raises ValueError for another layout, an unreadable file, a label out of range, an
+    image missing or listed twice."""
 
     def fits(at: Path) -> bool:
         return is_file(at / "cars_annos.mat") or _devkit(at) is not None

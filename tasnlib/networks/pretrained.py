@@ -96,8 +96,7 @@ def weights_file(weights: str | Path | None, name: str, published: Collection[st
     """The file with a network's weights; None if `weights` is None or names published ones.
 
     A folder holds one file per network: NAME.pth, NAME-HASH.pth or the same with .safetensors, without "timm/" and
-    any tag in NAME. Raises ValueError if there is no such file, or more than one.
-    """
+    any tag in NAME. Raises ValueError if there is no such file, or more than one."""
     if weights is None or str(weights) in published:
         return None
     path, name = Path(weights).expanduser(), name.removeprefix("timm/").partition(".")[0]
@@ -112,8 +111,7 @@ def weights_file(weights: str | Path | None, name: str, published: Collection[st
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The named tensors in a .pth or .safetensors file. No code in it is executed. Raises ValueError if the file is
-    damaged, or holds anything else."""
+    """The named tensors in a .pth or .safetensors file; no code in it is executed. Raises ValueError for any other."""
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)

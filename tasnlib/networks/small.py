@@ -39,8 +39,7 @@ class NormalizedAttentionNet(AttentionNet):
     """An attention network whose maps are made of the features after norm and ReLU: sparse, and all of one scale.
 
     The drawn birds at 48×48 px need both, and no dilations: in so small an image a wide receptive field smears the
-    attention. norm_bias is the initial bias of the norm; below 0 most cells are 0.
-    """
+    attention. norm_bias is the initial bias of the norm; below 0 most cells are 0."""
 
     def __init__(self, trunk: nn.Module, channels: int, classes: int, norm_bias: float = -1.0):
         super().__init__(trunk, channels, classes, dilations=())

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tasnlib.data.files import expanded, first_of
+from tasnlib.data.files import expanded, first_of, print_text
 from tasnlib.networks.build import NAMES as MODELS
 from tasnlib.networks.build import check_networks
 from tasnlib.runs.load_data import load_data
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             problems = list[str]()
             for image in () if given.csv is not None else images:
                 try:
-                    print(f"{image}: {predictor.predict(image)}")
+                    print_text(f"{image}: {predictor.predict(Path(image).absolute())}")  # ~ is part of a name here
                 except ValueError as reason:  # this image; the others are predicted
                     problems.append(str(reason))
             if problems:

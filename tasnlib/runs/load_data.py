@@ -47,8 +47,7 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
     """Training and test images, from datasets/ in the project (outside of one: here) unless a folder is named.
 
     Drawn birds are read from the data folder, or drawn and saved there. Every photograph is opened once, so that
-    unreadable ones are known before training. Raises ValueError if the folder lacks files, or has too few images.
-    """
+    unreadable ones are known before training. Raises ValueError if the folder lacks files, or has too few images."""
     default = project_folder() / "datasets"
     folder = Path(settings.data_folder) if settings.data_folder else default
     if settings.dataset in DRAWN:
@@ -60,6 +59,11 @@ def load_data(settings: Settings) -> tuple[Data, Data]:
         if count and count > len(images):
             raise ValueError(f"{split}_images is {count}, but {images.name} has {len(images)}; it must not be larger")
         sets.append(images.subset(count) if count else images)
+    if sets[0].class_names != sets[1].class_names:
+        counts = f"{sets[0].classes} classes, its test images {sets[1].classes}, or others"
+        raise ValueError(
+            f"{folder}: the training images have {counts}; unpack all of the data set, into an empty folder"
+        )
     if recipe.batch_size > len(sets[0]):
         raise ValueError(f"batch_size is {recipe.batch_size}, but there are only {len(sets[0])} training images")
     found, whole = tuple(len(images) for images in sets), OFFICIAL_SIZES.get(settings.dataset)

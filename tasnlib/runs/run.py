@@ -50,8 +50,7 @@ def train(name: str, settings: Settings, folder: Path, data: tuple[Data, Data]) 
     """Train "tasn", or a baseline by its name, printing one line per epoch, and evaluate it.
 
     Raises ValueError if the folder is in use, holds this model while `resume` is off, or has other settings or data;
-    RuntimeError if one of several processes failed; KeyboardInterrupt after Ctrl-C, with how to continue.
-    """
+    RuntimeError if one of several processes failed; KeyboardInterrupt after Ctrl-C, with how to continue."""
     weights_path, state = folder / f"{name}.safetensors", folder / f"{name}.training.safetensors"
     with locked(folder), explained_interrupt(state, notebook_command(settings, folder)):
         same_settings(folder, settings)

@@ -135,8 +135,7 @@ class Settings:
         """The values of the parameters in a notebook's or a script's `globals()`. Raises as `from_values`.
 
         papermill only warns of misspelt parameters. So the names that the last cell of parameters, which begins with
-        "# Parameters", assigned are checked as well.
-        """
+        "# Parameters", assigned are checked as well."""
         cells = [cell for cell in namespace.get("In", ()) if cell.startswith("# Parameters")]
         assigned: list[str] = []
         for statement in ast.parse(cells[-1]).body if cells else ():

@@ -26,10 +26,10 @@ class SharedModel(Predictor, ModelHubMixin):
         loaded = load(self.folder / FILES[0], device)
         super().__init__(loaded.model, loaded.class_names, loaded.image_size)
         own, *others = [expanded(one, "folder") / "result.json" for one in (folder, *other_seeds)]
-        self.results = [read_json(path) for path in ([own] if own.is_file() else []) + others]
-        alike = {str([one.get("dataset"), dict(one.get("recipe_values", {}), weights="")]) for one in self.results}
-        if len(alike) > 1 or len({one.get("seed") for one in self.results}) < len(self.results):
-            raise ValueError("other_seeds must be runs with other seeds, and with this run's data set and recipe")
+        self.results = runs = [read_json(path) for path in ([own] if own.is_file() else []) + others]
+        same = [(one.get("dataset"), one.get("data"), dict(one.get("recipe_values", {}), weights="")) for one in runs]
+        if any(one != same[0] for one in same) or len({one.get("seed") for one in runs}) < len(runs):
+            raise ValueError("other_seeds must be runs with other seeds, and with this run's images and recipe")
         self._hub_mixin_config = None  # the recipe is in the file of the weights, and the folder's path is private
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -40,10 +40,14 @@ class SharedModel(Predictor, ModelHubMixin):
     @classmethod
     def from_pretrained(cls, model: str | Path, device: Any = None, **options: Any) -> "SharedModel":  # type: ignore
         """From a folder, or from a repository of the hub; raises OSError as `push_to_hub`."""
-        if not Path(model).is_dir():
+        if not (folder := expanded(model, "model")).is_dir():
             with _explained(f"{model} could not be loaded"):
-                model = snapshot_download(str(model), allow_patterns=FILES, **options)
-        return cls(model, device=device)
+                folder = Path(snapshot_download(str(model), allow_patterns=FILES, **options))
+        return cls(folder, device=device)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Into a folder, which is made. `push_to_hub=True` uploads it as well."""
+        return super().save_pretrained(expanded(save_directory, "save_directory"), **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         for name in FILES:

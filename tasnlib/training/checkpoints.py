@@ -136,8 +136,7 @@ def save_training_state(path: Path, model: nn.Module, optimizer: Optimizer, prog
 def load_training_state(path: Path, model: nn.Module, optimizer: Optimizer, begun: Progress | None = None) -> Progress:
     """The inverse of `save_training_state`: load model and optimiser, return the progress.
 
-    Raises as `load_model`, and ValueError for a run that did not begin as `begun`, see `new_progress`.
-    """
+    Raises as `load_model`, and ValueError for a run that did not begin as `begun`, see `new_progress`."""
     tensors, description = _load(path)
     progress = _progress_in(description, path)
     states: dict[int, dict[str, Tensor]] = {}

@@ -66,8 +66,7 @@ def evaluate(
 
     Every image counts once, whatever the batch size or the number of processes. The model's modes and torch's global
     random state are left unchanged. `accelerator` is the one the model was prepared with; by default a new one. Raises
-    ValueError for an empty data set, RuntimeError if a worker process died.
-    """
+    ValueError for an empty data set, RuntimeError if a worker process died."""
     if not (count := len(data)):  # type: ignore[arg-type]
         raise ValueError("the data set to evaluate on is empty; give at least one image")
     accelerator = accelerator or make_accelerator()

@@ -47,8 +47,7 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser. Its learning rate, times a group's "multiplier", is set at every step.
 
     Biases and norms, whose weights have one dimension, are not decayed: decay would undo a norm bias that starts at -1.
-    Layers that start from random beside pretrained ones learn faster, by the recipe's fresh_multiplier.
-    """
+    Layers that start from random beside pretrained ones learn faster, by the recipe's fresh_multiplier."""
     named = {"attention_net.trunk.": recipe.attention_trunk, "backbone.": recipe.backbone}
     pretrained = tuple(part for part, network in named.items() if recipe.weights and network != "small")
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -81,6 +81,16 @@ def test_an_unwritable_output_is_rejected_before_anything_runs(notebook, tmp_pat
 
 
 @pytest.mark.usefixtures("no_execution")
+def test_a_notebook_of_somebody_is_not_overwritten(notebook, tmp_path, capsys):
+    other = tmp_path / "answers.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("my_answer = 3")]), other)
+    before = other.read_bytes()
+    assert run(notebook, other) == 2
+    assert "answers.ipynb exists, and is no output of this command; name another" in capsys.readouterr().err
+    assert other.read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_execution")
 def test_a_notebook_without_parameters_says_so(tmp_path, capsys):
     nbformat.write(new_notebook(cells=[new_code_cell("print(1)")]), tmp_path / "plain.ipynb")
     assert run(tmp_path / "plain.ipynb", "-p", "seed", 1) == 2

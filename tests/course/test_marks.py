@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 import torch
@@ -250,6 +251,24 @@ def test_students_without_a_file_have_a_row_and_a_remark(tmp_path):
     assert remarks == ["no marks of Grace Hopper", "no marks of Žofia"]
 
 
+def test_students_are_found_however_their_names_were_typed(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setenv(STUDENT, "Ada  Lovelace ")
+    check(RIGHT)
+    (tmp_path / "b.jsonl").write_text(line(unicodedata.normalize("NFD", "José")), encoding="utf-8")
+    rows, remarks = table(tmp_path, "ada lovelace", "José")
+    assert len(rows) == 2
+    assert remarks == []
+
+
+def test_files_that_were_joined_in_any_order_count_by_their_times(tmp_path):
+    times = [f"2026-05-0{n}T09:00:00+02:00" for n in (1, 2, 3)]
+    wrong = "".join(line("Bob", mistake="no norm", time=time) for time in times[:2])
+    (tmp_path / "bob.jsonl").write_text(line("Bob", right=True, time=times[2]) + wrong)
+    ((row,), _) = table(tmp_path)
+    assert (row["right"], row["attempts"], row["first"], row["last"]) == ("yes", 3, times[0], times[2])
+
+
 def test_files_of_one_name_stay_apart_and_are_named(tmp_path):
     (tmp_path / "max-1.jsonl").write_text(line("Max", right=True))
     (tmp_path / "max-2.jsonl").write_text(line("max", mistake="swapped"))
@@ -323,6 +342,18 @@ def test_what_cannot_work_is_one_sentence(tmp_path, capsys):
     assert "cannot be written" in capsys.readouterr().err
     assert main(["marks", str(tmp_path), "--students", str(tmp_path / "none.txt")]) == 2
     assert "none.txt" in capsys.readouterr().err
+    (tmp_path / "class.txt").write_text("Žofia", encoding="utf-16")
+    assert main(["marks", str(tmp_path), "--students", str(tmp_path / "class.txt")]) == 2
+    assert "class.txt is not a text file in UTF-8" in capsys.readouterr().err
+
+
+def test_a_home_folder_that_does_not_exist_costs_a_sentence_and_no_mark(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(FOLDER, "~nobody-of-this-name/marks")
+    check(WRONG)
+    assert "The mark is not in ~nobody-of-this-name/marks yet: " in capsys.readouterr().out
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    check(RIGHT)
+    assert [line["right"] for line in lines(tmp_path)] == [False, True]
 
 
 # -- Nothing but the message ------------------------------------------------------------------------------------------

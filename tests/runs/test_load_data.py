@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,13 @@ def test_every_data_set_is_found_by_its_name(dataset, home, tmp_path, capsys):
     assert ("not the whole of" in printed) == (dataset != "folder")
     if dataset in OFFICIAL:
         assert f"not the whole of {dataset} ({OFFICIAL[dataset]})" in printed
+
+
+def test_a_training_set_that_was_unpacked_in_part_is_named_before_anything_is_read(home):
+    make_torchvision_set(home, name="inat2021_mini")
+    shutil.rmtree(next((home / "2021_train_mini").glob("00002*")))
+    with pytest.raises(ValueError, match=r"training images have 2 classes, its test images 3.*unpack"):
+        load_data(settings_for("inat2021_mini", home))
 
 
 def test_settings_loaders_sizes_and_the_page_agree_on_the_data_sets():

@@ -1,6 +1,7 @@
 """Predictions for folders of images: every file has one row, whatever was stopped, unreadable or asked for."""
 
 import csv
+import os
 import sys
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_table_continued_from_elsewhere_or_with_a_mark_of_a_spreadsheet(predic
 
 def test_two_calls_with_one_table_do_not_mix(predictor, photos, tmp_path):
     names, table = find_images([str(photos / "b, c")]), tmp_path / "out.csv"
-    with FileLock(tmp_path / ".out.csv.lock"), pytest.raises(OSError, match=r"out\.csv .* cannot be written.*lock"):
+    with FileLock(tmp_path / ".out.csv.lock"), pytest.raises(ValueError, match=r"another .*out\.csv; wait"):
         predict_files(predictor, names, table)
     predict_files(predictor, names, table)
     assert len(rows_of(table)) == 3
@@ -163,6 +164,90 @@ def test_rows_of_other_views_another_model_or_another_table_are_not_mixed(predic
     with pytest.raises(ValueError, match=r"mine\.csv .*name another file"):
         predict_files(predictor, names, tmp_path / "mine.csv")
     assert (tmp_path / "mine.csv").read_text() == "a diary without a last line end"
+
+
+def test_rows_of_images_that_are_not_asked_for_stay_with_their_problems(predictor, photos, tmp_path):
+    table = tmp_path / "out.csv"
+    predict_files(predictor, [str(photos / "4.png"), str(photos / "0.png")], table)
+    before = rows_of(table)
+    predict_files(predictor, find_images([str(photos / "b, c")]), table)
+    assert rows_of(table)[:2] == before
+    assert "not a readable image" in before[0]["problem"]
+    predict_files(predictor, [str(photos / "4.png")], table)
+    assert len(rows_of(table)) == 5
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda text: text.replace("\r\n", ",checked\r\n").replace(",checked", "", 1),  # a note beside each row
+        lambda text: text + text.splitlines()[1] + ",checked\r\n",
+        lambda text: text + '"' + 200_000 * "x",  # a quote that is not closed
+    ],
+)
+def test_a_table_that_was_edited_is_rejected_and_stays(predictor, photos, tmp_path, changed):
+    names, table = find_images([str(photos / "b, c")]), tmp_path / "out.csv"
+    predict_files(predictor, names, table)
+    table.write_text(changed(table.read_bytes().decode()), newline="")
+    before = table.read_bytes()
+    with pytest.raises(ValueError, match=r"out\.csv .*name another file"):
+        predict_files(predictor, names, table)
+    assert table.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes")
+def test_a_link_is_followed_to_the_table_and_a_pipe_is_none(predictor, photos, tmp_path):
+    (tmp_path / "share").mkdir()
+    link, table = tmp_path / "out.csv", tmp_path / "share" / "table.csv"
+    link.symlink_to(table)
+    for _ in range(2):  # with a row to try again, so that the table is written anew
+        predict_files(predictor, find_images([str(photos)]), link)
+        assert link.is_symlink()
+        assert len(rows_of(table)) == 7
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is not a regular file"):
+        predict_files(predictor, find_images([str(photos)]), tmp_path / "pipe")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes")
+def test_linked_folders_are_searched_once_and_pipes_left_out(photos, tmp_path):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "wrens").symlink_to(photos / "b, c")
+    (photos / "b, c" / "up").symlink_to(photos)
+    os.mkfifo(photos / "pipe.png")
+    found = find_images([str(tmp_path / "linked")])
+    assert found[:3] == [str(tmp_path / "linked" / "wrens" / f"{n}.png") for n in (1, 3, 5)]
+    assert not [name for name in found if name.endswith("pipe.png")]
+    assert len(find_images([str(photos)])) == 7
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of the system")
+def test_a_full_disk_is_a_sentence_and_the_rows_before_it_stay(predictor, photos, tmp_path, monkeypatch):
+    import resource
+
+    monkeypatch.setattr(module, "BATCH", 2)
+    names, table = find_images([str(photos)]), tmp_path / "out.csv"
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most))
+    try:
+        with pytest.raises(OSError, match=r"out\.csv .*cannot be written: File too large.*make room"):
+            predict_files(predictor, names, table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    there = rows_of(table)
+    assert 0 < len(there) < 7
+    predict_files(predictor, names, table)
+    assert len(rows_of(table)) == 7
+    assert rows_of(table)[0] == there[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any file name")
+def test_without_a_table_an_image_may_have_any_name(predictor, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ODD:
+        Image.new("RGB", (8, 8)).save(tmp_path / name, "PNG")
+    assert main(["predict", str(tmp_path / "run"), *ODD]) == 0
+    assert capsys.readouterr().out.count(" %") == 3 * len(ODD)
 
 
 def test_the_command(predictor, photos, tmp_path, capsys):

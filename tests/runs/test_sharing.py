@@ -145,7 +145,10 @@ def test_a_file_of_weights_and_a_missing_run_are_rejected(tmp_path):
         SharedModel(SAVED, other_seeds=[tmp_path / "typo"])
 
 
-@pytest.mark.parametrize("changed", [{"recipe_values": {"epochs": 99}}, {"dataset": "birds_hard"}, {"seed": 0}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"recipe_values": {"epochs": 99}}, {"dataset": "birds_hard"}, {"seed": 0}, {"data": {"test": {"hash": "other"}}}],
+)
 def test_a_run_that_differs_in_more_than_the_seed_does_not_get_into_the_card(tmp_path, changed):
     other = json.loads((SAVED / "result.json").read_text()) | {"seed": 7}
     values = other["recipe_values"] | changed.pop("recipe_values", {})
@@ -159,6 +162,16 @@ def test_only_where_the_weights_came_from_may_differ_between_the_seeds(tmp_path)
     other["recipe_values"]["weights"] = "elsewhere"
     (tmp_path / "result.json").write_text(json.dumps(other))
     assert len(SharedModel(SAVED, [tmp_path], device="cpu").results) == 2
+
+
+def test_a_home_folder_is_the_same_for_saving_and_loading(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    SharedModel(SAVED, device="cpu").save_pretrained("~/shared")
+    assert SharedModel.from_pretrained("~/shared", device="cpu").class_names
+    assert (tmp_path / "shared" / "README.md").is_file()
+    assert not (tmp_path / "~").exists()
 
 
 def test_what_was_pushed_comes_back_from_the_hub(hub, tmp_path):

@@ -25,8 +25,7 @@ class Exercise:
 
     A result that equals a mistake's gets its message; otherwise the first property, a sentence with a test of (inputs,
     result), that is not true of it; otherwise the hint. Where the value is right, the rules must hold, sentences with a
-    test of (inputs, Record), and so must the gradients at these inputs, or their messages are given.
-    """
+    test of (inputs, Record), and so must the gradients at these inputs, or their messages are given."""
 
     solution: Callable
     inputs: Callable[[torch.Generator, int], dict[str, Any]]

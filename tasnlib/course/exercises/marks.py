@@ -61,12 +61,12 @@ def record_marks(student: str, folder: str | Path | None = None) -> None:
 def note(exercise: str, report: Report) -> str:
     """Add a check's result to the student's file, if marks are recorded; a stub is no attempt.
 
-    Returns a sentence if the file cannot be written. The result is kept then, and written with the next one.
-    """
+    Returns a sentence if the file cannot be written. The result is kept then, and written with the next one."""
     if not os.environ.get(FOLDER) or NOT_DONE in report.message:
         return ""
     student = os.environ.get(STUDENT) or os.environ.get("JUPYTERHUB_USER") or Path.home().name
-    student = student.encode(errors="backslashreplace").decode()  # a folder's name may hold bytes that are no UTF-8
+    # A folder's name may hold bytes that are no UTF-8.
+    student = " ".join(student.encode(errors="backslashreplace").decode().split())
     said = report.message.removeprefix(f"{exercise}: ").partition("\n")[0].partition(" The input was ")[0]
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     mark = Mark(student, exercise, report.passed, "" if report.passed else said, now, fingerprint())
@@ -74,16 +74,16 @@ def note(exercise: str, report: Report) -> str:
     # Two students of one name, and one student on two machines, have different files, so that none replaces the other.
     whose = hashlib.sha256(f"{student}\n{platform.node()}\n{Path.home()}".encode()).hexdigest()[:6]
     name = re.sub(r"\W+", "-", student.lower()).strip("-")[:40]
-    path = project_folder() / Path(os.environ[FOLDER]).expanduser() / f"{name}-{whose}.jsonl"
     try:
+        path = project_folder() / expanded(os.environ[FOLDER], FOLDER) / f"{name}-{whose}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock"), timeout=5):  # against the same student's other notebooks
             before = path.read_bytes() if path.exists() else b""
             cut_off = b"\n" if before and not before.endswith(b"\n") else b""
             write_atomically(path, before + cut_off + "".join(_waiting).encode())
-    except OSError as reason:
+    except (OSError, ValueError) as reason:
         kept = "It is kept while this notebook runs, and written with the next check"
-        return f"The mark is not in {path.parent} yet: {reason.strerror or reason}. {kept}."
+        return f"The mark is not in {os.environ[FOLDER]} yet: {getattr(reason, 'strerror', None) or reason}. {kept}."
     _waiting.clear()
     return ""
 

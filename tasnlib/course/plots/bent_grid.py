@@ -53,8 +53,7 @@ def _grid_and_sample(
 ) -> None:
     """The bent grid over an image that has been drawn on the left; on the right the sampled image, the grid straight.
 
-    Line i stands for the same output pixel on both sides.
-    """
+    Line i stands for the same output pixel on both sides."""
     draw_grid(left, image, attention, max_zoom)
     sampled = attention_sample(image[None], attention[None], out_size, max_zoom)[0]
     draw_image(right, sampled, f"sampled, {out_size[1]} × {out_size[0]} pixels", COLOURS["structure"])

@@ -13,8 +13,7 @@ def palette_png(image: Image.Image) -> bytes:
     """A PNG of 256 colours, a third of the size.
 
     "Maximum coverage" chooses the palette by how far colours lie apart, not by how often they occur, so that a small
-    coloured part in a large picture keeps its colour.
-    """
+    coloured part in a large picture keeps its colour."""
     png = io.BytesIO()
     method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
     image.convert("RGB").quantize(256, method=method, kmeans=1, dither=dither).save(png, format="png", optimize=True)
@@ -43,8 +42,7 @@ def figure_bytes(figure: Figure) -> bytes:
 def show(figure: Figure, alt: str, largest: int = 30_000) -> None:
     """Display a figure as a PNG with its alternative text, and close it. The text is also what a log shows.
 
-    A PNG of more than `largest` bytes gets a palette of 256 colours.
-    """
+    A PNG of more than `largest` bytes gets a palette of 256 colours."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=80, bbox_inches="tight")
     plt.close(figure)

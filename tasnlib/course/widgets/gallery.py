@@ -122,9 +122,7 @@ def compare_classes(
 ) -> None:
     """Two menus of classes; see `plots.species_compared.two_classes`. `first` and `second` are selected at the start.
 
-    Raises:
-        ValueError: for a name that is no class.
-    """
+    Raises ValueError for a name that is no class."""
     draw = partial(two_classes, images, labels, attention, structure_images, class_names)
     alt = "birds of two classes, one row each: attention and structure images; above them what differs in words"
     if os.environ.get(PRERENDER):
