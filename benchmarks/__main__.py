@@ -10,13 +10,12 @@ read per second, step by step), `python -m benchmarks.precision` (does bfloat16 
 
 import argparse
 import json
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from benchmarks import attention, imports, inference, memory, sampler, training
-from benchmarks.report import surroundings, table
+from benchmarks.report import json_file, surroundings, table
 from benchmarks.setting import COMPILE_MODES, SIZES, Setting
 from tasnlib.training.recipes import RECIPES
 
@@ -39,7 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--device", choices=("cpu", "cuda"), default="cuda" if gpu else "cpu")
     add("--size", choices=SIZES, default="full")
-    add("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    add("--json", type=json_file, metavar="FILE", help="write the figures there as well")
     add("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", default=list(BENCHMARKS), help=", ".join(BENCHMARKS))
     add("--recipes", nargs="+", choices=RECIPES, metavar="NAME", help="default: laptop; on a GPU paper and modern")
     add("--precision", choices=("float32", "bfloat16"), help="default: float32; on a GPU bfloat16")
@@ -52,8 +51,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--device is cuda, but torch finds no GPU; choose cpu")
     if any(number is not None and number < 1 for number in (options.batch_size, options.threads)):
         parser.error("--batch-size and --threads must be 1 or more")
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json is {options.json}, but the folder {options.json.parent} does not exist; create it first")
     return options
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import center_crop
 from tqdm import tqdm
 
-from benchmarks.report import surroundings
+from benchmarks.report import json_file, surroundings
 from benchmarks.setting import Setting
 from tasnlib.attention_sampler import AttentionSampler, class_activation
 from tasnlib.data.grocery import load_grocery
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of GroceryStoreDataset")
     parser.add_argument("--weights", required=True, help="a folder with tf_efficientnet_lite0.safetensors, or DEFAULT")
     parser.add_argument("--size", type=int, nargs="+", default=[112, 224])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--json", type=json_file, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args(arguments)
     sets = {split: load_grocery(options.data, split, 336, look_alikes=True) for split in ("train", "val", "test")}
     found = [measure(size, sets, options.weights) for size in options.size]

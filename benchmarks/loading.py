@@ -22,6 +22,7 @@ import torch
 import torchvision
 from PIL import Image, features
 
+from benchmarks.report import json_file
 from tasnlib.data.image_file import open_image
 from tasnlib.data.photographs import ImageFiles
 from tasnlib.data.transforms import resize_short_side
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=512)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--json", type=json_file, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
     if min(options.image_size, options.images, options.repeats) < 1:
         parser.error("--image-size, --images and --repeats must be 1 or more")

@@ -9,12 +9,11 @@ import argparse
 import json
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.report import Figure, surroundings, table
+from benchmarks.report import Figure, json_file, surroundings, table
 from benchmarks.setting import Setting
 from benchmarks.timing import compare
 from tasnlib.research.ablations.variant_network import TASNVariant, build_variant
@@ -54,7 +53,7 @@ def measure(recipe: Recipe, setting: Setting, batch: int) -> list[Figure]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.photographs", description=__doc__.split("\n")[0])
     parser.add_argument("--size", choices=("small", "full"), default="full", help="small only shows that it runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--json", type=json_file, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args(arguments)
     setting = Setting(torch.device("cpu"), options.size)
     before = torch.get_num_threads()

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.report import surroundings
+from benchmarks.report import json_file, surroundings
 from benchmarks.setting import Setting
 from tasnlib.research.ablations.plan import PROFILES, Profile, plan
 from tasnlib.research.ablations.study import study
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--profile", choices=PROFILES, default="gpu" if torch.cuda.is_available() else "laptop")
     parser.add_argument("--folder", type=Path, help="of the runs; default: runs/precision/PROFILE")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time, each on one thread; on a GPU: 1")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--json", type=json_file, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args(arguments)
     if options.processes < 1:
         parser.error("--processes must be 1 or more")

@@ -1,6 +1,8 @@
 """Figures as a table and as JSON."""
 
+import argparse
 import datetime
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -109,6 +111,14 @@ def surroundings(setting: Setting) -> dict:
         "cuda": torch.version.cuda if setting.device.type == "cuda" else None,
         "options": options,
     }
+
+
+def json_file(text: str) -> Path:
+    """For argparse: a file that can be written, which is known before anything is measured."""
+    path = Path(text).expanduser()
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} cannot be written; name a file in a folder that exists")
+    return path
 
 
 def _short(value: float) -> str:

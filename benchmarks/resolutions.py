@@ -9,7 +9,6 @@ most that the work allocates on top of its inputs.
 import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch.nn import functional as F
@@ -17,7 +16,7 @@ from torchvision.transforms.v2.functional import resize
 
 from benchmarks.alternatives import dense_grid, read_grid
 from benchmarks.memory import MB, peak_bytes
-from benchmarks.report import Figure, surroundings, table
+from benchmarks.report import Figure, json_file, surroundings, table
 from benchmarks.sampler import bytes_to_move
 from benchmarks.setting import Setting
 from benchmarks.timing import compare
@@ -63,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if gpu else "cpu")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048])
     parser.add_argument("--size", choices=("small", "full"), default="full", help="small only shows that it runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--json", type=json_file, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not gpu:
         parser.error("--device is cuda, but torch finds no GPU; choose cpu")

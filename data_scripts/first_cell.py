@@ -8,6 +8,7 @@ A notebook that lacks the cell gets it as if it had been executed with the other
 `make notebooks` afterwards all the same.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def with_first_cell(book: NotebookNode, source: str) -> NotebookNode:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     source = first_cell(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
     for path in sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb")):
         if ".ipynb_checkpoints" in path.parts:

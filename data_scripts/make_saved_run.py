@@ -6,8 +6,8 @@ these files; --measure does only this) and epochs.safetensors: the attention on 
 after every epoch. Six minutes on two CPU cores.
 """
 
+import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -100,7 +100,9 @@ def main_plain() -> None:
 
 
 if __name__ == "__main__":
-    if "--measure" not in sys.argv:
+    parser = argparse.ArgumentParser(description="Train the course's saved run anew: notebooks/saved_run is replaced.")
+    parser.add_argument("--measure", action="store_true", help="only measure the run that is there")
+    if not parser.parse_args().measure:
         main()
         main_plain()
     measure()

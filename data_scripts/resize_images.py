@@ -8,11 +8,13 @@ rescaled. A stopped copy continues when the same command is run again.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
@@ -21,7 +23,7 @@ from PIL import Image
 from progress_bar import bar
 from typed_path import typed_path
 
-from tasnlib.data.files import write_atomically
+from tasnlib.data.files import print_text, write_atomically
 from tasnlib.data.image_file import decode_image, formats, read_bytes
 
 NOTE = ".resized.json"  # in the copy: the options it was made with
@@ -30,10 +32,15 @@ NOTE = ".resized.json"  # in the copy: the options it was made with
 def resize(source: Path, target: Path, size: int, quality: int, megapixels: float) -> str:
     """Write one file of the copy; returns what is wrong with an unreadable image.
 
-    A file with the original's modification time is finished already.
+    A file with the original's modification time is finished already; of those copied unchanged, which images cannot be
+    read is found out again.
     """
-    state = source.stat()
-    if target.is_file() and target.stat().st_mtime_ns == state.st_mtime_ns:
+    try:
+        state = source.stat()
+    except OSError as reason:
+        return f"{source} is left out: {reason.strerror}"
+    finished = target.is_file() and target.stat().st_mtime_ns == state.st_mtime_ns
+    if finished and target.stat().st_size != state.st_size:
         return ""
     problem, content = "", None
     is_image = Image.registered_extensions().get(source.suffix.lower()) in formats()
@@ -43,8 +50,10 @@ def resize(source: Path, target: Path, size: int, quality: int, megapixels: floa
             original = read_bytes(source)
             content = _smaller(original, source, size, quality)
         except ValueError as reason:
-            problem = str(reason)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+            problem = f"{reason}; copied unchanged"
+    if finished:
+        return problem
+    unfinished = target.with_name(f".{os.getpid()}.part")  # names may be as long as the disk takes them
     target.parent.mkdir(parents=True, exist_ok=True)
     if content is None:
         shutil.copyfile(source, unfinished)
@@ -86,11 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{source} is not a folder")
     if copy == source or copy.is_relative_to(source) or source.is_relative_to(copy):
         parser.error(f"{copy} and {source} overlap; name another folder for the copy")
-    if min(given.size, given.processes) < 1 or not 1 <= given.quality <= 100 or not given.megapixels > 0:
-        parser.error("--size, --processes and --megapixels must be above 0, and --quality from 1 to 100")
+    if min(given.size, given.processes) < 1 or not 1 <= given.quality <= 100 or not 0 < given.megapixels < 1e6:
+        parser.error("--size, --processes and --megapixels must be above 0 (and below 1e6), and --quality 1 to 100")
     options = {"source": str(source), "size": given.size, "quality": given.quality}
     note = copy / NOTE
-    if copy.exists() and any(copy.iterdir()) and not (note.is_file() and json.loads(note.read_bytes()) == options):
+    if copy.exists() and not (copy.is_dir() and (_noted(note) == options or not any(copy.iterdir()))):
         parser.error(f"{copy} was not made by this command with these options; name another folder for the copy")
     try:
         write_atomically(note, json.dumps(options).encode())
@@ -103,15 +112,27 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _resize_all(source: Path, copy: Path, given: argparse.Namespace) -> int:
+def _noted(note: Path) -> object:
+    """The options that a copy was made with; None where it says none."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(note.read_bytes())
+    return None
+
+
+def _files(source: Path) -> Iterator[Path]:
+    """All files, relative to the folder. Links are followed, but not up again."""
+
     def fail(reason: OSError) -> None:
         raise reason
 
-    files = [
-        Path(folder, name).relative_to(source)
-        for folder, _, names in os.walk(source, onerror=fail, followlinks=True)
-        for name in names
-    ]
+    for folder, folders, names in os.walk(source, onerror=fail, followlinks=True):
+        yield from (Path(folder, name).relative_to(source) for name in names)
+        here = Path(folder).resolve()
+        folders[:] = [name for name in folders if not here.is_relative_to(Path(folder, name).resolve())]
+
+
+def _resize_all(source: Path, copy: Path, given: argparse.Namespace) -> int:
+    files = list(_files(source))
     work = partial(_one, source, copy, given.size, given.quality, given.megapixels)
     problems = []
     with Pool(given.processes) as pool, bar(f"resizing to {given.size}", len(files), " files") as shown:
@@ -119,7 +140,7 @@ def _resize_all(source: Path, copy: Path, given: argparse.Namespace) -> int:
             problems += [problem] * bool(problem)
             shown.update()
     for problem in problems:
-        print(f"copied unchanged: {problem}")
+        print_text(problem)
     print(f"{len(files):,} files in {copy}" + f"; {len(problems):,} images could not be read" * bool(problems))
     return 0
 

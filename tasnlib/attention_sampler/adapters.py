@@ -54,7 +54,7 @@ def _require_evaluation(network: nn.Module, images: Tensor) -> None:
 def _covers(cells: Sequence[int], images: Tensor) -> bool:
     """Can these be rows and columns of cells that a network made of the images? Channels, mistaken for columns, not."""
     (rows, columns), per_row = cells, images.shape[3] / images.shape[2]
-    return 0.8 * (rows - 1) * per_row - 1 <= columns <= 1.25 * (rows + 1) * per_row + 1
+    return rows <= images.shape[2] and 0.8 * (rows - 1) * per_row - 1 <= columns <= 1.25 * (rows + 1) * per_row + 1
 
 
 def class_activation(
@@ -65,7 +65,7 @@ def class_activation(
 
     Where the features' mean and one linear layer give the logits, as in ResNets and EfficientNets, this is the class
     activation map (Zhou et al. 2016); for any other head it is Grad-CAM (Selvaraju et al. 2017). The last features are
-    those of more than one cell: of an earlier layer, if the images are so small that a single cell remains.
+    those of more than one cell, before any pooling that distorts them: if need be, of an earlier layer.
 
     Args:
         network: images to logits (b, k), by convolutions: nearly any CNN of torchvision or timm.
@@ -84,10 +84,11 @@ def class_activation(
         with _recorded(network.modules()) as outputs:
             logits = network(images.detach().clone().requires_grad_() * 1)  # a network may change its input in place
         outputs = [one for one in outputs if isinstance(one, Tensor) and one.ndim in (3, 4) and one.requires_grad]
-        maps = [one for one in outputs if one.ndim == 4 and one.shape[2] * one.shape[3] > 1]
+        maps = [one for one in outputs if one.ndim == 4 and min(one[0, 0].numel(), one[0, :, :, 0].numel()) > 1]
+        maps = [one for one in maps[-2:] if len(one[0]) == len(maps[-1][0]) and _covers(one.shape[2:], images)]
         tokens = (bool(outputs) and outputs[-1].ndim == 3) or getattr(network, "output_fmt", "NCHW") != "NCHW"
         gradient, is_logits = None, isinstance(logits, Tensor) and logits.ndim == 2
-        if maps and not tokens and is_logits and _covers(maps[-1].shape[2:], images):
+        if maps and not tokens and is_logits:
             chosen = logits.argmax(dim=1) if classes is None else _one_each(torch.as_tensor(classes), logits)
             (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), maps[-1], allow_unused=True)
     if gradient is None:
@@ -100,9 +101,7 @@ def class_activation(
 def _one_each(classes: Tensor, logits: Float[Tensor, "b k"]) -> Int[Tensor, " b"]:
     b, k = logits.shape
     if classes.shape != (b,) or classes.is_floating_point() or not ((classes >= 0) & (classes < k)).all():
-        raise ValueError(
-            f"classes is {classes.tolist()}; it must hold one class from 0 to {k - 1} for each of {b} images"
-        )
+        raise ValueError(f"classes is {classes.tolist()}; it must be one from 0 to {k - 1} for each of {b} images")
     return classes.to(logits.device, torch.int64)
 
 

@@ -1,8 +1,7 @@
 """Run a notebook headlessly: `python -m tasnlib.course.headless NOTEBOOK [OUTPUT] [-p NAME VALUE]...`
 
 Uses papermill with the running Python as kernel. Unknown parameters are rejected before the start, folders named like
-numbers stay text, and the notebook's last line is this command's last line. With `--refresh NOTEBOOK...` it executes
-notebooks in place, for committing.
+numbers stay text, and its last line is the notebook's. `--refresh NOTEBOOK...` executes in place, for committing.
 """
 
 import argparse

@@ -29,9 +29,7 @@ def table_figure(study: Study, name: str) -> Figure:
 
 
 def attention_wall(run: Path, bird: int = 5) -> Figure:
-    """The attention maps of all channels of a trained network over one drawn test bird.
-
-    Raises ValueError for a network that was not trained on drawn birds."""
+    """The attention maps of all channels of a network over one drawn test bird. Raises ValueError if it knows none."""
     predictor = tasnlib.load(run, device="cpu")
     config = birds_it_knows(predictor)
     if config is None:
@@ -52,11 +50,7 @@ def paper_cost(attention_stages: int) -> dict[str, int]:
 
 
 def paper_figures(study: Study, run: Path) -> dict[str, Figure]:
-    """All figures by name.
-
-    Args:
-        run: folder of a trained model, for the wall of attention maps.
-    """
+    """All figures by name. `run` is the folder of a trained model, for the wall of attention maps."""
     figures = {f"{name}_table": table_figure(study, name) for name in ("attention", "sampler", "distillation")}
     hard = study.rows("sampler", "hard")
     figures["accuracy_against_cost"] = accuracy_against(hard, "multiply-adds", "samplers, hard birds")
@@ -69,7 +63,6 @@ def paper_figures(study: Study, run: Path) -> dict[str, Figure]:
 
 def save(figures: dict[str, Figure], folder: Path) -> None:
     """Each figure as NAME.png at 200 dpi and as NAME.pdf with embedded fonts."""
-    folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"pdf.fonttype": 42}):  # TrueType: text can be searched and edited
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=200)
@@ -85,8 +78,12 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     mpl.use("Agg")
     folder = given.folder or project_folder() / "figures"
-    figures = paper_figures(open_study(given.profile), given.run or saved_run())
-    save(figures, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tasnlib.load(run := given.run or saved_run(), device="cpu")  # raises before anything is trained
+        save(figures := paper_figures(open_study(given.profile), run), folder)
+    except (ValueError, OSError) as reason:
+        parser.exit(2, f"error: {reason}\n")
     print(f"{len(figures)} figures, each as PNG and PDF, in {as_typed(folder)}")
 
 

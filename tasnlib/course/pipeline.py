@@ -1,8 +1,7 @@
 """The whole course headless, then as pages with an index: `python -m tasnlib.course.pipeline [--profile laptop]`
 
 Runs the notebooks in order and stops at the first error. A finished notebook is not run again, unless something that
-it depends on has changed: its source, the parameters, the trained networks it names, this library's code, the versions
-of the packages, the device.
+it depends on has changed: its source, the parameters, the networks it names, this library's code, versions, the device.
 
 A notebook that is running, or that failed, is NAME.unfinished.ipynb; only a finished one is called NAME.ipynb.
 """
@@ -58,11 +57,8 @@ def run_pipeline(notebooks: Path, folder: Path, profile: str = "laptop", again: 
         profile: one of PROFILES.
         again: forget what is finished, training runs included.
 
-    Raises:
-        ValueError: before anything has run, for an unknown profile, gpu without a GPU, a folder without notebooks, or a
-            parameter that a notebook does not have.
-        RuntimeError: at the first error; the message says where and which.
-    """
+    Raises ValueError, before anything has run, for an unknown profile, gpu without a GPU, a folder without notebooks,
+    or a parameter that a notebook does not have; RuntimeError at the first error, saying where and which."""
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}")
     if profile == "gpu" and not torch.cuda.is_available():

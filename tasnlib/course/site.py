@@ -181,4 +181,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("notebooks", type=Path, nargs="+")
     given = parser.parse_args()
-    print(f"open {build(given.notebooks, given.folder)}")
+    try:
+        print(f"open {build(given.notebooks, given.folder)}")
+    except (ValueError, OSError) as reason:
+        parser.exit(2, f"error: {reason}\n")

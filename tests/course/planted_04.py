@@ -56,6 +56,27 @@ def gradient_by_elements(student_logits, teacher_logits, temperature):
     return gradient
 
 
+def gradient_by_scalars(student_logits, teacher_logits, temperature):
+    birds, kinds = student_logits.shape
+    gradient = torch.zeros(birds, kinds)
+    for i in range(birds):
+        student = sum(torch.exp(logit / temperature) for logit in student_logits[i])
+        teacher = sum(torch.exp(logit / temperature) for logit in teacher_logits[i])
+        for k in range(kinds):
+            share = torch.exp(student_logits[i, k] / temperature) / student
+            gradient[i, k] = (share - torch.exp(teacher_logits[i, k] / temperature) / teacher) / temperature / birds
+    return gradient
+
+
+def gradient_by_differences_at_once(student_logits, teacher_logits, temperature, step=1e-3):
+    def losses(logits):
+        return -(shares[:, None] * (logits / temperature).log_softmax(-1)).sum(-1) / len(logits)
+
+    student, shares = student_logits.double(), (teacher_logits.double() / temperature).softmax(1)
+    moves = step * torch.eye(student.shape[1], dtype=torch.float64)
+    return ((losses(student[:, None] + moves) - losses(student[:, None] - moves)) / (2 * step)).float()
+
+
 def gradient_by_differences(student_logits, teacher_logits, temperature, step=1e-4):
     gradient, teacher = torch.zeros_like(student_logits), teacher_logits.double()
     for bird, kind in np.ndindex(*student_logits.shape):
@@ -140,6 +161,7 @@ RIGHT = {
     "soft_gradient": [
         gradient_by_loop,
         gradient_by_elements,
+        gradient_by_scalars,
         lambda s, t, T: (F.softmax(s / T, 1) - F.softmax(t / T, 1)) / (T * s.shape[0]),
         lambda z_s, z_t, T: (softened_by_numpy(z_s, T) - softened_by_numpy(z_t, T)) / T / len(z_t),
     ],
@@ -150,6 +172,7 @@ WRONG = {
     "soften": [
         ("", lambda z, T: F.softmax(z / T, dim=1)),
         ("", lambda z, T: torch.nn.Softmax(1)(z / T)),
+        ("", lambda z, T: torch.special.softmax(z / T, 1)),
         ("", lambda z, T: (z / T).log_softmax(1).exp()),
         ("", in_place),
         ("multiplied by T", lambda z, T: F.softmax(T * z, dim=1)),
@@ -202,6 +225,7 @@ WRONG = {
         ("", gradient_by_autograd),
         ("", gradient_by_func),
         ("", gradient_by_differences),
+        ("", gradient_by_differences_at_once),
         ("sign is wrong", lambda s, t, T: gradient_by_loop(t, s, T)),
         ("left out 1/T", lambda s, t, T: gradient_by_loop(s / T, t / T, 1.0)),
         ("number of birds", lambda s, t, T: gradient_by_loop(s, t, T) * len(s)),

@@ -130,6 +130,7 @@ def seeding(x, numbers):
 def setting(x, numbers):
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
+    torch.set_default_device("meta")
     return 2 * x
 
 
@@ -139,7 +140,14 @@ def setting(x, numbers):
         (printing, ["Your function printed, at first:\nshape (3,)"]),
         (plotting, ["Your function drew something; it is not shown."]),
         (seeding, [f"Your function changed {whose} random state" for whose in ("torch's", "NumPy's", "Python's")]),
-        (setting, ["changed torch's default dtype; it was changed back.", "changed whether torch records gradients"]),
+        (
+            setting,
+            [
+                "changed torch's default dtype; it was changed back.",
+                "changed whether torch records gradients",
+                "default device",
+            ],
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -155,6 +163,7 @@ def test_a_right_answer_leaves_the_notebook_as_it_was(function, remarks, capsys)
     assert plt.get_fignums() == before[2]
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
+    assert torch.get_default_device() == torch.device("cpu")
     assert capsys.readouterr() == ("", "")
 
 

@@ -2,8 +2,17 @@
 
 import pytest
 
+from tasnlib.course.paper_figures import main
 from tasnlib.course.plots.seeds_and_costs import accuracy_against, seeds_and_means
 from tasnlib.research.ablations.tables import Row
+
+
+@pytest.mark.parametrize("arguments", [["--run", "no/such/run"], ["--folder", "README.md/figures"]])
+def test_wrong_arguments_are_a_sentence(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_figures_show_every_seed_and_mean():

@@ -100,6 +100,38 @@ def test_what_is_finished_is_not_made_again(tmp_path):
         resize_images.main([str(home), str(copy), "--size", "33"])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_an_odd_entry_does_not_keep_the_others_from_being_copied(tmp_path, capsys):
+    source, copy, long = tmp_path / "photos", tmp_path / "copy", "x" * 246 + ".jpg"
+    (source / "wren").mkdir(parents=True)
+    for name in ("good.jpg", "zebra.jpg", long):
+        photograph(60, 60, 1).save(source / "wren" / name)
+    (source / "wren" / "broken.jpg").write_bytes(b"no image")
+    (source / "wren" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (source / "wren" / "up").symlink_to(source)
+    for _ in range(2):  # what cannot be read is named again
+        resize(source, copy)
+        said = capsys.readouterr().out
+        assert "gone.jpg is left out: No such file" in said
+        assert "broken.jpg is not a readable image: it has no known image format; copied unchanged" in said
+        assert "5 files in" in said
+        assert "2 images could not be read" in said
+    names = sorted(path.name for path in (copy / "wren").iterdir())
+    assert names == sorted(["good.jpg", "zebra.jpg", long, "broken.jpg"])
+
+
+def test_arguments_that_cannot_be_are_a_sentence(tmp_path, capsys):
+    home = make_folder(tmp_path / "mine", "classes")
+    (tmp_path / "file").touch()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / resize_images.NOTE).write_text("{")
+    for copy, options in (("file", ()), ("copy", ()), ("new", ("--megapixels", "inf"))):
+        with pytest.raises(SystemExit) as ended:
+            resize_images.main([str(home), str(tmp_path / copy), *options])
+        assert ended.value.code == 2
+    assert "was not made by this command" in capsys.readouterr().err
+
+
 def test_a_stopped_run_goes_on(tmp_path):
     source, copy = tmp_path / "photos", tmp_path / "copy"
     (source / "wren").mkdir(parents=True)

@@ -106,6 +106,22 @@ def test_captum_gives_the_same_map(name, layer):
     torch.testing.assert_close(ours, theirs[:, 0].detach(), atol=1e-6, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "cells"),
+    [
+        ("vgg11", (224, 448), (7, 14)),  # which are pooled to 7 × 7
+        ("alexnet", (300, 100), (8, 2)),
+        ("timm/test_convnext", (32, 32), (2, 2)),  # whose last stage has a single cell, channels last in its norms
+        ("timm/pvt_v2_b0", (32, 32), (2, 2)),
+    ],
+)
+def test_long_and_small_images_have_maps_of_their_proportions(name, size, cells):
+    network, images = build(name), torch.rand(1, 3, *size)
+    found = class_activation(network, images)
+    assert found.shape == (1, *cells)
+    assert attend_and_sample(network, images, 32).sum().item() == pytest.approx(1.0) if size == (32, 32) else True
+
+
 class Blob(nn.Module):
     """Class 0 speaks of red, class 1 of blue."""
 

@@ -67,7 +67,8 @@ def test_networks_of_the_paper(capsys):
     [
         (["--only", "speed"], "invalid choice: 'speed'"),
         (["--batch-size", "0"], "must be 1 or more"),
-        (["--json", "no/such/folder/figures.json"], "does not exist"),
+        (["--json", "no/such/folder/figures.json"], "cannot be written; name a file in a folder that exists"),
+        (["--json", "."], "cannot be written"),
     ],
 )
 def test_wrong_options(arguments, message, capsys):

@@ -180,7 +180,7 @@ def _read(value: Any) -> Tensor | list[Tensor] | None:
         return None
     try:
         parts = [_double(part) for part in (value if several else [value])]
-    except Exception:  # whatever the methods of a strange object raise
+    except (Exception, SystemExit):  # whatever the methods of a strange object raise
         return None
     together = several and parts and all(part.ndim == 0 for part in parts)
     return torch.stack(parts) if together else parts if several else parts[0]

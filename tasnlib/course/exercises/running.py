@@ -36,6 +36,7 @@ MEMORY = Path("/proc/self/statm")  # of this process; on Linux only
 JUMPS = {*dis.hasjrel, *dis.hasjabs}
 STATE: dict[str, tuple[Callable, Callable]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch's default device": (torch.get_default_device, torch.set_default_device),
     "whether torch records gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
     "torch's random state": (lambda: torch.get_rng_state().numpy(), lambda s: torch.set_rng_state(torch.tensor(s))),
     "NumPy's random state": (np.random.get_state, np.random.set_state),
@@ -53,7 +54,7 @@ class Record:
 
     problem: str = ""  # why it has no result
     remarks: dict[str, str] = field(default_factory=dict)  # what else the student should know, by kind
-    names: set[str] = field(default_factory=set)  # of all functions that it called
+    names: set[str] = field(default_factory=set)  # of the functions that it called, and of all of torch's
     calls: int = 0  # of functions written beside it, itself included
     loops: bool = False  # in one of these
     tensors: deque[Tensor] = field(default_factory=lambda: deque(maxlen=10_000))  # the small results of torch
@@ -216,11 +217,11 @@ def _watched(function: Callable, record: Record) -> Iterator[None]:
     own, before = getattr(inspect.unwrap(function), "__globals__", None), sys.getprofile()
 
     def watch(frame: types.FrameType, event: str, called: Any) -> None:
-        if event == "c_call":
-            record.names.add(getattr(called, "__name__", ""))
-        elif event == "call":
+        caller = frame if event == "c_call" else frame.f_back
+        if event in ("call", "c_call") and caller and caller.f_globals is own:  # not what, say, an import calls
+            record.names.add(getattr(called, "__name__", "") if event == "c_call" else frame.f_code.co_name)
+        if event == "call":
             name, module = frame.f_code.co_name, frame.f_globals.get("__name__", "")
-            record.names.add(name)
             if name == "ask_exit":
                 raise Stopped("called exit(), which ends the notebook. Return a result instead.")
             if frame.f_globals is own:

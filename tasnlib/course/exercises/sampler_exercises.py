@@ -69,8 +69,7 @@ def _spread_over_the_others(zoom, cap):
 
 
 def _zoom_and_positions(generator, turn):
-    """Positions inside pixels and on edges, at both ends, in any order; a pixel of zoom 0; an even zoom; one output
-    pixel, and more of them than pixels."""
+    """Positions inside pixels, on edges, at the ends, in any order; a pixel of zoom 0; few output pixels, and many."""
     size, out_size = ((12, 4), (9, 4), (7, 1), (5, 11), (10, 5), (8, 3))[turn % 6]
     zoom = uniform(size, 0, 1, generator) ** 2 + 0.1
     if turn % 3 == 1:
@@ -90,8 +89,7 @@ def to_sampled(zoom, positions, out_size):
 
 
 def _row_and_positions(generator, turn):
-    """Positions anywhere, on centres, on edges, at both ends, beyond the outermost centres; in order or not; a line of
-    one pixel; values as large as colours."""
+    """Positions anywhere, also beyond the outermost centres, in any order; a line of one pixel; values like colours."""
     size = 1 if turn % 6 == 5 else whole(5, 10, generator)
     inside = uniform(whole(3, 6, generator), 0, size, generator)
     inside = (inside, inside.floor(), inside.floor() + 0.5)[turn % 3]

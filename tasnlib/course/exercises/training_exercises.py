@@ -35,8 +35,7 @@ def learning_rate_at(done, peak, warmup):
 
 
 def _half_right(generator, turn, parts):
-    """Labels, and predictions of which about half have the right genus; in some rounds none has, in others all are
-    right."""
+    """Labels, and predictions of which about half have the right genus; in some rounds none, in others all."""
     species, count = 2**parts, whole(9, 14, generator)
     labels = torch.randint(4 * species, (count,), generator=generator)
     wrong = torch.randint(2, (count,), generator=generator) if turn % 4 else torch.ones(count, dtype=torch.long)

@@ -64,8 +64,7 @@ def two_classes(
         class_names: by label.
         first, second: two of them.
 
-    Raises:
-        ValueError: for a name that is no class.
+    Raises ValueError for a name that is no class.
 
     >>> names = ["grey, head along", "grey, head across"]
     >>> figure = two_classes(torch.rand(4, 3, 9, 9), torch.tensor([0, 1, 0, 1]), torch.rand(4, 3, 3),

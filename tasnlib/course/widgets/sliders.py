@@ -1,8 +1,7 @@
 """Sliders around a drawing function.
 
 Each slider steps through a short list of values, so that the same thing can be shown in two ways: live, where a kernel
-draws what the sliders say; and prerendered, where every picture was drawn beforehand and a page without a kernel
-turns them like pages (see `site`).
+draws what the sliders say; and prerendered, where a page without a kernel turns pictures that were drawn beforehand.
 """
 
 import html
