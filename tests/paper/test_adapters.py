@@ -117,9 +117,7 @@ def test_captum_gives_the_same_map(name, layer):
 )
 def test_long_and_small_images_have_maps_of_their_proportions(name, size, cells):
     network, images = build(name), torch.rand(1, 3, *size)
-    found = class_activation(network, images)
-    assert found.shape == (1, *cells)
-    assert attend_and_sample(network, images, 32).sum().item() == pytest.approx(1.0) if size == (32, 32) else True
+    assert class_activation(network, images).shape == (1, *cells)
 
 
 class Blob(nn.Module):
